@@ -1,0 +1,195 @@
+//! What the operator asked for, checked: every value has its type, unit and range.
+//!
+//! A [`Config`] is made from text by [`load`], which recognises `pgherd.toml` and `pgpool.conf`
+//! by content and reports every [`Mistake`] at once, each with file, line, key and a way out.
+//! Opening files is the caller's business: it lends a [`Files`].
+
+pub mod check;
+pub mod file;
+pub mod parameters;
+pub mod pgpool;
+
+use crate::auth::passwd::Users;
+use crate::auth::secret::Secret;
+use crate::id::BackendId;
+use crate::time::Duration;
+
+pub use check::{Files, Loaded, Mistake, Note, load};
+
+/// Everything in effect. Cheap to share; a reload makes a new one.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `listen_addresses`: where clients connect; `*` is every address, empty is none.
+    pub listen_addresses: Vec<String>,
+    /// `port`: TCP port for clients, and the name of the Unix socket.
+    pub port: u16,
+    /// `unix_socket_directories`: where client sockets are made.
+    pub unix_socket_directories: Vec<String>,
+    /// The backend nodes. `backends[i].id` need not be `i`: numbers may have gaps.
+    pub backends: Vec<Backend>,
+    /// How server connections are pooled.
+    pub pool: PoolPolicy,
+    /// How clients prove who they are.
+    pub auth: AuthPolicy,
+    /// Where statements go.
+    pub routing: RoutingPolicy,
+    /// How servers are watched.
+    pub checks: CheckPolicy,
+    /// `client_max`: client connections at once, all shards together.
+    pub client_max: usize,
+    /// `client_idle_limit`: a client idle for so long is disconnected; none is never.
+    pub client_idle_limit: Option<Duration>,
+    /// `shutdown_timeout`: how long a smart shutdown waits for transactions to finish.
+    pub shutdown_timeout: Duration,
+    /// `failover_wait_timeout`: how long a write waits for a primary server.
+    pub failover_wait_timeout: Duration,
+    /// `worker_threads`: shards, one thread each.
+    pub worker_threads: usize,
+    /// `log_min_messages`, as a filter for the log.
+    pub log_level: log::LevelFilter,
+    /// `log_connections`, `log_disconnections`.
+    pub log_sessions: LogSessions,
+    /// `pid_file_name`; none where the file names none.
+    pub pid_file_name: Option<String>,
+    /// Parameters whose effect comes with a later release, as `(name, value as written)`.
+    pub not_yet: Vec<(String, String)>,
+}
+
+/// Which ends of a session are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogSessions {
+    /// Neither.
+    #[default]
+    None,
+    /// `log_connections` only.
+    Connections,
+    /// `log_disconnections` only.
+    Disconnections,
+    /// Both.
+    Both,
+}
+
+/// One PostgreSQL server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    /// The node's number, as in `backend_hostname0`.
+    pub id: BackendId,
+    /// `backend_hostname`: a host name, an address, or a socket directory (begins with `/`).
+    pub hostname: String,
+    /// `backend_port`.
+    pub port: u16,
+    /// `backend_weight`: its share of reads, relative to the others'; finite and not negative.
+    pub weight: f64,
+    /// `backend_data_directory`, for scripts.
+    pub data_directory: String,
+    /// `backend_application_name`: how the standby names itself in `pg_stat_replication`.
+    pub application_name: String,
+    /// `backend_flag` has `DISALLOW_TO_FAILOVER`... or not.
+    pub failover: FailoverFlag,
+    /// `backend_flag` has `ALWAYS_PRIMARY`.
+    pub always_primary: bool,
+    /// `connect_timeout` for this node: for every connection to it, name look-up included.
+    pub connect_timeout: Duration,
+}
+
+/// `backend_flag`: whether losing the node may start a failover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailoverFlag {
+    /// `ALLOW_TO_FAILOVER`.
+    #[default]
+    Allow,
+    /// `DISALLOW_TO_FAILOVER`.
+    Disallow,
+}
+
+/// `pool_mode`: when a server connection goes back to its pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolMode {
+    /// When the client leaves.
+    #[default]
+    Session,
+}
+
+/// How server connections are pooled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolPolicy {
+    /// `pool_mode`.
+    pub mode: PoolMode,
+    /// `pool_size_max`: connections to one server for one database and user.
+    pub size_max: usize,
+    /// `backend_connections_max`: connections to one server, all pools together.
+    pub backend_connections_max: usize,
+    /// `pool_wait_timeout`: how long a client waits for a connection.
+    pub wait_timeout: Duration,
+    /// `connection_life_time`: an idle connection is closed after it; none is never.
+    pub life_time: Option<Duration>,
+    /// `reset_query_list`: what is run before a connection goes to the next client.
+    pub reset_query_list: Vec<String>,
+    /// `connection_cache`: whether connections are kept at all after the client leaves.
+    pub cache: bool,
+}
+
+/// How a client proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// It need not.
+    Trust,
+    /// By its password in clear text.
+    Password,
+    /// By the MD5 challenge.
+    Md5,
+    /// By SCRAM-SHA-256 (RFC 5802, RFC 7677).
+    Scram,
+}
+
+/// How clients prove who they are, and with which secrets.
+#[derive(Clone, Debug)]
+pub struct AuthPolicy {
+    /// `auth_method`; none asks for what the servers ask for.
+    pub method: Option<Method>,
+    /// `authentication_timeout`: limit of a login; none is no limit but the default one.
+    pub timeout: Option<Duration>,
+    /// `[users]` and `pool_passwd`.
+    pub users: Users,
+}
+
+/// Where statements go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoutingPolicy {
+    /// `load_balance_mode`.
+    pub load_balance: bool,
+    /// `statement_level_load_balance`: choose the read node for every statement.
+    pub statement_level: bool,
+    /// `delay_threshold`: bytes of lag above which a standby gets no reads; 0 ignores lag.
+    pub delay_threshold: u64,
+    /// `allow_sql_comments`; off, as in Pgpool-II, sends a statement behind a comment to the
+    /// primary.
+    pub allow_sql_comments: bool,
+}
+
+/// How servers are watched.
+#[derive(Clone, Debug)]
+pub struct CheckPolicy {
+    /// `sr_check_period`: pause between two looks at a server.
+    pub period: Duration,
+    /// `health_check_timeout`: a look that takes longer has failed.
+    pub timeout: Duration,
+    /// `health_check_max_retries`: further looks before a server counts as down.
+    pub max_retries: u32,
+    /// `health_check_retry_delay`: pause between those.
+    pub retry_delay: Duration,
+    /// `sr_check_user`.
+    pub user: String,
+    /// `sr_check_password`, or the user's entry among the users.
+    pub password: Option<Secret>,
+    /// `sr_check_database`.
+    pub database: String,
+}
+
+impl Config {
+    /// Finds a node.
+    #[must_use]
+    pub fn backend(&self, id: BackendId) -> Option<&Backend> {
+        self.backends.iter().find(|backend| backend.id == id)
+    }
+}

@@ -1,0 +1,3 @@
+//! Where a statement goes.
+
+pub mod classify;

@@ -1,0 +1,1 @@
+//! What a statement does, as far as its text tells.
