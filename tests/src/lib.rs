@@ -1,1 +1,3 @@
-//! Being built.
+//! The scenarios of pgherd, and the worlds in which they are played.
+
+pub mod world;

@@ -1,0 +1,108 @@
+//! Every bound in one place: name, unit, reason.
+
+use crate::time::Duration;
+
+/// The longest startup packet, in bytes: PostgreSQL's `MAX_STARTUP_PACKET_LENGTH`.
+pub const STARTUP_PACKET_LEN_MAX: usize = 10_000;
+
+/// The longest message in either direction, in bytes, its type byte not counted: PostgreSQL
+/// allocates less than 1 GB for one (`MaxAllocSize`), so a longer one is a lie.
+pub const MESSAGE_LEN_MAX: usize = 0x3fff_ffff;
+
+/// The longest message of a client that is not yet authenticated, in bytes: PostgreSQL's
+/// `PG_MAX_AUTH_TOKEN_LENGTH`.
+pub const AUTH_MESSAGE_LEN_MAX: usize = 65_535;
+
+/// How much of a statement's message is looked at, in bytes. A longer one goes to the primary
+/// unparsed: parsing it would cost more than balancing it saves.
+pub const STATEMENT_VIEW_LEN: usize = 65_536;
+
+/// How much of a `Bind`, `Describe` or `Close` is looked at, in bytes: room for the names of a
+/// portal and a statement of ordinary length. A longer name is unknown, which means the primary.
+pub const NAMES_VIEW_LEN: usize = 1024;
+
+/// The longest message of a server that is held in view whole, in bytes: errors, notices and
+/// parameter values. PostgreSQL's own are far shorter; a longer one passes unseen.
+pub const SERVER_VIEW_LEN: usize = 65_536;
+
+/// How far ahead of a pipeline's first message its other messages are looked at, in bytes, to
+/// route them together. Drivers send a statement's messages in one packet; a longer pipeline
+/// goes to the primary.
+pub const PIPELINE_VIEW_LEN: usize = 16_384;
+
+/// The largest view that any of the above asks a driver for, in bytes, headers included.
+pub const VIEW_LEN_MAX: usize = STATEMENT_VIEW_LEN + 5;
+
+/// A connection's send queue is full above so many bytes: its source is read no further. Large
+/// enough for a server to run ahead of a client by a few kernel buffers.
+pub const QUEUE_LEN_HIGH: usize = 256 * 1024;
+
+/// Reading goes on below so many queued bytes, so that a stop and a start are some way apart.
+pub const QUEUE_LEN_LOW: usize = 64 * 1024;
+
+/// Answers that a server still owes on one connection; a client that pipelines more is read no
+/// further until some have come.
+pub const PIPELINE_DEPTH_MAX: usize = 4096;
+
+/// Bytes that a driver reads at once. As much as PostgreSQL writes at once, eight times over.
+pub const READ_LEN: usize = 64 * 1024;
+
+/// Reads in a row from one connection before the others have a turn.
+pub const READS_PER_TURN: usize = 4;
+
+/// Buffers that a driver keeps for the next reader, per thread: enough for as many connections
+/// with bytes in flight as one thread serves between two waits.
+pub const SPARE_BUFFERS_MAX: usize = 64;
+
+/// How long a client may take to log in when `authentication_timeout` is off.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a closing connection may take to accept its last bytes.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may take over a login, beyond `connect_timeout` for the connection.
+pub const SERVER_LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a server may take over `reset_query_list` before its connection is closed.
+pub const RESET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a cancel request may take to be delivered.
+pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Cancel requests on their way per shard; more are dropped, as an overloaded server would.
+pub const CANCELS_MAX: usize = 256;
+
+/// How long an answer of the control plane may take before `SHOW` gives up.
+pub const SHOW_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Encryption requests (`SSLRequest`, `GSSENCRequest`) on one connection: one of each.
+pub const ENCRYPTION_REQUESTS_MAX: u8 = 2;
+
+/// Clients that wait for a connection of one pool; more are refused at once.
+pub const WAITERS_MAX: usize = 10_000;
+
+/// Named prepared statements that a session may use on more than one server.
+pub const STATEMENTS_MAX: usize = 1024;
+
+/// Bytes of those statements' `Parse` messages, per session.
+pub const STATEMENTS_LEN_MAX: usize = 256 * 1024;
+
+/// Session settings that are replayed on a session's second server connection, in bytes of text.
+/// A session that sets more reads from the primary.
+pub const SETTINGS_LEN_MAX: usize = 8 * 1024;
+
+/// Columns that a probe's answer may have.
+pub const PROBE_COLUMNS_MAX: usize = 16;
+
+/// Rows that a probe's answer may have: standbys of one primary, beyond the 128 nodes there are.
+pub const PROBE_ROWS_MAX: usize = 256;
+
+/// Backend nodes, as in Pgpool-II.
+pub const BACKENDS_MAX: usize = 128;
+
+/// How long a shard that lost its connection to a node leaves it alone before the control plane
+/// has looked at it.
+pub const SUSPICION_TIME: Duration = Duration::from_secs(2);
+
+/// Pause before a link to a primary is tried again for a waiting write.
+pub const PRIMARY_RETRY_DELAY: Duration = Duration::from_millis(200);

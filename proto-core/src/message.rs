@@ -1,0 +1,154 @@
+//! What machines tell one another, and what a driver tells them of arrivals and ends.
+//!
+//! Machines never call each other, even in one process: the simulator delays and reorders
+//! messages between different pairs, and keeps the order between the same pair, as channels do.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::Config;
+use crate::id::{BackendId, ConnId, Epoch, ShardId};
+use crate::topology::Topology;
+
+/// Who a message is from or for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// The control plane of this process.
+    Control,
+    /// A shard of this process.
+    Shard(ShardId),
+    /// The person or program that runs this process; never receives.
+    Operator,
+}
+
+/// A message between machines.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// The cluster as now agreed. From `Control` to every shard.
+    Topology(Arc<Topology>),
+    /// A new configuration. From the operator to every machine.
+    Reload(Arc<Config>),
+    /// Stop. From the operator to every machine.
+    Shutdown(Shutdown),
+    /// How many connections to a node the shard may hold. From `Control` to a shard.
+    Quota {
+        /// The node.
+        backend: BackendId,
+        /// Connections at most.
+        limit: usize,
+    },
+    /// A connection to a node failed: look at it now. From a shard to `Control`.
+    Suspect {
+        /// The node.
+        backend: BackendId,
+        /// The view of the cluster in which it failed.
+        epoch: Epoch,
+    },
+    /// A session uses a node for the first time since it came up. From a shard to `Control`.
+    InUse {
+        /// The node.
+        backend: BackendId,
+    },
+    /// A client has left. From a shard to `Control`.
+    ClientLeft,
+    /// A cancel request for a session of another shard, and who waits for it to be done.
+    Cancel {
+        /// What the client presented.
+        key: CancelKey,
+        /// The connection of the sender that waits.
+        asker: ConnId,
+    },
+    /// A cancel request was delivered, or was nothing.
+    Cancelled {
+        /// The connection that waited.
+        asker: ConnId,
+    },
+    /// What are the nodes like? From a shard to `Control`.
+    AskNodes {
+        /// The session that asks.
+        asker: ConnId,
+    },
+    /// Count the statements that you sent. From `Control` to a shard.
+    AskCounts,
+    /// Statements sent to each node by one shard since its start. To `Control`.
+    Counts(Vec<(BackendId, u64)>),
+    /// What the nodes are like: the view and the statements sent to each by all shards.
+    Nodes {
+        /// The session that asked.
+        asker: ConnId,
+        /// Reads sent to each node.
+        selects: Vec<(BackendId, u64)>,
+    },
+    /// Every session has ended after a shutdown. From a shard to `Control`.
+    Drained,
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shutdown {
+    /// Accept nobody, let transactions finish up to `shutdown_timeout`, then close (`SIGTERM`).
+    Smart,
+    /// Accept nobody, tell every client, close (`SIGINT`).
+    Fast,
+    /// Close everything at once (`SIGQUIT`).
+    Immediate,
+}
+
+/// What a client presents to cancel a statement: the `BackendKeyData` that it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelKey {
+    /// Names the shard and the place of the session in it.
+    pub process: u32,
+    /// Proves that the client was told.
+    pub secret: Bytes,
+}
+
+/// A connection that a client opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Where it comes from; none for a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Whether there is room for it.
+    pub room: Room,
+}
+
+/// Whether there is room for one more client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// There is.
+    Free,
+    /// There are `client_max` clients already: it is told so, and closed.
+    Full,
+}
+
+/// Why a connection has ended, or did not come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The peer closed it.
+    ByPeer,
+    /// The core asked for it.
+    ByUs,
+    /// Nobody listens there.
+    Refused,
+    /// The name of the host could not be resolved.
+    Unresolved,
+    /// Nothing came in time.
+    TimedOut,
+    /// Any other error of the network.
+    Broken,
+}
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ByPeer => "closed by the peer",
+            Self::ByUs => "closed",
+            Self::Refused => "connection refused",
+            Self::Unresolved => "host name not found",
+            Self::TimedOut => "timed out",
+            Self::Broken => "network error",
+        })
+    }
+}

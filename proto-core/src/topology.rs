@@ -1,0 +1,138 @@
+//! The cluster as agreed: which node is the primary, which can serve reads, and since when.
+//!
+//! `Control` publishes a [`Topology`]; shards only read it. Whatever could let a write go astray
+//! changes the epoch.
+
+use crate::id::{BackendId, Epoch};
+use crate::time::WallTime;
+
+/// One agreed view of the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Topology {
+    /// Number of this view; changes with the primary and with any node that comes or goes.
+    pub epoch: Epoch,
+    /// The one node that takes writes; none while there is no such node.
+    pub primary: Option<BackendId>,
+    /// Every configured node, in the order of their numbers.
+    pub nodes: Vec<Node>,
+}
+
+/// One node as last seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Its number.
+    pub id: BackendId,
+    /// What pgherd makes of it.
+    pub status: Status,
+    /// What pgherd takes it for.
+    pub role: Role,
+    /// Whether its last look succeeded.
+    pub seen: Seen,
+    /// What the server said that it is.
+    pub server_role: Role,
+    /// Bytes of WAL that it lacks, as far as is known; 0 for the primary.
+    pub lag: Option<u64>,
+    /// `pg_stat_replication.state` on the primary, or empty.
+    pub replication_state: String,
+    /// `pg_stat_replication.sync_state` on the primary, or empty.
+    pub sync_state: String,
+    /// When `status` last changed.
+    pub changed: WallTime,
+}
+
+/// States of a node, with Pgpool-II's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Usable; no session has used it since it came up.
+    Waiting,
+    /// Usable and used.
+    Up,
+    /// Not usable.
+    #[default]
+    Down,
+}
+
+impl Status {
+    /// Tells whether sessions may use the node.
+    #[must_use]
+    pub const fn is_usable(self) -> bool {
+        match self {
+            Self::Waiting | Self::Up => true,
+            Self::Down => false,
+        }
+    }
+
+    /// Pgpool-II's word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// What a server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Not in recovery: takes writes.
+    Primary,
+    /// In recovery: follows a primary.
+    Standby,
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+impl Role {
+    /// Pgpool-II's word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Whether a server answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// It answered its last look.
+    Up,
+    /// It did not.
+    Down,
+    /// It has not been looked at.
+    #[default]
+    Unknown,
+}
+
+impl Seen {
+    /// Pgpool-II's word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Topology {
+    /// Finds a node.
+    #[must_use]
+    pub fn node(&self, id: BackendId) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// Tells whether reads may go to a node: a live standby, or the primary.
+    #[must_use]
+    pub fn serves_reads(&self, id: BackendId) -> bool {
+        self.node(id).is_some_and(|node| {
+            node.status.is_usable() && (node.role == Role::Standby || self.primary == Some(id))
+        })
+    }
+}

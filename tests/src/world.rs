@@ -1,0 +1,139 @@
+//! What a scenario may do and see, whichever world it is played in.
+//!
+//! A scenario knows no driver: it opens connections, sends bytes, looks at what came, and does to
+//! servers what befalls them in service. Everything else is built on these few primitives.
+
+use std::time::Duration;
+
+/// A world: pgherd in front of a herd of servers, simulated or real.
+pub trait World {
+    /// Opens a connection to pgherd. It may still be refused; see [`World::is_closed`].
+    fn open(&mut self) -> Conn;
+    /// Opens a connection to a server, past pgherd, to see what is true there.
+    fn open_direct(&mut self, node: usize) -> Conn;
+    /// Queues bytes for sending; the world sends them as the peer accepts them.
+    fn send(&mut self, conn: Conn, bytes: &[u8]);
+    /// Takes what has come since the last call.
+    fn take(&mut self, conn: Conn) -> Vec<u8>;
+    /// Tells whether the other side has closed the connection and everything that it sent before
+    /// has been taken.
+    fn is_closed(&mut self, conn: Conn) -> bool;
+    /// How many of the queued bytes have not yet left.
+    fn unsent(&mut self, conn: Conn) -> usize;
+    /// Ends a connection.
+    fn close(&mut self, conn: Conn, how: End);
+    /// From now on nothing is read from the connection, so that the peer's buffers fill up.
+    fn stop_reading(&mut self, conn: Conn);
+    /// Reads again.
+    fn resume_reading(&mut self, conn: Conn);
+
+    /// Lets a little happen: the next event of a simulation, or a few milliseconds.
+    fn step(&mut self);
+    /// Time since the world began, on the clock that its machines see.
+    fn now(&self) -> Duration;
+
+    /// Does something to a server.
+    fn befall(&mut self, node: usize, fate: Fate);
+    /// Sends a signal to pgherd.
+    fn signal(&mut self, signal: Signal);
+    /// Replaces pgherd's configuration; takes effect with [`Signal::Reload`].
+    fn configure(&mut self, setup: &Setup);
+    /// Tells whether pgherd has ended, and with which exit code.
+    fn exit_code(&mut self) -> Option<i32>;
+    /// Bytes that pgherd holds for its connections: its buffers in simulation, its resident set in
+    /// reality.
+    fn memory(&mut self) -> usize;
+    /// Server connections that are open from pgherd to a node for clients (probes not counted).
+    fn server_connections(&mut self, node: usize) -> usize;
+    /// Runs a statement on a server, past pgherd, and returns its rows; for setting up and for
+    /// seeing what is true.
+    fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String>;
+}
+
+/// A connection that a scenario opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conn(pub usize);
+
+/// How a connection is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Closed in order, after everything queued has been sent.
+    Orderly,
+    /// Reset at once, as when a client's machine dies.
+    Reset,
+}
+
+/// What befalls a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It dies at once, its connections with it.
+    Crash,
+    /// It is stopped by its operator, fast: its sessions are told (57P01).
+    Stop,
+    /// It is started again.
+    Start,
+    /// It stops answering, with its connections open.
+    Freeze,
+    /// It answers again.
+    Thaw,
+    /// A standby receives WAL but does not replay it.
+    PauseReplay,
+    /// It replays again.
+    ResumeReplay,
+    /// All its client sessions are terminated by an administrator, one by one (57P01).
+    TerminateSessions,
+}
+
+/// A signal to pgherd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// `SIGHUP`: read the configuration again.
+    Reload,
+    /// `SIGTERM`.
+    Smart,
+    /// `SIGINT`.
+    Fast,
+    /// `SIGQUIT`.
+    Immediate,
+}
+
+/// What a world begins with, and what [`World::configure`] may change.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Standbys beside the primary, which is node 0.
+    pub standbys: usize,
+    /// Weights of the nodes for reads, by number; missing ones are 1.
+    pub weights: Vec<f64>,
+    /// Further lines for `pgherd.toml`, in front of its tables.
+    pub settings: Vec<String>,
+    /// What the servers ask of clients.
+    pub server_auth: ServerAuth,
+    /// Further users beside `postgres` with password `postgres`: name, password.
+    pub users: Vec<(String, String)>,
+}
+
+/// What the servers ask of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerAuth {
+    /// `scram-sha-256`.
+    #[default]
+    Scram,
+    /// `md5`.
+    Md5,
+    /// `password`.
+    Password,
+    /// `trust`.
+    Trust,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            standbys: 2,
+            weights: Vec::new(),
+            settings: Vec::new(),
+            server_auth: ServerAuth::Scram,
+            users: Vec::new(),
+        }
+    }
+}
