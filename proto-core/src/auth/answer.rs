@@ -83,9 +83,9 @@ impl fmt::Display for Cannot {
                 "the server asks for scram-sha-256 and only an MD5 digest is stored; store the \
                  password, in clear or encrypted",
             ),
-            Self::UnsupportedMechanism => {
-                f.write_str("the server offers SASL mechanisms, and SCRAM-SHA-256 is not among them")
-            }
+            Self::UnsupportedMechanism => f.write_str(
+                "the server offers SASL mechanisms, and SCRAM-SHA-256 is not among them",
+            ),
             Self::ServerNotAuthentic => {
                 f.write_str("the server did not prove that it knows the user's password")
             }
@@ -103,7 +103,7 @@ enum State {
     /// The server has our password, or the answer to its MD5 challenge.
     Answered,
     /// SCRAM is going on, or was completed.
-    Scram(Client),
+    Scram(Box<Client>),
     /// There was no answer, and there will be none.
     Failed(Cannot),
 }
@@ -203,10 +203,8 @@ impl Answer {
         let client = Client::with_salted(&password, self.nonce, self.salted.take());
         let first = client.first();
         let len = u32::try_from(first.len()).expect("a client-first message is 32 bytes long");
-        self.state = State::Scram(client);
-        Ok(Reply::Send(
-            [MECHANISM.as_bytes(), &[0], &len.to_be_bytes(), first.as_slice()].concat(),
-        ))
+        self.state = State::Scram(Box::new(client));
+        Ok(Reply::Send([MECHANISM.as_bytes(), &[0], &len.to_be_bytes(), first.as_slice()].concat()))
     }
 
     fn on_continue(&mut self, data: &[u8]) -> Result<Reply, Cannot> {
@@ -247,7 +245,10 @@ impl fmt::Debug for Answer {
             State::Scram(_) => "Scram",
             State::Failed(_) => "Failed",
         };
-        f.debug_struct("Answer").field("user", &self.user).field("state", &state).finish_non_exhaustive()
+        f.debug_struct("Answer")
+            .field("user", &self.user)
+            .field("state", &state)
+            .finish_non_exhaustive()
     }
 }
 

@@ -171,11 +171,8 @@ impl Exchange {
         let doomed = doom(method, stored.as_ref());
         // A user who does not exist is checked against a password that nobody can guess, so that
         // the check takes as long.
-        let secret = || Stored::Plain(Secret::new(STANDARD.encode(entropy.bytes::<12>())));
-        let stored = match doomed {
-            None => stored.unwrap_or_else(secret),
-            Some(_) => secret(),
-        };
+        let stand_in = Stored::Plain(Secret::new(STANDARD.encode(entropy.bytes::<12>())));
+        let stored = stored.filter(|_| doomed.is_none()).unwrap_or(stand_in);
         let (state, step) = match method {
             Method::Trust => (State::Over, Step::Granted { last: None }),
             Method::Password => (State::Password(stored), Step::Send(Ask::CleartextPassword)),
@@ -273,7 +270,10 @@ impl fmt::Debug for Exchange {
             State::SaslFinal(_) => "SaslFinal",
             State::Over => "Over",
         };
-        f.debug_struct("Exchange").field("user", &self.user).field("state", &state).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("user", &self.user)
+            .field("state", &state)
+            .finish_non_exhaustive()
     }
 }
 

@@ -44,20 +44,34 @@ fn what_is_answered_to_which_question() {
     use Cannot::{Md5OnlyForPassword, Md5OnlyForScram, NoSecret, OutOfTurn, UnsupportedMechanism};
     let (plain, digest) = (plain(), digest());
     let salt = [1, 2, 3, 4];
-    let md5_answer =
-        [md5::challenge_response(&plain, "bob", salt).as_slice(), &[0]].concat();
+    let md5_answer = [md5::challenge_response(&plain, "bob", salt).as_slice(), &[0]].concat();
     let cases: &[(&str, Option<&Stored>, Request<'_>, Reply)] = &[
         ("clear", Some(&plain), Request::CleartextPassword, Reply::Send(b"secretpw\0".to_vec())),
-        ("clear, digest", Some(&digest), Request::CleartextPassword, Reply::Cannot(Md5OnlyForPassword)),
+        (
+            "clear, digest",
+            Some(&digest),
+            Request::CleartextPassword,
+            Reply::Cannot(Md5OnlyForPassword),
+        ),
         ("clear, nothing", None, Request::CleartextPassword, Reply::Cannot(NoSecret)),
         ("md5", Some(&plain), Request::Md5(salt), Reply::Send(md5_answer.clone())),
         ("md5, digest", Some(&digest), Request::Md5(salt), Reply::Send(md5_answer)),
         ("md5, nothing", None, Request::Md5(salt), Reply::Cannot(NoSecret)),
         ("scram, digest", Some(&digest), Request::Sasl(OFFER), Reply::Cannot(Md5OnlyForScram)),
         ("scram, nothing", None, Request::Sasl(OFFER), Reply::Cannot(NoSecret)),
-        ("only -PLUS", Some(&plain), Request::Sasl(b"SCRAM-SHA-256-PLUS\0\0"), Reply::Cannot(UnsupportedMechanism)),
+        (
+            "only -PLUS",
+            Some(&plain),
+            Request::Sasl(b"SCRAM-SHA-256-PLUS\0\0"),
+            Reply::Cannot(UnsupportedMechanism),
+        ),
         ("no offer", Some(&plain), Request::Sasl(b""), Reply::Cannot(UnsupportedMechanism)),
-        ("behind the end", Some(&plain), Request::Sasl(b"\0SCRAM-SHA-256\0\0"), Reply::Cannot(UnsupportedMechanism)),
+        (
+            "behind the end",
+            Some(&plain),
+            Request::Sasl(b"\0SCRAM-SHA-256\0\0"),
+            Reply::Cannot(UnsupportedMechanism),
+        ),
         ("continue first", Some(&plain), Request::SaslContinue(b"r=x"), Reply::Cannot(OutOfTurn)),
         ("final first", Some(&plain), Request::SaslFinal(b"v=x"), Reply::Cannot(OutOfTurn)),
     ];
@@ -90,8 +104,8 @@ fn scram_proves_both_ends() {
     // A later login at the same server computes nothing anew, and succeeds.
     let salted = answer.salted().cloned();
     assert!(salted.is_some());
-    let mut later = Answer::new("bob", Some(&plain()), &mut Entropy::from_seed([4; 32]))
-        .with_salted(salted);
+    let mut later =
+        Answer::new("bob", Some(&plain()), &mut Entropy::from_seed([4; 32])).with_salted(salted);
     let verdict = prove(&mut later, &mut self::server("secretpw"));
     assert!(matches!(verdict, Verdict::Accepted(_)));
 }

@@ -179,11 +179,7 @@ fn how_a_client_breaks_the_protocol() {
         (Method::Scram, b"SCRAM-SHA-256\0\xff\xff\xff\xfe", InitialResponseMalformed),
         (Method::Scram, b"SCRAM-SHA-256-PLUS\0\0\0\0\0", MechanismNotOffered),
         (Method::Scram, b"\0\0\0\0\0", MechanismNotOffered),
-        (
-            Method::Scram,
-            b"SCRAM-SHA-256\0\0\0\0\0",
-            Violation::Scram(scram::Violation::Attribute),
-        ),
+        (Method::Scram, b"SCRAM-SHA-256\0\0\0\0\0", Violation::Scram(scram::Violation::Attribute)),
     ];
     for (method, body, violation) in cases {
         let (mut exchange, _) = start(*method, plain("one"));

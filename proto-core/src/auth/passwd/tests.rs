@@ -172,6 +172,16 @@ fn a_changed_byte_of_a_new_entry_is_noticed() {
     }
 }
 
+/// Files that were written once stay readable: the format of new entries is fixed.
+#[test]
+fn a_new_entry_of_an_earlier_day_still_opens() {
+    let key = Key::read("mypoolkey");
+    let entry = "AESGCMMwHo1+dU2yz1ewpMpz8lPHBTrSvFOYd3ugObJcgANqoOPmU9G5TxJQpWwGgN/kwG/IjQMw==";
+    assert_eq!(encrypt(&Secret::new("secretpw"), &key, &mut Entropy::from_seed([1; 32])), entry);
+    let found = read_stored(entry, Some(&key));
+    assert_eq!(is(&found), Is::Password("secretpw"));
+}
+
 /// An old entry whose Base64 happens to begin with `GCM` is still an old one. This one was found by
 /// encrypting the numbers from zero as Pgpool-II does.
 #[test]
