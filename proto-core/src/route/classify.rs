@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArguments, ObjectName, ObjectNamePart, Query, Select,
-    SelectFlavor, SetExpr, Statement as Tree, TableFactor, Visit, Visitor,
+    SelectFlavor, SetExpr, Statement as Tree, TableAlias, TableFactor, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -275,6 +275,15 @@ impl Inspector {
         }
     }
 
+    /// Doubts an alias whose columns have types, which only the calls of functions can have: what
+    /// looks like a type with modifiers could be a call.
+    fn alias(&mut self, alias: Option<&TableAlias>) {
+        if alias.is_some_and(|alias| alias.columns.iter().any(|c| c.data_type.is_some())) {
+            self.state = StateChange::Untracked;
+            self.doubt(Reason::ForeignSyntax);
+        }
+    }
+
     fn function(&mut self, function: &Function) {
         let is_plain =
             matches!(function.parameters, FunctionArguments::None) && !function.uses_odbc_syntax;
@@ -376,18 +385,21 @@ impl Visitor for Inspector {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
-            TableFactor::Table { name, args, version, partitions, json_path, .. } => {
+            TableFactor::Table { name, alias, args, version, partitions, json_path, .. } => {
                 if args.is_some() {
                     self.call(name);
+                } else {
+                    self.alias(alias.as_ref());
                 }
                 if version.is_some() || json_path.is_some() || !partitions.is_empty() {
                     self.doubt(Reason::ForeignSyntax);
                 }
             }
             TableFactor::Function { name, .. } => self.call(name),
-            TableFactor::Derived { .. }
-            | TableFactor::UNNEST { .. }
-            | TableFactor::NestedJoin { .. }
+            TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. } => {
+                self.alias(alias.as_ref());
+            }
+            TableFactor::UNNEST { .. }
             | TableFactor::JsonTable { .. }
             | TableFactor::XmlTable { .. } => {}
             TableFactor::TableFunction { .. }

@@ -67,6 +67,25 @@ impl<'a> Statement<'a> {
             .any(|name| matches!(&*name, "temp" | "temporary") || name.starts_with("pg_temp"))
     }
 
+    /// Tells whether these are the options of a `COPY`, in parentheses or the two common old ones.
+    fn is_copy_options(&self) -> bool {
+        let words = self.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let options = match words.as_slice() {
+            ["with", rest @ ..] | rest => rest,
+        };
+        match options {
+            [] | ["csv" | "binary"] | ["csv", "header"] => true,
+            ["(", inner @ .., ")"] if self.tokens.len() == words.len() => {
+                let mut before = inner
+                    .iter()
+                    .scan("", |before, word| Some((std::mem::replace(before, word), *word)));
+                before.all(|(before, word)| word != "(" || before.starts_with("force_"))
+            }
+            _ => false,
+        }
+    }
+
     /// Finds the token after the parenthesis that closes the one at `open`.
     fn after_parenthesis(&self, open: usize) -> Option<usize> {
         let mut depth = 0_usize;
@@ -307,7 +326,9 @@ fn copy<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
         let word = |index: usize, word| {
             statement.tokens.get(index).is_some_and(|token| token.is_word(statement.text, word))
         };
-        word(after, "to") && word(after + 1, "stdout")
+        word(after, "to")
+            && word(after + 1, "stdout")
+            && statement.from(after + 2).is_copy_options()
     };
     if words.first() == Some(&"(") {
         let inner = |after: usize| {

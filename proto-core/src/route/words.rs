@@ -24,6 +24,13 @@ pub(super) fn suspicious_words(statement: &Statement<'_>) -> Option<Reason> {
         if is(one, &["for"]) && is(next, &["update", "share", "no", "key"]) {
             return Some(Reason::LockingClause);
         }
+        if next.shape == Shape::Symbol(b'(') {
+            let name = one.name(statement.text).unwrap_or_default();
+            let effect = functions::effect(&name, one.shape == Shape::QuotedName);
+            if matches!(effect, Effect::Primary | Effect::Lock | Effect::SessionLock) {
+                return Some(Reason::PrimaryFunction { name: name.into() });
+            }
+        }
         if one.shape == Shape::Symbol(b'(') && is(next, &["insert", "update", "delete", "merge"]) {
             return Some(Reason::DmlInQuery);
         }
