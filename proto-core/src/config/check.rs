@@ -147,4 +147,4 @@ pub(super) fn beside(path: &str, name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

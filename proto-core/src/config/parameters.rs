@@ -414,3 +414,6 @@ impl Parameter {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

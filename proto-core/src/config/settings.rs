@@ -198,9 +198,10 @@ impl Settings {
                 continue;
             }
             findings.note(&setting.file, setting.line, Some(&setting.key), NoteKind::NotYet);
-            let written = match parameter.kind {
-                Kind::Secret => "(not shown)".to_owned(),
-                _ => setting.written.to_string(),
+            let written = if parameter.kind == Kind::Secret {
+                "(not shown)".to_owned()
+            } else {
+                setting.written.to_string()
             };
             self.not_yet.push((numbered(name, *node), written));
         }
@@ -315,10 +316,10 @@ fn meant_by(written: &str) -> Option<String> {
     let meant = parameters::did_you_mean(written)?;
     let digits = written.trim_start_matches(|c: char| !c.is_ascii_digit());
     let number = digits.parse::<u8>().ok();
-    match parameters::find(meant) {
-        Found::NumberMissing(_) => Some(numbered(meant, Some(number.unwrap_or(0)))),
-        _ => Some(meant.to_owned()),
+    if matches!(parameters::find(meant), Found::NumberMissing(_)) {
+        return Some(numbered(meant, Some(number.unwrap_or(0))));
     }
+    Some(meant.to_owned())
 }
 
 fn numbered(name: &str, node: Option<u8>) -> String {

@@ -48,14 +48,14 @@ pub(super) fn read(parameter: &Parameter, written: &Written) -> Result<Value, Un
             read_integer(written, unit, (min, max)).map(Value::Integer)
         }
         Kind::Real { min, max } => read_real(written, min, max).map(Value::Real),
-        Kind::Text | Kind::Secret => match written {
-            Written::Bare(text) | Written::Text(text) => Ok(Value::Text(text.clone())),
-            other => Err(other.instead_of("a text in quotes")),
+        Kind::Text | Kind::Secret => match written.text() {
+            Some(text) => Ok(Value::Text(text.to_owned())),
+            None => Err(written.instead_of("a text in quotes")),
         },
-        Kind::List { separator } => match written {
-            Written::Bare(text) | Written::Text(text) => Ok(Value::List(split(text, separator))),
-            Written::List(items) => Ok(Value::List(items.clone())),
-            other => Err(other.instead_of("a list of texts")),
+        Kind::List { separator } => match (written, written.text()) {
+            (Written::List(items), _) => Ok(Value::List(items.clone())),
+            (_, Some(text)) => Ok(Value::List(split(text, separator))),
+            (_, None) => Err(written.instead_of("a list of texts")),
         },
         Kind::Choice(words) => read_choice(written, words).map(Value::Choice),
     }
@@ -72,11 +72,13 @@ pub(super) fn surprising_octal(parameter: &Parameter, written: &Written) -> Opti
 }
 
 fn read_bool(written: &Written) -> Result<bool, Unfit> {
-    let text = match written {
-        Written::Bool(value) => return Ok(*value),
-        Written::Bare(text) => text.trim().to_ascii_lowercase(),
-        other => return Err(other.instead_of("true or false, without quotes")),
+    if let Written::Bool(value) = written {
+        return Ok(*value);
+    }
+    let Written::Bare(text) = written else {
+        return Err(written.instead_of("true or false, without quotes"));
     };
+    let text = text.trim().to_ascii_lowercase();
     // Pgpool-II manual, "Boolean": any unambiguous prefix, in upper or lower case.
     let prefix_of = |word: &str, least: usize| text.len() >= least && word.starts_with(&text);
     if text == "1" || prefix_of("on", 2) || prefix_of("true", 1) || prefix_of("yes", 1) {
@@ -91,11 +93,15 @@ fn read_bool(written: &Written) -> Result<bool, Unfit> {
 fn read_integer(written: &Written, unit: Unit, range: (i64, i64)) -> Result<i64, Unfit> {
     let (min, max) = range;
     let outside = |value: String| Unfit::OutOfRange { value, min, max, unit };
-    let value = match written {
-        Written::Bare(text) => scaled(text, unit)?,
-        Written::Text(text) if unit != Unit::One => scaled(text, unit)?,
-        Written::Integer(value) => Some(*value),
-        other => return Err(other.instead_of(unit.expectation())),
+    let value = if let Written::Integer(value) = written {
+        Some(*value)
+    } else {
+        // A TOML string makes sense only for what takes a unit.
+        let plain = unit == Unit::One && matches!(written, Written::Text(_));
+        match written.text().filter(|_| !plain) {
+            Some(text) => scaled(text, unit)?,
+            None => return Err(written.instead_of(unit.expectation())),
+        }
     };
     value
         .and_then(|value| i64::try_from(value).ok())
@@ -145,17 +151,15 @@ fn scaled(text: &str, base: Unit) -> Result<Option<i128>, Unfit> {
 }
 
 fn read_real(written: &Written, min: f64, max: f64) -> Result<f64, Unfit> {
-    let value = match written {
-        Written::Bare(text) => match text.trim().parse::<f64>() {
-            Ok(value) => value,
-            Err(_) => return Err(Unfit::NotANumber { value: text.clone() }),
-        },
-        Written::Real(value) => *value,
-        // A range of reals is far below 2^53, above which a float would no longer be exact.
-        #[expect(clippy::cast_precision_loss, reason = "out of range anyway")]
-        Written::Integer(value) => *value as f64,
-        other => return Err(other.instead_of("a number, without quotes")),
+    // TOML's numbers print as they are parsed here, so one reader serves both formats.
+    let text = match written {
+        Written::Bare(text) => text.trim().to_owned(),
+        Written::Real(_) | Written::Integer(_) => written.to_string(),
+        Written::Text(_) | Written::Bool(_) | Written::List(_) | Written::Other(_) => {
+            return Err(written.instead_of("a number, without quotes"));
+        }
     };
+    let Ok(value) = text.parse::<f64>() else { return Err(Unfit::NotANumber { value: text }) };
     if value.is_finite() && (min..=max).contains(&value) {
         return Ok(value);
     }
@@ -163,11 +167,19 @@ fn read_real(written: &Written, min: f64, max: f64) -> Result<f64, Unfit> {
 }
 
 fn read_choice(written: &Written, words: &'static [&'static str]) -> Result<&'static str, Unfit> {
-    let text = match written {
-        Written::Bare(text) | Written::Text(text) => text.trim(),
-        Written::Bool(true) if words.contains(&"on") => "on",
-        Written::Bool(false) if words.contains(&"off") => "off",
-        other => return Err(other.instead_of("one word, in quotes")),
+    let switch = match written {
+        Written::Bool(true) => Some("on"),
+        Written::Bool(false) => Some("off"),
+        Written::Bare(_)
+        | Written::Text(_)
+        | Written::Integer(_)
+        | Written::Real(_)
+        | Written::List(_)
+        | Written::Other(_) => None,
+    };
+    let switch = switch.filter(|word| words.contains(word));
+    let Some(text) = written.text().map(str::trim).or(switch) else {
+        return Err(written.instead_of("one word, in quotes"));
     };
     words.iter().copied().find(|word| word.eq_ignore_ascii_case(text)).ok_or_else(|| {
         let meant = nearest(text, words.iter().copied());
@@ -287,6 +299,16 @@ impl Written {
         Unfit::WrongType { expected, found: self.type_name() }
     }
 
+    /// Returns the text, if it is one.
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Bare(text) | Self::Text(text) => Some(text),
+            Self::Bool(_) | Self::Integer(_) | Self::Real(_) | Self::List(_) | Self::Other(_) => {
+                None
+            }
+        }
+    }
+
     /// Names the type, for a message.
     pub(super) const fn type_name(&self) -> &'static str {
         match self {
@@ -321,3 +343,6 @@ impl fmt::Display for Written {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,11 @@ impl Unfit {
                 let range = match unit {
                     Unit::Mode => format!("0o{min:o} .. 0o{max:o}"),
                     Unit::One => format!("{min} .. {max}"),
-                    unit => format!("{min} .. {max} {}", unit.name()),
+                    Unit::Milliseconds
+                    | Unit::Seconds
+                    | Unit::Minutes
+                    | Unit::Bytes
+                    | Unit::Kilobytes => format!("{min} .. {max} {}", unit.name()),
                 };
                 Words::new(
                     format!("{} is outside {range}", shown(value)),
@@ -147,9 +151,9 @@ impl Unfit {
 }
 
 fn not_whole(value: &str, unit: Unit) -> Words {
-    let counted = match unit {
-        Unit::One | Unit::Mode => "a whole number".to_owned(),
-        unit => format!("a whole number of {}", unit.name()),
+    let counted = match unit.name() {
+        "" => "a whole number".to_owned(),
+        name => format!("a whole number of {name}"),
     };
     Words::new(format!("{} is not {counted}", shown(value)), "round it as you see fit")
 }
