@@ -38,13 +38,20 @@ pub(super) fn read(path: &str, text: &str, findings: &mut Findings) -> Contents 
     let text = text.trim_start_matches('\u{feff}');
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reading = Reading { path, text, findings, contents: Contents::default() };
+    let mut broken: Vec<usize> = Vec::new();
     for error in errors {
-        let line = error.span().map(|span| reading.line_of(span.start));
-        let syntax = Syntax::Toml(error.message().to_owned());
-        reading.findings.mistake(path, line, None, syntax);
+        let line = reading.line_of(error.span().map_or(0, |span| span.start));
+        // What follows on the same line is mostly the same mistake once more.
+        if !broken.contains(&line) {
+            broken.push(line);
+            let (key, syntax) = broken_line(text, line, error.message());
+            reading.findings.mistake(path, Some(line), key, syntax);
+        }
     }
     reading.top(table.get_ref());
     let mut contents = reading.contents;
+    // The reader's guess at a broken line is not what the operator wrote.
+    contents.settings.retain(|s| !s.line.is_some_and(|line| broken.contains(&line)));
     contents.settings.sort_by_key(|setting| setting.line);
     contents.users.sort_by_key(|user| user.line);
     contents
@@ -132,6 +139,19 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Says what is wrong with a line that is no TOML. Pgpool-II's `on` and `off` are the slip that
+/// its users make first, and the reader's words for it would not help them.
+fn broken_line<'a>(text: &'a str, line: usize, message: &str) -> (Option<&'a str>, Syntax) {
+    let line = text.lines().nth(line - 1).unwrap_or_default();
+    if let Some((key, value)) = line.split_once('=') {
+        let value = value.split('#').next().unwrap_or_default().trim();
+        if ["on", "off", "yes", "no"].iter().any(|word| value.eq_ignore_ascii_case(word)) {
+            return (Some(key.trim()), Syntax::OnOff);
+        }
+    }
+    (None, Syntax::Toml(message.to_owned()))
 }
 
 /// Says what is wrong with a key in `[[backends]]`.

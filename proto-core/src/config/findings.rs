@@ -48,7 +48,9 @@ impl Findings {
         self.mistakes.iter().any(|mistake| {
             matches!(
                 mistake.problem,
-                Problem::Syntax(Syntax::Toml(_) | Syntax::Unreadable(_) | Syntax::NoName)
+                Problem::Syntax(
+                    Syntax::Toml(_) | Syntax::OnOff | Syntax::Unreadable(_) | Syntax::NoName
+                )
             )
         })
     }

@@ -68,7 +68,8 @@ fn a_wrong_shape_is_a_mistake() {
         ("[[backends]]\nbackend_port1 = 1", "did you mean port?"),
         ("[[backends]]\nnonsense = 1", "`pgherd check` lists those there are"),
         ("a = 1\na = 2", "t:2: duplicate key"),
-        ("a = on", "t:1: "),
+        ("a = on # as before", "t:1: a: on and off are no values in TOML; write a = true or a = f"),
+        ("a = 1 2 3 'x' 4", "t:1: "),
     ];
     for (text, expected) in cases {
         let said = said(text);

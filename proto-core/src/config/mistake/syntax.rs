@@ -13,6 +13,8 @@ pub enum Syntax {
     IncludeTooDeep,
     /// The TOML reader's own words.
     Toml(String),
+    /// A boolean as in `pgpool.conf`, in TOML.
+    OnOff,
     /// A line of `pgpool.conf` does not begin with a name.
     NoName,
     /// A name has no value behind it.
@@ -49,6 +51,10 @@ impl Syntax {
             Self::Toml(message) => Words::new(
                 message.lines().collect::<Vec<_>>().join(", "),
                 "see https://toml.io for how settings are written",
+            ),
+            Self::OnOff => Words::new(
+                "on and off are no values in TOML",
+                format!("write {key} = true or {key} = false"),
             ),
             Self::NoName => Words::new(
                 "the line does not begin with a name",

@@ -20,29 +20,35 @@ pub(super) const TABLE: &[Obsolete] = &[
     ),
     dead(
         "reset_query_on_pool_release",
-        "no release of Pgpool-II has it; reset_query_list says what runs when a client leaves",
+        "Pgpool-II 4 ignores it; reset_query_list says what runs when a client leaves",
     ),
     dead(
         "replicate_on_reset",
-        "no release of Pgpool-II since 3 has it; resets always reach the servers in use",
+        "Pgpool-II 4 ignores it; a reset always reaches every server that the session used",
     ),
     dead(
         "statement_cache_mode",
-        "no release of Pgpool-II has it; memory_cache_enabled switches the query cache",
+        "Pgpool-II 4 ignores it; memory_cache_enabled switches the query cache",
     ),
-    dead("query_cache_mode", "Pgpool-II removed it; memory_cache_enabled switches the query cache"),
+    dead(
+        "query_cache_mode",
+        "Pgpool-II 4 ignores it; memory_cache_enabled switches the query cache",
+    ),
     dead(
         "online_recovery",
-        "no release of Pgpool-II has it; recovery_1st_stage_command makes recovery possible",
+        "Pgpool-II 4 ignores it; recovery_1st_stage_command makes recovery possible",
     ),
-    dead("parallel_mode", "it ran one query on many servers; Pgpool-II removed that in 3.5"),
+    dead("parallel_mode", "it ran one query on many servers, which Pgpool-II 4 no longer does"),
     dead("system_db_hostname", SYSTEM_DB),
     dead("system_db_port", SYSTEM_DB),
     dead("system_db_dbname", SYSTEM_DB),
     dead("system_db_schema", SYSTEM_DB),
     dead("system_db_user", SYSTEM_DB),
     dead("system_db_password", SYSTEM_DB),
-    dead("replication_timeout", "it limited the wait for replicated writes; Pgpool-II removed it"),
+    dead(
+        "replication_timeout",
+        "Pgpool-II 4 ignores it; PostgreSQL replicates, and has wal_sender_timeout",
+    ),
     dead("print_timestamp", "it put the time on log lines; log_line_prefix has %t for that"),
     dead("print_user", "it put the user on log lines; log_line_prefix has %u for that"),
     dead("debug_level", "it made the log talkative; log_min_messages does that"),
@@ -62,7 +68,7 @@ pub(super) const TABLE: &[Obsolete] = &[
 ];
 
 /// What the `system_db_` parameters were.
-const SYSTEM_DB: &str = "it belonged to parallel_mode, which Pgpool-II removed in 3.5";
+const SYSTEM_DB: &str = "it belonged to parallel_mode, which Pgpool-II 4 no longer has";
 
 const fn renamed(name: &'static str, now: &'static str) -> Obsolete {
     Obsolete { name, numbered: false, effect: Effect::Alias(now) }

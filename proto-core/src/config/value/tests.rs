@@ -70,6 +70,10 @@ fn a_number_has_digits_and_perhaps_a_unit() {
             assert_eq!(bare(name, text), Ok(Value::Integer(*value)), "{name} = {text}");
         }
     }
+}
+
+#[test]
+fn a_number_that_is_none_is_refused() {
     let bad: &[(&str, &str, &str)] = &[
         ("port", "", "NotANumber"),
         ("port", "abc", "NotANumber"),
