@@ -1,6 +1,6 @@
 //! Loading: every mistake at once.
 //!
-//! A file becomes settings ([`super::file`], [`super::pgpool`]), settings become values by the
+//! A file becomes settings (`file`, `pgpool`), settings become values by the
 //! table of parameters, and values a [`Config`]. Each step goes on behind a mistake.
 
 use super::findings::Findings;

@@ -58,8 +58,10 @@ impl Findings {
     /// Puts mistakes and notes in the order of the files' lines, `first` before other files and
     /// what concerns no line at the end.
     pub(super) fn sort(&mut self, first: &str) {
-        let rank = |file: &str, line: Option<usize>| (file != first, line.unwrap_or(usize::MAX));
-        self.mistakes.sort_by_key(|mistake| rank(&mistake.file, mistake.line));
-        self.notes.sort_by_key(|note| rank(&note.file, note.line));
+        let rank = |file: &str, line: Option<usize>| {
+            (file != first, file.to_owned(), line.unwrap_or(usize::MAX))
+        };
+        self.mistakes.sort_by_cached_key(|mistake| rank(&mistake.file, mistake.line));
+        self.notes.sort_by_cached_key(|note| rank(&note.file, note.line));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The tables cover all of Pgpool-II 4.3 to 4.8, so that no parameter of a `pgpool.conf` is a
 //! stranger: it is in effect, comes with a later release, or is dead, and then the table says
-//! why. Reading a value by its kind is the business of [`super::value`].
+//! why. Reading a value by its kind is the business of `value`.
 
 mod backends;
 mod cache;

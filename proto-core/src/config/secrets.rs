@@ -3,7 +3,7 @@
 use super::check::{Files, KeyFault, beside};
 use super::findings::Findings;
 use super::format::Format;
-use super::mistake::{Herd, Syntax, Unfit};
+use super::mistake::{Herd, Unfit};
 use super::settings::{Settings, Stored};
 use crate::auth::passwd::{Key, Users};
 use crate::auth::secret::Secret;
@@ -165,8 +165,9 @@ impl<'a> Vault<'a> {
             Err(why) => {
                 let (file, line) = setting
                     .map_or((path.as_str(), None), |setting| (setting.file.as_str(), setting.line));
-                let why = Syntax::Unreadable(format!("{path}: {why}"));
-                findings.mistake(file, line, Some("pool_passwd"), why);
+                let (file, path) = (file.to_owned(), path.clone());
+                let herd = Herd::PasswordFile { path, why };
+                findings.mistake(&file, line, Some("pool_passwd"), herd);
                 None
             }
         }

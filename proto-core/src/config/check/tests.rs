@@ -272,7 +272,9 @@ fn a_herd_that_cannot_be_served_is_refused() {
     assert!(mistakes("pgpool.conf", "sr_check_user = u\n").concat().contains("no server"));
     let empty = mistakes("pgherd.toml", "sr_check_user = \"u\"\n[[backends]]\n");
     assert_eq!(empty, ["2: backends[0]: the section names no server; add hostname and port"]);
-    assert!(load_one("nowhere", "x").is_err());
+    // None of these hides another.
+    assert_eq!(mistakes("pgherd.toml", "pool_passwd = \"gone\"\n").len(), 3);
+    assert_eq!(mistakes("pgherd.toml", "").len(), 2);
     let unread = load("a.conf", &Texts::new(&[])).unwrap_err();
     assert_eq!(
         unread.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -373,8 +375,9 @@ fn the_password_file_is_found_and_secrets_are_decoded() {
     };
     assert_eq!(
         said(with("pool_passwd = 'gone'", &[file])),
-        ["/etc/pgherd/pgpool.conf:6: pool_passwd: cannot be read: /etc/pgherd/gone: No such \
-             file or directory; check the path and who may read it"]
+        ["/etc/pgherd/pgpool.conf:6: pool_passwd: /etc/pgherd/gone cannot be read: No such \
+             file or directory; check the path and who may read it, or write '' for no password \
+             file"]
     );
     let broken = ("/etc/pgherd/pool_passwd", "pgherd:TEXTfound\n\nnobody\n");
     let found = said(with("", &[broken]));

@@ -66,7 +66,7 @@ fn a_wrong_shape_is_a_mistake() {
         ("[logging]\na = 1", "t:1: logging: there is no such section"),
         ("[[backends]]\nhost = 'a'", "t:2: backends[0].host: there is no such parameter; did"),
         ("[[backends]]\nbackend_port1 = 1", "did you mean port?"),
-        ("[[backends]]\nnonsense = 1", "`pgherd check` lists those there are"),
+        ("[[backends]]\nnonsense = 1", "remove it, or look its name up"),
         ("a = 1\na = 2", "t:2: duplicate key"),
         ("a = on # as before", "t:1: a: on and off are no values in TOML; write a = true or a = f"),
         ("a = 1 2 3 'x' 4", "t:1: "),

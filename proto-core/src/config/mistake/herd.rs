@@ -27,6 +27,13 @@ pub enum Herd {
     NowhereToListen,
     /// Nobody to log in as for looking at the servers.
     NoCheckUser,
+    /// A password file that is named and cannot be read.
+    PasswordFile {
+        /// Its path.
+        path: String,
+        /// The operating system's reason.
+        why: String,
+    },
     /// Encrypted secrets and no key file.
     KeyMissing,
     /// Encrypted secrets and a key file that cannot be read, for this reason.
@@ -73,6 +80,10 @@ impl Herd {
                 "pgherd must log in to see which server is the primary, and has no user for it",
                 "name a user with the role pg_monitor, and its password in sr_check_password or \
                  the password file",
+            ),
+            Self::PasswordFile { path, why } => Words::new(
+                format!("{path} cannot be read: {why}"),
+                "check the path and who may read it, or write '' for no password file",
             ),
             Self::KeyMissing => Words::new(
                 "secrets are encrypted and there is no key file",

@@ -35,7 +35,7 @@ impl Naming {
                 Words::new("there is no such parameter", format!("did you mean {meant}?"))
             }
             Self::Unknown { meant: None } => {
-                Words::new("there is no such parameter", "`pgherd check` lists those there are")
+                Words::new("there is no such parameter", "remove it, or look its name up")
             }
             Self::Misplaced => Words::new(
                 "this is no parameter of a single backend",

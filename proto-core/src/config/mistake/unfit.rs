@@ -140,7 +140,10 @@ impl Unfit {
                 "keep one of the two",
             ),
             Self::Stored(mistake) => {
-                Words::new(mistake.to_string(), "store the secret anew, plain or encrypted")
+                // It brings its own way out.
+                let said = mistake.to_string();
+                let (what, way_out) = said.split_once("; ").unwrap_or((&said, "store it anew"));
+                Words::new(what, way_out)
             }
             Self::Hashed => Words::new(
                 "a hash is not enough to log in with",
