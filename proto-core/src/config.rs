@@ -168,6 +168,7 @@ pub struct AuthPolicy {
 
 /// Where statements go.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub struct RoutingPolicy {
     /// `load_balance_mode`.
     pub load_balance: bool,
