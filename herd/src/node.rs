@@ -112,6 +112,8 @@ impl Node {
     }
 
     /// Starts the server unless it runs. It is not ready yet: see [`Node::wait_ready`].
+    ///
+    /// If somebody else has started one on its data directory, that one is killed first.
     pub fn start(&self) -> Result<(), Trouble> {
         let mut server = self.server();
         if live_pid(&mut server).is_some() {
