@@ -28,8 +28,8 @@ pub struct Herd {
     nodes: Vec<Node>,
     launcher: Launcher,
     directory: Directory,
-    // Last, because fields are dropped in this order: should this process be killed while it removes
-    // the directory, the guard goes on with it.
+    // Last, because fields are dropped in this order: should this process be killed while it
+    // removes the directory, the guard goes on with it.
     _guard: Guard,
 }
 
@@ -324,8 +324,8 @@ fn append(path: &Path, text: &str) -> Result<(), Trouble> {
         .map_err(Trouble::io("write", path))
 }
 
-/// How long a new node may take to be ready. It takes well under a second; the rest is for a machine
-/// that is busy with other things.
+/// How long a new node may take to be ready. It takes well under a second; the rest is for a
+/// machine that is busy with other things.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long statements may run: enough to fill a table for a benchmark.

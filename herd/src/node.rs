@@ -95,7 +95,8 @@ impl Node {
         &self.log_file
     }
 
-    /// Returns the name by which it goes as `cluster_name`, and as `application_name` at its primary.
+    /// Returns the name by which it goes as `cluster_name`, and as `application_name` at its
+    /// primary.
     pub fn name(&self) -> String {
         settings::name(self.id)
     }
