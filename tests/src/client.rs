@@ -201,6 +201,7 @@ impl State {
         if let Some(fields) = &self.dismissed {
             return Err(format!("{message:?} after the fatal error {fields:?}"));
         }
+        #[allow(clippy::wildcard_enum_match_arm, reason = "all others are part of an answer")]
         match message {
             Message::ParameterStatus(name, value) => {
                 self.parameters.insert(name, value);

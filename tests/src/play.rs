@@ -192,12 +192,8 @@ pub trait Play: World + Sized {
     /// Runs `copy … from stdin` with this data, until it ends or the server has had enough.
     fn copy_in(&mut self, client: &Client, sql: &str, piece: &[u8], times: usize) -> Answer {
         self.query_start(client, sql);
-        match self.message(client) {
-            Message::CopyIn => {}
-            Message::Error(fields) => panic!("{sql}: {fields}"),
-            #[allow(clippy::wildcard_enum_match_arm, reason = "all others are as wrong")]
-            other => panic!("{sql}: {other:?} instead of CopyIn"),
-        }
+        let invitation = self.message(client);
+        assert_eq!(invitation, Message::CopyIn, "{sql}");
         let piece = compose::copy_data(piece);
         for _ in 0..times {
             self.send(client.conn, &piece);

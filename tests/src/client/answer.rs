@@ -55,9 +55,6 @@ impl Answer {
     /// The tags of the statements that were completed.
     #[must_use]
     pub fn tags(&self) -> Vec<&str> {
-        let tag = |message| {
-            if let &Message::CommandComplete(tag) = &message { Some(tag.as_str()) } else { None }
-        };
         self.messages.iter().filter_map(tag).collect()
     }
 
@@ -67,8 +64,6 @@ impl Answer {
     /// There is more than one.
     #[must_use]
     pub fn error(&self) -> Option<&Fields> {
-        let error =
-            |message| if let &Message::Error(fields) = &message { Some(fields) } else { None };
         let mut errors = self.messages.iter().filter_map(error);
         let first = errors.next();
         assert!(errors.next().is_none(), "more than one error in one answer: {self:?}");
@@ -91,7 +86,7 @@ impl Answer {
     ///
     /// # Panics
     /// Something did.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "often nothing more is asked")]
     pub fn good(self) -> Self {
         assert!(!self.failed(), "{}", self.trouble());
         self
@@ -100,17 +95,12 @@ impl Answer {
     /// The messages of notices.
     #[must_use]
     pub fn notices(&self) -> Vec<&str> {
-        let notice = |message| {
-            if let &Message::Notice(fields) = &message { Some(fields.message()) } else { None }
-        };
         self.messages.iter().filter_map(notice).collect()
     }
 
     /// The copied data, put together.
     #[must_use]
     pub fn copied(&self) -> Vec<u8> {
-        let data =
-            |message| if let &Message::CopyData(data) = &message { Some(data) } else { None };
         self.messages.iter().filter_map(data).flatten().copied().collect()
     }
 
@@ -133,6 +123,22 @@ impl Answer {
 
 fn text(value: Option<&[u8]>) -> String {
     value.map_or_else(|| "NULL".into(), |value| String::from_utf8_lossy(value).into_owned())
+}
+
+fn tag(message: &Message) -> Option<&str> {
+    if let Message::CommandComplete(tag) = message { Some(tag) } else { None }
+}
+
+fn error(message: &Message) -> Option<&Fields> {
+    if let Message::Error(fields) = message { Some(fields) } else { None }
+}
+
+fn notice(message: &Message) -> Option<&str> {
+    if let Message::Notice(fields) = message { Some(fields.message()) } else { None }
+}
+
+fn data(message: &Message) -> Option<&[u8]> {
+    if let Message::CopyData(data) = message { Some(data) } else { None }
 }
 
 fn letter(message: &Message) -> char {
