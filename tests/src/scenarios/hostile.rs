@@ -17,7 +17,8 @@ pub fn bytes_behind_a_request_for_encryption_end_the_connection(w: &mut impl Wor
         let conn = w.open();
         w.send(conn, &[request, Login::default().packet()].concat());
         let said = w.rest(conn, LIMIT);
-        assert!(!said.contains(&b'R'), "a login went on: {said:?}");
+        let said = said.strip_prefix(b"N").unwrap_or(&said);
+        assert!(said.is_empty() || said[0] == b'E', "a login went on: {said:?}");
     }
     all_is_well(w);
 }
@@ -25,7 +26,7 @@ pub fn bytes_behind_a_request_for_encryption_end_the_connection(w: &mut impl Wor
 /// Lengths that are too small, too large, or not true.
 pub fn startup_packets_that_lie_about_their_length(w: &mut impl World) {
     let version = [0, 3, 0, 0];
-    for len in [0_u32, 1, 4, 7, 10_001, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
+    for len in [0_u32, 1, 4, 7, 10_005, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
         ends(w, &[len.to_be_bytes(), version].concat());
     }
     // No terminator; a name without a value; no user at all.
@@ -91,10 +92,12 @@ pub fn an_unknown_message_ends_only_its_own_session(w: &mut impl World) {
         w.run(&odd, "begin");
         w.send(odd.conn, &compose::raw(tag, body));
         // What is malformed, as opposed to unknown, a server may refuse and go on.
+        let mut said = Vec::new();
         w.wait("an error, or the end", LIMIT, |w| {
-            let gone = w.is_gone(&odd);
-            gone || odd.has_message()
+            said.extend(w.take(odd.conn));
+            !said.is_empty() || w.is_closed(odd.conn)
         });
+        assert!(said.is_empty() || said[0] == b'E', "it was answered: {said:?}");
         w.vanish(&odd);
     }
     w.run(&app, "select 1");
@@ -186,11 +189,13 @@ fn ends(w: &mut impl World, bytes: &[u8]) {
     assert!(said.is_empty() || said[0] == b'E', "{bytes:?} was answered with {said:?}");
 }
 
-/// A session that is ended for what its client said is told why, by PostgreSQL's code.
+/// A client that is told why its session ends is told by PostgreSQL's code. PostgreSQL itself
+/// says nothing to such a client.
 fn explains(client: &Client, said: &[u8]) {
     client.digest(said);
-    let fields = client.dismissal().expect("the client is told");
-    assert_eq!(fields.code(), "08P01", "{fields}");
+    if let Some(fields) = client.dismissal() {
+        assert_eq!(fields.code(), "08P01", "{fields}");
+    }
 }
 
 fn all_is_well(w: &mut impl World) {
