@@ -1,5 +1,6 @@
 //! The herd: how it is made, and how it ends.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -27,8 +28,8 @@ pub struct Herd {
     nodes: Vec<Node>,
     launcher: Launcher,
     directory: Directory,
-    // Last, because fields are dropped in this order: should this process be killed while it removes
-    // the directory, the guard goes on with it.
+    // Last, because fields are dropped in this order: should this process be killed while it
+    // removes the directory, the guard goes on with it.
     _guard: Guard,
 }
 
@@ -43,8 +44,8 @@ impl Herd {
         let binaries = plan.binaries.clone().map_or_else(Binaries::find, Ok)?;
         let account = Account::choose()?;
         let ports = port::choose(count, plan.base_port)?;
+        disk::check(plan.directory.as_ref().unwrap_or(&env::temp_dir()), count)?;
         let directory = Directory::make(plan.directory.as_deref(), &account)?;
-        disk::check(directory.path(), count)?;
         let home = directory.path().to_owned();
         let launcher = Launcher { binaries, account, home, interrupt: plan.interrupt.clone() };
         let guard = Guard::post(&launcher, &directory)?;
@@ -111,6 +112,17 @@ impl Herd {
         Err(Trouble::Sql { node: id, said: outcome.stderr.trim().to_owned() })
     }
 
+    /// Runs one of PostgreSQL's programs, such as `pg_rewind` or `pgbench`, as the servers' user,
+    /// with the superuser's password at hand, and returns what it printed.
+    pub fn run<A: Into<OsString>>(
+        &self,
+        program: &'static str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<String, Trouble> {
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        self.launcher.run(program, &args)
+    }
+
     /// Stops all nodes, standbys first, and reports the first that did not obey.
     pub fn stop_all(&self, mode: Mode) -> Result<(), Trouble> {
         let results: Vec<_> = self.nodes.iter().rev().map(|node| node.stop(mode)).collect();
@@ -125,6 +137,7 @@ impl Herd {
         let conf = primary.data_dir().join("postgresql.conf");
         append(&conf, &format!("\ninclude '{}'\n", settings::FILE))?;
         self.write(&primary.data_dir().join("pg_hba.conf"), &settings::pg_hba_conf(&plan.hba))?;
+        self.configure(primary, plan)?;
         progress("starting the primary");
         self.start(0, plan)
     }
@@ -140,6 +153,7 @@ impl Herd {
             count => format!("{count} standbys"),
         };
         progress(&format!("copying the primary to {standbys}"));
+        self.make_slots()?;
         self.copy_primary()?;
         progress(&format!("starting {standbys}"));
         for node in self.nodes.iter().skip(1) {
@@ -151,6 +165,18 @@ impl Herd {
             self.start(id, plan)?;
         }
         self.wait_streaming(plan.standbys)
+    }
+
+    /// Makes the standbys' replication slots.
+    ///
+    /// `pg_basebackup` could make its own, but does so only once the copy has begun. The checkpoint
+    /// of another copy may have removed by then the WAL that this one begins with.
+    fn make_slots(&self) -> Result<(), Trouble> {
+        let sql: String = (1..self.nodes.len())
+            .map(settings::slot)
+            .map(|slot| format!("select pg_create_physical_replication_slot('{slot}', true);\n"))
+            .collect();
+        self.psql(0, &sql).map(drop)
     }
 
     /// Copies the primary's data directory to each standby's, all at the same time.
@@ -177,10 +203,12 @@ impl Herd {
     fn start(&mut self, id: usize, plan: &Plan) -> Result<(), Trouble> {
         for _ in 0..PORT_TRIES {
             let node = self.node(id)?;
-            self.configure(node, plan)?;
             node.start()?;
             match node.wait_ready(READY_LIMIT) {
                 Err(Trouble::PortInUse { .. }) if plan.base_port.is_none() => {}
+                Err(trouble @ Trouble::Start { .. }) => {
+                    return disk::check_restart(self.directory.path()).and(Err(trouble));
+                }
                 result => return result,
             }
             let port = port::free_port()?;
@@ -188,6 +216,7 @@ impl Herd {
                 log::info!("port {} was taken meanwhile; node {id} uses {port}", node.port);
                 node.port = port;
             }
+            self.configure(self.node(id)?, plan)?;
         }
         let port = self.node(id)?.port;
         Err(Trouble::PortInUse { port })
@@ -219,7 +248,7 @@ impl Herd {
         self.launcher.account.own(&home)
     }
 
-    /// Writes the settings of a node.
+    /// Writes the settings of a node, which must not be starting: it could read half of them.
     fn configure(&self, node: &Node, plan: &Plan) -> Result<(), Trouble> {
         let conf = settings::herd_conf(plan, &self.directory.socket(), node.id(), node.port);
         self.write(&node.data_dir().join(settings::FILE), &conf)
@@ -261,7 +290,7 @@ fn initdb(launcher: &Launcher, node: &Node) -> Result<(), Trouble> {
     fs::remove_file(&password).map_err(Trouble::io("remove", &password))
 }
 
-/// Copies the data directory of a running primary, with a replication slot made for the copy.
+/// Copies the data directory of a running primary, by way of the standby's replication slot.
 fn base_backup(launcher: &Launcher, primary: &Node, standby: &Node) -> Result<(), Trouble> {
     let conninfo = format!("{} application_name={}", primary.conninfo(), standby.name());
     let slot = settings::slot(standby.id());
@@ -269,7 +298,7 @@ fn base_backup(launcher: &Launcher, primary: &Node, standby: &Node) -> Result<()
         ["--no-sync", "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf"]
             .map(OsString::from)
             .into();
-    args.extend(["--create-slot".into(), "--slot".into(), slot.into()]);
+    args.extend(["--slot".into(), slot.into()]);
     args.extend(["--dbname".into(), conninfo.into(), "--pgdata".into()]);
     args.push(standby.data_dir().into());
     launcher.run("pg_basebackup", &args).map(drop)
@@ -295,8 +324,8 @@ fn append(path: &Path, text: &str) -> Result<(), Trouble> {
         .map_err(Trouble::io("write", path))
 }
 
-/// How long a new node may take to be ready. It takes well under a second; the rest is for a machine
-/// that is busy with other things.
+/// How long a new node may take to be ready. It takes well under a second; the rest is for a
+/// machine that is busy with other things.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long statements may run: enough to fill a table for a benchmark.

@@ -95,7 +95,8 @@ impl Node {
         &self.log_file
     }
 
-    /// Returns the name by which it goes as `cluster_name`, and as `application_name` at its primary.
+    /// Returns the name by which it goes as `cluster_name`, and as `application_name` at its
+    /// primary.
     pub fn name(&self) -> String {
         settings::name(self.id)
     }
@@ -112,6 +113,8 @@ impl Node {
     }
 
     /// Starts the server unless it runs. It is not ready yet: see [`Node::wait_ready`].
+    ///
+    /// If somebody else has started one on its data directory, that one is killed first.
     pub fn start(&self) -> Result<(), Trouble> {
         let mut server = self.server();
         if live_pid(&mut server).is_some() {

@@ -25,8 +25,9 @@ pub struct Plan {
     pub settings: Vec<(String, String)>,
     /// How clients prove who they are.
     pub hba: Hba,
-    /// Ends the build early once it is true, with [`Trouble::Interrupted`](crate::Trouble). A
-    /// signal handler can set it.
+    /// Ends the build early once it is true, with [`Trouble::Interrupted`](crate::Trouble), and
+    /// later whatever waits for a program or for a server to be ready. A signal handler can set it.
+    /// Stopping is never cut short.
     pub interrupt: Option<Arc<AtomicBool>>,
     /// Which PostgreSQL to run; without it, what [`Binaries::find`] finds.
     pub binaries: Option<Binaries>,

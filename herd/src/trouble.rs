@@ -205,8 +205,8 @@ impl Trouble {
             ),
             Trouble::NoVersion { program, said } => write!(
                 f,
-                "{} --version answered \"{said}\": set PG_BINDIR to the directory with PostgreSQL's \
-                 server programs",
+                "{} --version answered \"{said}\": set PG_BINDIR to the directory with \
+                 PostgreSQL's server programs",
                 program.display()
             ),
             _ => Ok(()),

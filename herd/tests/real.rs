@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pgherd_herd::{Herd, Mode, Plan, Trouble, free_port};
+use pgherd_herd::{Hba, Herd, Mode, Plan, Trouble, free_port};
 
 /// How long anything may take that should take a moment, on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -155,6 +155,74 @@ fn a_port_in_use_is_one_line_and_leaves_nothing() {
         assert_eq!(line, expected);
         assert!(!path.exists());
     }
+}
+
+/// Takes the primary's port away between its choice and its use.
+#[test]
+fn a_free_port_that_is_taken_meanwhile_is_replaced() {
+    let path = fresh_path("race");
+    let mut thief = None;
+    let herd =
+        Herd::build(Plan { directory: Some(path.clone()), ..Plan::default() }, &mut |step| {
+            if step == "starting the primary" {
+                let conf = fs::read_to_string(path.join("node0/data/herd.conf")).unwrap();
+                let line = conf.lines().find(|line| line.starts_with("port = ")).unwrap();
+                let port: u16 = line.split('\'').nth(1).unwrap().parse().unwrap();
+                thief = Some(TcpListener::bind(("127.0.0.1", port)).unwrap());
+            }
+        })
+        .unwrap();
+    let taken = thief.unwrap().local_addr().unwrap().port();
+    assert_ne!(herd.primary().port(), taken);
+    let shown = herd.psql(0, "show port").unwrap();
+    assert_eq!(shown, herd.primary().port().to_string());
+    drop(herd);
+    fs::remove_dir_all(&path).unwrap();
+}
+
+#[test]
+fn clients_need_the_password_unless_a_line_says_otherwise() {
+    let lines = vec!["host all guest 127.0.0.1/32 trust".to_owned()];
+    let herd = build(Plan { hba: Hba::Lines(lines), ..Plan::default() }).unwrap();
+    herd.psql(0, "create role guest login; create role member login password 'm'").unwrap();
+    let hello = |user: &str, password: &str| {
+        let port = herd.primary().port();
+        let conninfo =
+            format!("host=127.0.0.1 port={port} dbname=postgres user={user} password={password}");
+        herd.run("psql", ["-XAtc", "select current_user", &conninfo])
+    };
+    assert_eq!(hello("guest", "wrong").unwrap().trim(), "guest");
+    assert_eq!(hello("member", "m").unwrap().trim(), "member");
+    let refused = hello("member", "wrong").unwrap_err().to_string();
+    assert_eq!(refused, "psql failed: password authentication failed for user \"member\"");
+    let stored =
+        "select rolpassword like 'SCRAM-SHA-256$%' from pg_authid where rolname = 'member'";
+    assert_eq!(herd.psql(0, stored).unwrap(), "t");
+}
+
+/// The standby becomes the primary, and the former primary is rewound to follow it: what comes with
+/// the other node's files must not make it take the other node's port.
+#[test]
+fn roles_can_be_exchanged() {
+    let herd = build(Plan { standbys: 1, ..Plan::default() }).unwrap();
+    let (former, next) = (herd.primary(), herd.node(1).unwrap());
+    // What the standby misses is what has to be undone.
+    next.stop(Mode::Fast).unwrap();
+    herd.psql(0, "create table lost (a int)").unwrap();
+    former.stop(Mode::Fast).unwrap();
+    next.start().unwrap();
+    next.wait_ready(LIMIT).unwrap();
+    herd.psql(1, "select pg_promote(); create table t (a int); checkpoint").unwrap();
+    herd.psql(1, "select pg_create_physical_replication_slot('node0_slot')").unwrap();
+    let source = next.conninfo();
+    let target = former.data_dir().to_str().unwrap();
+    herd.run("pg_rewind", ["-R", "-N", "--source-server", &source, "-D", target]).unwrap();
+    let conf = fs::read_to_string(former.data_dir().join("herd.conf")).unwrap();
+    assert!(conf.contains(&format!("port = '{}'", next.port())), "the file came along: {conf}");
+    former.start().unwrap();
+    former.wait_ready(LIMIT).unwrap();
+    assert_eq!(herd.psql(0, "select pg_is_in_recovery()").unwrap(), "t");
+    wait("it follows", || herd.psql(0, "select count(*) from t").is_ok_and(|rows| rows == "0"));
 }
 
 /// The settings come late, when the first server is started, after much has been made.

@@ -14,6 +14,7 @@ mod functions;
 pub mod memo;
 mod tokens;
 mod utility;
+mod words;
 
 use class::{Access, Class, Isolation, Kind, Reason, StateChange};
 

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::login::Login;
+use super::statement::Statement;
+use crate::flow::Flow;
 use crate::id::{ConnId, Epoch};
 use crate::pool::PoolKey;
-use crate::session::statements::Statement;
 use crate::time::Instant;
 use crate::wire::backend::TxStatus;
 use crate::wire::frame::Framer;
@@ -34,7 +35,7 @@ pub struct Link {
     /// Unread bytes that the next decision needs.
     pub hint: usize,
     /// Bytes queued to the server.
-    pub queued: usize,
+    pub flow: Flow,
     /// What the server said at login.
     pub parameters: Vec<(Bytes, Bytes)>,
     /// What the server asked for at login.
@@ -174,7 +175,7 @@ impl Link {
             epoch: Epoch::default(),
             framer: Framer::default(),
             hint: 0,
-            queued: 0,
+            flow: Flow::default(),
             parameters: Vec::new(),
             method: crate::config::Method::Trust,
             key: None,

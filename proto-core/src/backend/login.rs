@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::auth::answer::{Answer, Reply, Request};
+use crate::auth::answer::{Answer, Cannot, Reply, Request};
 use crate::config::Method;
 use crate::wire::backend::tag;
 use crate::wire::error::{Fields, Violation};
@@ -145,7 +145,12 @@ impl Login {
         }));
         let (Some(code), Some(rest)) = (word(body, 0), body.get(4..)) else { return malformed };
         let (method, request) = match code {
-            0 => return Step::Wait,
+            0 => {
+                return match self.answer.granted() {
+                    Ok(()) => Step::Wait,
+                    Err(_) => Step::Failed(Failure::NotSupported),
+                };
+            }
             3 => (Method::Password, Request::CleartextPassword),
             5 => match rest.try_into() {
                 Ok(salt) => (Method::Md5, Request::Md5(salt)),
@@ -162,12 +167,23 @@ impl Login {
             Reply::Nothing => Step::Wait,
             Reply::Cannot(why) => {
                 log::debug!("cannot answer {method:?}: {why}");
-                Step::Failed(if why.is_secret() {
+                Step::Failed(if is_secret_at_fault(why) {
                     Failure::NoSecret { method }
                 } else {
                     Failure::NotSupported
                 })
             }
         }
+    }
+}
+
+/// Tells whether another stored secret would have helped.
+const fn is_secret_at_fault(why: Cannot) -> bool {
+    match why {
+        Cannot::NoSecret | Cannot::Md5OnlyForPassword | Cannot::Md5OnlyForScram => true,
+        Cannot::UnsupportedMechanism
+        | Cannot::ServerNotAuthentic
+        | Cannot::OutOfTurn
+        | Cannot::Scram(_) => false,
     }
 }

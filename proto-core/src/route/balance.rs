@@ -105,13 +105,27 @@ mod tests {
             ("nothing at all", vec![], 0, &[], None, None),
             ("by weight", vec![p(1.0, Usable), s(1, 1.0, Usable, 0)], 0, &[], Some(0), Some(1)),
             ("primary off", vec![p(0.0, Usable), s(1, 1.0, Usable, 0)], 0, &[], Some(1), Some(1)),
-            ("standby down", vec![p(0.0, Usable), s(1, 1.0, Unusable, 0)], 0, &[], Some(0), Some(0)),
+            (
+                "standby down",
+                vec![p(0.0, Usable), s(1, 1.0, Unusable, 0)],
+                0,
+                &[],
+                Some(0),
+                Some(0),
+            ),
             ("all down", vec![p(1.0, Unusable), s(1, 1.0, Unusable, 0)], 0, &[], None, None),
             ("lag", vec![p(0.0, Usable), s(1, 1.0, Usable, 9)], 8, &[], Some(0), Some(0)),
             ("lag at it", vec![p(0.0, Usable), s(1, 1.0, Usable, 8)], 8, &[], Some(1), Some(1)),
             ("no threshold", vec![p(0.0, Usable), s(1, 1.0, Usable, 9)], 0, &[], Some(1), Some(1)),
             ("avoided", vec![p(0.0, Usable), s(1, 1.0, Usable, 0)], 0, &[1], Some(0), Some(0)),
-            ("no weight", vec![p(f64::NAN, Usable), s(1, -1.0, Usable, 0)], 0, &[], Some(0), Some(0)),
+            (
+                "no weight",
+                vec![p(f64::NAN, Usable), s(1, -1.0, Usable, 0)],
+                0,
+                &[],
+                Some(0),
+                Some(0),
+            ),
         ];
         for (name, candidates, threshold, avoid, first, last) in cases {
             let avoid: Vec<_> = avoid.iter().copied().map(BackendId).collect();

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArguments, ObjectName, ObjectNamePart, Query, Select,
-    SelectFlavor, SetExpr, Statement as Tree, TableFactor, Visit, Visitor,
+    SelectFlavor, SetExpr, Statement as Tree, TableAlias, TableFactor, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -21,6 +21,7 @@ use super::class::{Class, Kind, Reason, StateChange, Unreadable};
 use super::functions::{self, Effect};
 use super::tokens::{Shape, Token, Tokens};
 use super::utility::{self, Statement, Verdict};
+use super::words::{catalog_relation, state_by_tokens, suspicious_words};
 
 /// Longest text that is parsed, in bytes. A longer one is data more than it is a query, and would
 /// hold up the shard's other sessions.
@@ -139,6 +140,10 @@ impl Scan<'_> {
                     class
                 }
             }
+            Verdict::Table(relation) => match catalog_relation(&relation) {
+                Some(reason) => Class::write(reason),
+                None => Class::new(Kind::Read, Reason::PlainRead),
+            },
             Verdict::CopyRelation(relation) => match catalog_relation(&relation) {
                 Some(reason) => Class::write(reason),
                 None => Class::new(Kind::Read, Reason::CopyOut),
@@ -157,6 +162,7 @@ impl Scan<'_> {
             Verdict::Query => self.classify_query(statement).state,
             Verdict::Creates => StateChange::Untracked,
             Verdict::Known(class) => class.state,
+            Verdict::Table(_) => StateChange::None,
             Verdict::Explain { .. } | Verdict::CopyQuery(_) | Verdict::CopyRelation(_) => {
                 StateChange::Untracked
             }
@@ -254,6 +260,9 @@ impl Inspector {
 
     fn operator(&mut self, operator: &BinaryOperator) {
         let name = if let BinaryOperator::Custom(name) = operator {
+            if OWN_OPERATORS.contains(&name.as_str()) {
+                return;
+            }
             name.clone()
         } else if let BinaryOperator::PGCustomBinaryOperator(parts) = operator {
             parts.join(".")
@@ -263,6 +272,15 @@ impl Inspector {
         let is_own = name.to_ascii_lowercase().starts_with("pg_catalog.");
         if !is_own {
             self.doubt(Reason::UnknownOperator { name: name.into() });
+        }
+    }
+
+    /// Doubts an alias whose columns have types, which only the calls of functions can have: what
+    /// looks like a type with modifiers could be a call.
+    fn alias(&mut self, alias: Option<&TableAlias>) {
+        if alias.is_some_and(|alias| alias.columns.iter().any(|c| c.data_type.is_some())) {
+            self.state = StateChange::Untracked;
+            self.doubt(Reason::ForeignSyntax);
         }
     }
 
@@ -367,18 +385,21 @@ impl Visitor for Inspector {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
-            TableFactor::Table { name, args, version, partitions, json_path, .. } => {
+            TableFactor::Table { name, alias, args, version, partitions, json_path, .. } => {
                 if args.is_some() {
                     self.call(name);
+                } else {
+                    self.alias(alias.as_ref());
                 }
                 if version.is_some() || json_path.is_some() || !partitions.is_empty() {
                     self.doubt(Reason::ForeignSyntax);
                 }
             }
             TableFactor::Function { name, .. } => self.call(name),
-            TableFactor::Derived { .. }
-            | TableFactor::UNNEST { .. }
-            | TableFactor::NestedJoin { .. }
+            TableFactor::Derived { alias, .. } | TableFactor::NestedJoin { alias, .. } => {
+                self.alias(alias.as_ref());
+            }
+            TableFactor::UNNEST { .. }
             | TableFactor::JsonTable { .. }
             | TableFactor::XmlTable { .. } => {}
             TableFactor::TableFunction { .. }
@@ -475,98 +496,8 @@ fn name_part(part: &ObjectNamePart) -> Option<(String, bool)> {
     }
 }
 
-/// Finds whether a relation is a system catalog or a temporary one, by any part of its name.
-fn catalog_relation(parts: &[String]) -> Option<Reason> {
-    let is_system = parts.iter().any(|part| part.starts_with("pg_"));
-    is_system.then(|| Reason::SystemCatalog { relation: parts.join(".").into() })
-}
-
-/// Looks for words that no plain read has, should the parser have read them as something else.
-fn suspicious_words(statement: &Statement<'_>) -> Option<Reason> {
-    let pairs = statement.tokens.iter().zip(statement.tokens.iter().skip(1));
-    let is = |token: &Token, words: &[&str]| {
-        words.iter().any(|word| token.is_word(statement.text, word))
-    };
-    for (one, next) in pairs {
-        if is(next, &["into"]) {
-            return Some(Reason::SelectInto);
-        }
-        if is(one, &["for"]) && is(next, &["update", "share", "no", "key"]) {
-            return Some(Reason::LockingClause);
-        }
-        if one.shape == Shape::Symbol(b'(') && is(next, &["insert", "update", "delete", "merge"]) {
-            return Some(Reason::DmlInQuery);
-        }
-    }
-    None
-}
-
-/// Tells what a query that does not parse may leave behind: nothing, if all it calls is known.
-fn state_by_tokens(statement: &Statement<'_>) -> StateChange {
-    let mut before = None::<&Token>;
-    let pairs = statement.tokens.iter().zip(statement.tokens.iter().skip(1));
-    for (token, next) in pairs {
-        if next.shape == Shape::Symbol(b'(') {
-            let is_qualified = before.is_some_and(|token| token.shape == Shape::Symbol(b'.'));
-            let name = token.name(statement.text).unwrap_or_default();
-            let is_quoted = token.shape == Shape::QuotedName;
-            let is_known = name.is_empty()
-                || (!is_quoted && KEYWORDS_BEFORE_PARENTHESIS.contains(&&*name))
-                || matches!(functions::effect(&name, is_quoted), Effect::None | Effect::Primary);
-            if is_qualified || !is_known {
-                return StateChange::Untracked;
-            }
-        }
-        before = Some(token);
-    }
-    let makes_temporary = statement.has_word("into") && statement.mentions_temporary();
-    if makes_temporary { StateChange::Untracked } else { StateChange::None }
-}
-
-/// Reserved words that a parenthesis follows without a call.
-const KEYWORDS_BEFORE_PARENTHESIS: &[&str] = &[
-    "all",
-    "and",
-    "any",
-    "as",
-    "between",
-    "by",
-    "case",
-    "conflict",
-    "cube",
-    "distinct",
-    "else",
-    "except",
-    "filter",
-    "from",
-    "group",
-    "having",
-    "in",
-    "intersect",
-    "into",
-    "join",
-    "lateral",
-    "limit",
-    "materialized",
-    "not",
-    "offset",
-    "on",
-    "or",
-    "over",
-    "rollup",
-    "select",
-    "set",
-    "sets",
-    "some",
-    "then",
-    "union",
-    "using",
-    "values",
-    "when",
-    "where",
-    "with",
-    "within",
-];
+/// Operators of PostgreSQL's own that the parser has no name for.
+const OWN_OPERATORS: &[&str] = &["-|-", "!!", "~<~", "~<=~", "~>~", "~>=~", "@@@", "*=", "*<>"];
 
 #[cfg(test)]
 pub(super) mod tests;

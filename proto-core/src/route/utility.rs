@@ -39,6 +39,21 @@ impl<'a> Statement<'a> {
         Statement { text: self.text, tokens: self.tokens.get(index..).unwrap_or_default() }
     }
 
+    /// Reads the name of a relation, part by part, and tells which token follows it.
+    fn relation(&self, start: usize) -> (Vec<String>, usize) {
+        let mut at = start;
+        let mut parts = Vec::new();
+        while let Some(part) = self.name(at) {
+            parts.push(part);
+            at += 1;
+            if self.tokens.get(at).is_none_or(|token| token.shape != Shape::Symbol(b'.')) {
+                break;
+            }
+            at += 1;
+        }
+        (parts, at)
+    }
+
     /// Tells whether a word occurs anywhere outside of literals and quoted names.
     pub(super) fn has_word(&self, word: &str) -> bool {
         self.tokens.iter().any(|token| token.is_word(self.text, word))
@@ -50,6 +65,25 @@ impl<'a> Statement<'a> {
             .iter()
             .filter_map(|token| token.name(self.text))
             .any(|name| matches!(&*name, "temp" | "temporary") || name.starts_with("pg_temp"))
+    }
+
+    /// Tells whether these are the options of a `COPY`, in parentheses or the two common old ones.
+    fn is_copy_options(&self) -> bool {
+        let words = self.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let options = match words.as_slice() {
+            ["with", rest @ ..] | rest => rest,
+        };
+        match options {
+            [] | ["csv" | "binary"] | ["csv", "header"] => true,
+            ["(", inner @ .., ")"] if self.tokens.len() == words.len() => {
+                let mut before = inner
+                    .iter()
+                    .scan("", |before, word| Some((std::mem::replace(before, word), *word)));
+                before.all(|(before, word)| word != "(" || before.starts_with("force_"))
+            }
+            _ => false,
+        }
     }
 
     /// Finds the token after the parenthesis that closes the one at `open`.
@@ -86,6 +120,8 @@ pub(super) enum Verdict<'a> {
     Explain { runs: bool, inner: Statement<'a> },
     /// Copies to the client what the query in parentheses returns.
     CopyQuery(Statement<'a>),
+    /// Reads a whole relation; its name, part by part.
+    Table(Vec<String>),
     /// Copies a relation to the client; its name, part by part.
     CopyRelation(Vec<String>),
     /// Data definition that runs a query which the tree shows.
@@ -98,7 +134,13 @@ pub(super) fn recognise<'a>(statement: &Statement<'a>) -> Verdict<'a> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let class = match words.as_slice() {
         [] => Class::new(Kind::Empty, Reason::NothingToRun),
-        ["(" | "select" | "values" | "table" | "with", ..]
+        ["table", ..] => {
+            // The parser knows TABLE only inside of other queries.
+            let (relation, after) = statement.relation(1);
+            let is_all = after == statement.tokens.len() && !relation.is_empty();
+            return if is_all { Verdict::Table(relation) } else { Verdict::Query };
+        }
+        ["(" | "select" | "values" | "with", ..]
         | ["insert" | "update" | "delete" | "merge", ..] => return Verdict::Query,
         ["begin", rest @ ..] | ["start", "transaction", rest @ ..] => begin(rest),
         ["commit" | "rollback" | "end" | "abort" | "savepoint" | "release", ..]
@@ -284,7 +326,9 @@ fn copy<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
         let word = |index: usize, word| {
             statement.tokens.get(index).is_some_and(|token| token.is_word(statement.text, word))
         };
-        word(after, "to") && word(after + 1, "stdout")
+        word(after, "to")
+            && word(after + 1, "stdout")
+            && statement.from(after + 2).is_copy_options()
     };
     if words.first() == Some(&"(") {
         let inner = |after: usize| {
@@ -297,16 +341,7 @@ fn copy<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
             Some(_) | None => Verdict::Known(Class::untracked(Reason::Copy)),
         };
     }
-    let mut at = 1;
-    let mut relation = Vec::new();
-    while let Some(name) = statement.name(at) {
-        relation.push(name);
-        at += 1;
-        if words.get(at - 1) != Some(&".") {
-            break;
-        }
-        at += 1;
-    }
+    let (relation, mut at) = statement.relation(1);
     if words.get(at - 1) == Some(&"(") {
         at = statement.after_parenthesis(at).unwrap_or(at);
     }
