@@ -48,8 +48,16 @@ const IMPURE: [(&str, &str); 17] = [
 ];
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 8] =
-    ["mod.rs", "utils.rs", "util.rs", "common.rs", "helpers.rs", "types.rs", "manager.rs", "misc.rs"];
+const EMPTY_NAMES: [&str; 8] = [
+    "mod.rs",
+    "utils.rs",
+    "util.rs",
+    "common.rs",
+    "helpers.rs",
+    "types.rs",
+    "manager.rs",
+    "misc.rs",
+];
 
 /// A source file.
 struct Source {
@@ -281,9 +289,10 @@ fn every_scenario_is_in_every_lane() {
 #[test]
 fn every_parameter_is_documented() {
     let path = top().join("docs/configuration.md");
-    let text = fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mistakes: Vec<String> = pgherd_core::config::parameters::all()
+        .iter()
         .filter(|parameter| parameter.effect == pgherd_core::config::parameters::Effect::InEffect)
         .filter(|parameter| !text.contains(&format!("`{}", parameter.name)))
         .map(|parameter| format!("{}: not in docs/configuration.md", parameter.name))
