@@ -22,7 +22,8 @@ fn script(port: u16, input: &str) -> Output {
 pub(crate) fn describes_tables(port: u16) {
     let output = script(
         port,
-        "create table described (n int primary key, t text not null default 'x');\n\
+        "\\t off\n\
+         create table described (n int primary key, t text not null default 'x');\n\
          create index on described (t);\n\
          begin;\n\\d described\ncommit;\n\\dt\n\\l\n\\du\n\\dn+\n\\df pg_backend_pid\n\\conninfo\n",
     );
