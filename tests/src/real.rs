@@ -49,7 +49,14 @@ impl Real {
         let taken = lot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut grounds = taken.unwrap_or_else(Grounds::build);
         grounds.prepare(setup);
-        let proxy = Proxy::start(&grounds, setup);
+        let proxy = match Proxy::start(&grounds, setup) {
+            Ok(proxy) => proxy,
+            Err(why) => {
+                // The servers are good for the next scenario.
+                *lot.lock().unwrap_or_else(PoisonError::into_inner) = Some(grounds);
+                panic!("{why}");
+            }
+        };
         Self {
             lot: Arc::clone(lot),
             grounds: Some(grounds),

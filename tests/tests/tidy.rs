@@ -199,6 +199,21 @@ fn first_word(text: &str) -> String {
 }
 
 #[test]
+fn what_a_file_uses_is_found_however_it_is_written() {
+    let cases: [(&str, &[&str]); 5] = [
+        ("use crate::pool::Pool;", &["pool"]),
+        ("use crate::{id::ConnId, wire::{self, frame}, time};", &["id", "time", "wire"]),
+        ("fn f() -> crate::session::Session {}", &["session"]),
+        ("use crate::limits;", &["limits"]),
+        ("use super::pool;", &[]),
+    ];
+    for (code, expected) in cases {
+        let expected: BTreeSet<String> = expected.iter().map(|part| (*part).to_owned()).collect();
+        assert_eq!(uses(code), expected, "{code}");
+    }
+}
+
+#[test]
 fn the_core_and_the_drivers_depend_on_whom_they_may() {
     // Who may depend on which members.
     let allowed: [(&str, &[&str]); 5] = [

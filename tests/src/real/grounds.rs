@@ -40,7 +40,12 @@ impl Grounds {
     /// There is no PostgreSQL here, or it does not start; the message says what to do.
     #[must_use]
     pub fn build() -> Self {
-        let plan = Plan { standbys: STANDBYS, ..Plan::default() };
+        let settings = vec![
+            // Copies of the primary are made at the same time, and the checkpoint that begins one
+            // must not remove what another has not yet fetched.
+            ("wal_keep_size".to_owned(), "256MB".to_owned()),
+        ];
+        let plan = Plan { standbys: STANDBYS, settings, ..Plan::default() };
         let herd = Herd::build(plan, &mut |_| ()).unwrap_or_else(|trouble| panic!("{trouble}"));
         let grounds = Self { herd, auth: None };
         grounds.psql(

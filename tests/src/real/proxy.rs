@@ -28,36 +28,41 @@ pub struct Proxy {
 impl Proxy {
     /// Writes the configuration and starts pgherd; when this returns, it takes connections.
     ///
-    /// # Panics
+    /// # Errors
     /// It does not; the message has its log.
-    pub fn start(grounds: &Grounds, setup: &Setup) -> Self {
+    pub fn start(grounds: &Grounds, setup: &Setup) -> Result<Self, String> {
         let dir = fresh_dir();
         let port = pgherd_herd::free_port().expect("this machine has a free port");
         let log = File::create(dir.join(LOG)).expect("a fresh directory can be written to");
         let errors = log.try_clone().expect("a file can be opened twice");
         write_config(&dir, &config(grounds, setup, port, &dir));
-        let child = Command::new(binary())
+        let binary = binary()?;
+        let child = Command::new(&binary)
             .args(["run", "--config"])
             .arg(dir.join(CONFIG))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot run {}: {error}", binary().display()));
+            .map_err(|error| format!("cannot run {}: {error}", binary.display()))?;
         let mut proxy = Self { child, dir, port, exit_code: None };
-        proxy.wait_ready();
-        proxy
+        proxy.wait_ready()?;
+        Ok(proxy)
     }
 
-    fn wait_ready(&mut self) {
+    fn wait_ready(&mut self) -> Result<(), String> {
         let end = Instant::now() + START_LIMIT;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             if let Some(code) = self.exit_code() {
-                panic!("pgherd ended with {code} instead of starting:\n{}", self.log());
+                let log = self.log();
+                return Err(format!("pgherd ended with {code} instead of starting:\n{log}"));
             }
-            assert!(Instant::now() < end, "pgherd does not listen:\n{}", self.log());
+            if Instant::now() >= end {
+                return Err(format!("pgherd does not listen:\n{}", self.log()));
+            }
             thread::sleep(POLL_INTERVAL);
         }
+        Ok(())
     }
 
     /// Where it listens.
@@ -182,23 +187,22 @@ fn fresh_dir() -> PathBuf {
 }
 
 /// Finds the program: `$PGHERD_BIN`, or what `cargo build` put beside the tests.
-///
-/// # Panics
-/// There is none.
-fn binary() -> PathBuf {
+fn binary() -> Result<PathBuf, String> {
     if let Some(path) = env::var_os("PGHERD_BIN") {
-        return path.into();
+        return Ok(path.into());
     }
     // A test is target/<profile>/deps/<name>-<hash>.
     let own = env::current_exe().expect("a process knows its program");
     let profile = own.ancestors().nth(2).expect("a test is in target/<profile>/deps");
     let path = profile.join("pgherd");
-    assert!(
-        path.is_file(),
-        "no program {}: run `cargo build -p pgherd` with the same profile first, or set PGHERD_BIN",
-        path.display()
-    );
-    path
+    if path.is_file() {
+        return Ok(path);
+    }
+    let path = path.display();
+    Err(format!(
+        "no program {path}: run `cargo build -p pgherd` with the same profile first, or set \
+         PGHERD_BIN"
+    ))
 }
 
 const CONFIG: &str = "pgherd.toml";

@@ -180,9 +180,11 @@ pub fn a_write_gives_up_when_the_primary_stays_away(w: &mut impl World) {
 
 /// A transaction whose server went away has failed, and its client is told so.
 pub fn a_transaction_does_not_outlive_its_server(w: &mut impl World) {
+    let app = w.connect("app");
+    w.run(&app, "create table outlived (n int)");
+    w.terminate(&app);
     for fate in [Fate::Stop, Fate::Crash] {
         let app = w.connect("app");
-        w.run(&app, "create table if not exists outlived (n int)");
         w.run(&app, "begin");
         w.run(&app, "insert into outlived values (1)");
         w.befall(PRIMARY, fate);
