@@ -1,6 +1,7 @@
 //! Tokens to statements: the few forms that scenarios use.
 
 mod definition;
+pub(super) use self::definition::columns_of;
 mod expression;
 mod query;
 
