@@ -1,20 +1,33 @@
 //! What the operator asked for, checked: every value has its type, unit and range.
 //!
 //! A [`Config`] is made from text by [`load`], which recognises `pgherd.toml` and `pgpool.conf`
-//! by content and reports every [`Mistake`] at once, each with file, line, key and a way out.
-//! Opening files is the caller's business: it lends a [`Files`].
+//! by content and reports every [`Mistake`] at once, each with file, line, key and a way out; what
+//! is in order but worth knowing is a [`Note`]. Opening files is the caller's business: it lends a
+//! [`Files`].
 
+mod backends;
 pub mod check;
-pub mod file;
+mod file;
+mod findings;
+mod format;
+pub mod mistake;
+pub mod note;
 pub mod parameters;
-pub mod pgpool;
+mod pgpool;
+mod policies;
+mod secrets;
+mod settings;
+mod value;
 
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::id::BackendId;
 use crate::time::Duration;
 
-pub use check::{Files, Loaded, Mistake, Note, load};
+pub use check::{Files, KeyFault, KeyFile, Loaded, load};
+pub use mistake::{Mistake, Problem};
+pub use note::{Note, NoteKind};
+use parameters::LAST_NODE;
 
 /// Everything in effect. Cheap to share; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -43,7 +56,7 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// `failover_wait_timeout`: how long a write waits for a primary server.
     pub failover_wait_timeout: Duration,
-    /// `worker_threads`: shards, one thread each.
+    /// `worker_threads`: shards, one thread each; 0 is one for each core, which the caller counts.
     pub worker_threads: usize,
     /// `log_min_messages`, as a filter for the log.
     pub log_level: log::LevelFilter,
@@ -155,6 +168,7 @@ pub struct AuthPolicy {
 
 /// Where statements go.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub struct RoutingPolicy {
     /// `load_balance_mode`.
     pub load_balance: bool,

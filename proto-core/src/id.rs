@@ -112,18 +112,6 @@ impl<T> Slab<T> {
         ConnId { index, generation: 0 }
     }
 
-    /// Puts a tenant where another slab has named it, as a driver does with a machine's names.
-    pub fn insert_at(&mut self, id: ConnId, tenant: T) {
-        while self.places.len() <= id.index() {
-            self.places.push(Place { generation: 0, tenant: None });
-        }
-        if let Some(place) = self.places.get_mut(id.index()) {
-            self.count += usize::from(place.tenant.is_none());
-            place.generation = id.generation;
-            place.tenant = Some(tenant);
-        }
-    }
-
     /// Takes a tenant out; its name is stale from now on.
     pub fn remove(&mut self, id: ConnId) -> Option<T> {
         let place = self.places.get_mut(id.index()).filter(|p| p.generation == id.generation)?;
@@ -175,6 +163,91 @@ impl<T> Default for Slab<T> {
     }
 }
 
+/// What belongs to connections that a [`Slab`] has named: the same places, the same generations.
+///
+/// A machine keeps one table per kind of connection, a driver one for its sockets.
+#[derive(Debug)]
+pub struct Table<T> {
+    places: Vec<Option<(u32, T)>>,
+    count: usize,
+}
+
+impl<T> Table<T> {
+    /// Makes an empty table.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { places: Vec::new(), count: 0 }
+    }
+
+    /// Puts something under a name, in place of whatever an earlier tenant of the place had.
+    pub fn insert(&mut self, id: ConnId, thing: T) {
+        while self.places.len() <= id.index() {
+            self.places.push(None);
+        }
+        if let Some(place) = self.places.get_mut(id.index()) {
+            self.count += usize::from(place.is_none());
+            *place = Some((id.generation, thing));
+        }
+    }
+
+    /// Takes out what is under a name.
+    pub fn remove(&mut self, id: ConnId) -> Option<T> {
+        let place = self.places.get_mut(id.index())?;
+        let (_, thing) = place.take_if(|(generation, _)| *generation == id.generation)?;
+        self.count -= 1;
+        Some(thing)
+    }
+
+    /// Finds what is under a name.
+    #[must_use]
+    pub fn get(&self, id: ConnId) -> Option<&T> {
+        match self.places.get(id.index())? {
+            Some((generation, thing)) if *generation == id.generation => Some(thing),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Finds what is under a name, to change it.
+    pub fn get_mut(&mut self, id: ConnId) -> Option<&mut T> {
+        match self.places.get_mut(id.index())? {
+            Some((generation, thing)) if *generation == id.generation => Some(thing),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Lists everything, by place.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnId, &T)> {
+        self.places.iter().zip(0u32..).filter_map(|(place, index)| {
+            let (generation, thing) = place.as_ref()?;
+            Some((ConnId { index, generation: *generation }, thing))
+        })
+    }
+
+    /// Lists the names in use, by place.
+    #[must_use]
+    pub fn names(&self) -> Vec<ConnId> {
+        self.iter().map(|(id, _)| id).collect()
+    }
+
+    /// Counts everything.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Tells whether there is nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,5 +263,22 @@ mod tests {
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get(second), Some(&"second"));
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn a_table_keeps_generations_apart() {
+        let mut slab = Slab::new();
+        let mut table = Table::new();
+        let first = slab.insert(());
+        table.insert(first, "first");
+        slab.remove(first);
+        let second = slab.insert(());
+        assert_eq!(table.get(second), None);
+        assert_eq!(table.remove(second), None);
+        table.insert(second, "second");
+        assert_eq!(table.get(first), None);
+        assert_eq!(table.names(), [second]);
+        assert_eq!(table.remove(second), Some("second"));
+        assert!(table.is_empty());
     }
 }

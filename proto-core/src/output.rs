@@ -54,8 +54,8 @@ pub enum Output {
         /// Which node it goes to.
         to: BackendId,
     },
-    /// Close a connection and answer with `handle_close`; it gives no other input any more but
-    /// `handle_sent`.
+    /// Close a connection and answer with `handle_close`; until then it gives no other input but
+    /// `handle_sent`. A second `Close` hastens the first.
     Close {
         /// Which connection.
         conn: ConnId,

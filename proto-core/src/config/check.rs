@@ -1,6 +1,15 @@
 //! Loading: every mistake at once.
+//!
+//! A file becomes settings (`file`, `pgpool`), settings become values by the
+//! table of parameters, and values a [`Config`]. Each step goes on behind a mistake.
 
-use super::Config;
+use super::findings::Findings;
+use super::format::Format;
+use super::mistake::{Mistake, Syntax};
+use super::note::{Note, NoteKind};
+use super::secrets::Vault;
+use super::settings::{Settings, Stored};
+use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies};
 
 /// Lends the text of files.
 pub trait Files {
@@ -9,6 +18,38 @@ pub trait Files {
     /// # Errors
     /// The operating system's reason, as text.
     fn read(&self, path: &str) -> Result<String, String>;
+
+    /// Tells whether a file is there, readable or not.
+    fn exists(&self, path: &str) -> bool;
+
+    /// Lends the key file, the one named on the command line or `.pgpoolkey`; none if there is
+    /// none. It is asked for only if a secret is encrypted.
+    fn key_file(&self) -> Option<KeyFile>;
+}
+
+/// The file that holds the key to encrypted secrets.
+#[derive(Clone)]
+pub struct KeyFile {
+    /// Its path, for messages.
+    pub path: String,
+    /// Its text, or why it must not be used.
+    pub text: Result<String, KeyFault>,
+}
+
+/// Why a key file must not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// It cannot be read, for the operating system's reason.
+    Unreadable(String),
+    /// Its mode lets the group or others read it.
+    ReadableByOthers,
+}
+
+impl std::fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.text.as_ref().map(|_| "…");
+        f.debug_struct("KeyFile").field("path", &self.path).field("text", &text).finish()
+    }
 }
 
 /// What loading gave.
@@ -16,22 +57,94 @@ pub trait Files {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What the operator should know.
+    /// What the operator should know, in the order of the file's lines.
     pub notes: Vec<Note>,
 }
 
-/// Something wrong.
-#[derive(Debug)]
-pub struct Mistake {}
-
-/// Something to know.
-#[derive(Debug)]
-pub struct Note {}
-
-/// Makes a configuration.
+/// Makes a configuration from `pgherd.toml` or `pgpool.conf`, whichever the content shows.
 ///
 /// # Errors
-/// Every mistake found.
-pub fn load(_path: &str, _files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
-    Err(Vec::new())
+/// Every mistake found, in the order of the file's lines.
+pub fn load(path: &str, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
+    let mut findings = Findings::default();
+    let config = match files.read(path) {
+        Ok(text) => read(path, &text, files, &mut findings),
+        Err(why) => {
+            findings.mistake(path, None, None, Syntax::Unreadable(why));
+            None
+        }
+    };
+    findings.sort(path);
+    match config {
+        Some(config) if findings.mistakes.is_empty() => {
+            Ok(Loaded { config, notes: findings.notes })
+        }
+        _ => Err(findings.mistakes),
+    }
 }
+
+fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> Option<Config> {
+    let format = Format::of(path, text);
+    let (written, stored) = match format {
+        Format::Pgpool => (pgpool::read(path, text, files, findings), Vec::new()),
+        Format::Toml => {
+            let contents = file::read(path, text, findings);
+            (contents.settings, contents.users)
+        }
+    };
+    let settings = Settings::resolve(path, format, written, findings);
+    note_user_names(path, &stored, findings);
+    let mut vault = Vault::new(files);
+    let users = vault.users(&settings, &stored, findings);
+    let backends = backends::assemble(&settings, findings);
+    policies::check_modes(&settings, findings);
+    policies::check_listening(&settings, findings);
+    let checks = policies::checks(&settings, &users, &mut vault, findings);
+    Some(Config {
+        listen_addresses: settings.list("listen_addresses", None),
+        port: u16::try_from(settings.number("port", None)).ok()?,
+        unix_socket_directories: settings.list("unix_socket_directories", None),
+        backends,
+        pool: policies::pool(&settings),
+        auth: AuthPolicy {
+            method: policies::method(&settings),
+            timeout: settings.limit("authentication_timeout"),
+            users,
+        },
+        routing: policies::routing(&settings),
+        checks: checks?,
+        client_max: settings.count("client_max"),
+        client_idle_limit: settings.limit("client_idle_limit"),
+        shutdown_timeout: settings.seconds("shutdown_timeout"),
+        failover_wait_timeout: settings.seconds("failover_wait_timeout"),
+        worker_threads: settings.count("worker_threads"),
+        log_level: policies::log_level(&settings),
+        log_sessions: policies::log_sessions(&settings),
+        pid_file_name: settings
+            .setting("pid_file_name", None)
+            .map(|_| settings.text("pid_file_name", None))
+            .filter(|name| !name.is_empty()),
+        not_yet: settings.not_yet,
+    })
+}
+
+/// Notes users whose names are parameters: in TOML, whatever stands below `[users]` is a user.
+fn note_user_names(path: &str, stored: &[Stored], findings: &mut Findings) {
+    for Stored { line, name, .. } in stored {
+        if matches!(parameters::find(name), parameters::Found::Known(..)) {
+            let key = format!("users.{name}");
+            findings.note(path, *line, Some(&key), NoteKind::UserLikeParameter);
+        }
+    }
+}
+
+/// Resolves a file name as seen from another file.
+pub(super) fn beside(path: &str, name: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((directory, _)) if !name.starts_with('/') => format!("{directory}/{name}"),
+        _ => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

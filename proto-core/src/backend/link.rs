@@ -1,0 +1,352 @@
+//! One connection to a server: whose it is, and which answers the server still owes.
+//!
+//! A link never decides where a statement goes. It knows just enough of the protocol to tell
+//! which of the server's messages are for the client and which answer pgherd's own, and when the
+//! server has nothing left to say.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::login::Login;
+use super::statement::Statement;
+use crate::flow::Flow;
+use crate::id::{ConnId, Epoch};
+use crate::pool::PoolKey;
+use crate::time::Instant;
+use crate::wire::backend::TxStatus;
+use crate::wire::frame::Framer;
+use crate::wire::startup::Params;
+
+/// One connection to a server.
+#[derive(Debug)]
+pub struct Link {
+    /// The pool that it belongs to: server, database, user.
+    pub pool: Arc<PoolKey>,
+    /// What it was opened with; a session is given a link that was opened with its own.
+    pub startup: Arc<Params>,
+    /// What it is doing.
+    pub state: State,
+    /// The view of the cluster in which it was last found fit for its purpose.
+    pub epoch: Epoch,
+    /// Where the server's messages begin and end.
+    pub framer: Framer,
+    /// Unread bytes that the next decision needs.
+    pub hint: usize,
+    /// Bytes queued to the server.
+    pub flow: Flow,
+    /// What the server said at login.
+    pub parameters: Vec<(Bytes, Bytes)>,
+    /// What the server asked for at login.
+    pub method: crate::config::Method,
+    /// What a cancel request for it must present.
+    pub key: Option<(u32, Bytes)>,
+    /// The transaction, as of the last `ReadyForQuery`.
+    pub tx: TxStatus,
+    /// The answers that the server owes, oldest first.
+    pub pending: VecDeque<Pending>,
+    /// Whether the client's messages since its last `Sync` are being carried out.
+    pub batch: Batch,
+    /// Who receives the rest of the message that is passing.
+    pub passing: Owner,
+    /// Whether the server waits for the client's `CopyData`.
+    pub copy_in: CopyIn,
+    /// Named prepared statements that exist on it.
+    pub prepared: BTreeSet<Bytes>,
+    /// How many of its session's settings have been replayed on it.
+    pub settings: usize,
+    /// Whether anything has been done on it since it was last clean.
+    pub wear: Wear,
+    /// Cancel requests for it that are on their way; it is lent to nobody meanwhile.
+    pub cancels: u32,
+    /// The server's last words before it closed: the body of its fatal `ErrorResponse`.
+    pub last_words: Option<Bytes>,
+    /// When its present state has lasted too long.
+    pub deadline: Option<Instant>,
+}
+
+/// What a link is doing.
+#[derive(Debug)]
+pub enum State {
+    /// Its connection is being made, for a session if that is still there.
+    Connecting {
+        /// The session.
+        by: Option<ConnId>,
+    },
+    /// The server is asking who it is.
+    LoggingIn {
+        /// The session.
+        by: Option<ConnId>,
+        /// The login so far.
+        login: Box<Login>,
+    },
+    /// In its pool.
+    Idle,
+    /// Lent to a session.
+    Lent {
+        /// The session.
+        by: ConnId,
+    },
+    /// Being made clean for the next session.
+    Resetting,
+    /// On its way out.
+    Closing,
+}
+
+/// Who an answer is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// The session's client.
+    #[default]
+    Client,
+    /// pgherd, which asked of its own accord.
+    Proxy,
+}
+
+/// An answer that the server owes.
+#[derive(Debug)]
+pub enum Pending {
+    /// A `ParseComplete`, and the statement that exists from then on, if it has a name.
+    Parse {
+        /// Who receives it.
+        owner: Owner,
+        /// The statement.
+        statement: Option<Arc<Statement>>,
+    },
+    /// Everything up to and including a `ReadyForQuery`.
+    Ready {
+        /// Who receives it.
+        owner: Owner,
+        /// The request was a `Sync`, which a server that waits for `CopyData` ignores.
+        request: Request,
+    },
+}
+
+/// What a `ReadyForQuery` answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A `Query` or a `FunctionCall`.
+    Query,
+    /// A `Sync`.
+    Sync,
+}
+
+/// Whether the client's messages since its last `Sync` are being carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Batch {
+    /// There are none.
+    #[default]
+    None,
+    /// They are.
+    Open,
+    /// One has failed: the server skips all others to the `Sync`.
+    Failed,
+}
+
+/// Whether the server waits for the client's `CopyData`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyIn {
+    /// It does not.
+    #[default]
+    No,
+    /// It does; the command came by the given protocol.
+    Yes(Request),
+}
+
+/// Whether anything has been done on a link since it was last clean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wear {
+    /// Nothing.
+    #[default]
+    Clean,
+    /// Something that `reset_query_list` must undo.
+    Used,
+}
+
+impl Link {
+    /// Makes a link whose connection is being made.
+    #[must_use]
+    pub fn new(pool: Arc<PoolKey>, startup: Arc<Params>, by: ConnId) -> Self {
+        Self {
+            pool,
+            startup,
+            state: State::Connecting { by: Some(by) },
+            epoch: Epoch::default(),
+            framer: Framer::default(),
+            hint: 0,
+            flow: Flow::default(),
+            parameters: Vec::new(),
+            method: crate::config::Method::Trust,
+            key: None,
+            tx: TxStatus::Idle,
+            pending: VecDeque::new(),
+            batch: Batch::None,
+            passing: Owner::Client,
+            copy_in: CopyIn::No,
+            prepared: BTreeSet::new(),
+            settings: 0,
+            wear: Wear::Clean,
+            cancels: 0,
+            last_words: None,
+            deadline: None,
+        }
+    }
+
+    /// Tells whether the server owes nothing and no message of the client is half way.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.pending.is_empty() && self.batch == Batch::None && !self.framer.is_inside()
+    }
+
+    /// Tells whether it is quiet and outside a transaction.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.is_quiet() && self.tx == TxStatus::Idle
+    }
+
+    /// Tells who the server's next answer is for.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        match self.pending.front() {
+            Some(Pending::Ready { owner, .. }) => *owner,
+            // A ParseComplete may be pgherd's inside a batch of the client's; everything else
+            // in the batch is the client's.
+            Some(Pending::Parse { .. }) | None => Owner::Client,
+        }
+    }
+
+    /// Counts the `ReadyForQuery`s that the server owes to the client.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        let is_owed =
+            |p: &&Pending| matches!(p, Pending::Ready { owner: Owner::Client, .. });
+        self.pending.iter().filter(is_owed).count()
+    }
+
+    /// Notes that an answer is owed.
+    pub fn expect(&mut self, pending: Pending) {
+        self.wear = Wear::Used;
+        self.pending.push_back(pending);
+    }
+
+    /// Takes note of a `ParseComplete`; returns who receives it and what exists now, or nothing
+    /// if none was owed.
+    pub fn on_parsed(&mut self) -> Option<(Owner, Option<Arc<Statement>>)> {
+        match self.pending.front() {
+            Some(Pending::Parse { .. }) => {}
+            Some(Pending::Ready { owner: Owner::Proxy, .. }) => {
+                return Some((Owner::Proxy, None));
+            }
+            Some(Pending::Ready { .. }) | None => return None,
+        }
+        let Some(Pending::Parse { owner, statement }) = self.pending.pop_front() else {
+            return None;
+        };
+        if let Some(statement) = &statement {
+            self.prepared.insert(statement.name.clone());
+        }
+        Some((owner, statement))
+    }
+
+    /// Takes note of an error: the server skips what it has of the current batch.
+    pub fn on_failed(&mut self) {
+        self.copy_in = CopyIn::No;
+        while let Some(Pending::Parse { .. }) = self.pending.front() {
+            self.pending.pop_front();
+        }
+        if self.pending.is_empty() && self.batch == Batch::Open {
+            self.batch = Batch::Failed;
+        }
+    }
+
+    /// Takes note of a `ReadyForQuery`; returns who receives it, or nothing if none was owed.
+    pub fn on_ready(&mut self, tx: TxStatus) -> Option<Owner> {
+        self.copy_in = CopyIn::No;
+        while let Some(pending) = self.pending.pop_front() {
+            if let Pending::Ready { owner, .. } = pending {
+                self.tx = tx;
+                return Some(owner);
+            }
+        }
+        None
+    }
+
+    /// Takes note that the server waits for `CopyData`: it ignores any `Sync` that it has or
+    /// gets meanwhile (PostgreSQL docs, "Message Flow", COPY Operations).
+    pub fn on_copy_in(&mut self) {
+        let request = match self.pending.front() {
+            Some(Pending::Ready { request, .. }) => *request,
+            Some(Pending::Parse { .. }) | None => Request::Sync,
+        };
+        self.copy_in = CopyIn::Yes(request);
+        if request == Request::Sync {
+            self.batch = Batch::Open;
+            while let Some(Pending::Ready { request: Request::Sync, .. }) = self.pending.front() {
+                self.pending.pop_front();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        let mut slab = crate::id::Slab::new();
+        Link::new(Arc::new(PoolKey::default()), Arc::new(Params::default()), slab.insert(()))
+    }
+
+    fn parse(owner: Owner) -> Pending {
+        Pending::Parse { owner, statement: None }
+    }
+
+    fn ready(owner: Owner, request: Request) -> Pending {
+        Pending::Ready { owner, request }
+    }
+
+    #[test]
+    fn answers_find_their_owners() {
+        let mut link = link();
+        link.expect(ready(Owner::Proxy, Request::Query));
+        link.expect(parse(Owner::Proxy));
+        link.expect(parse(Owner::Client));
+        link.expect(ready(Owner::Client, Request::Sync));
+        assert_eq!(link.owner(), Owner::Proxy);
+        assert_eq!(link.on_ready(TxStatus::Idle), Some(Owner::Proxy));
+        assert_eq!(link.on_parsed().map(|(owner, _)| owner), Some(Owner::Proxy));
+        assert_eq!(link.on_parsed().map(|(owner, _)| owner), Some(Owner::Client));
+        assert!(link.on_parsed().is_none());
+        assert_eq!(link.on_ready(TxStatus::Open), Some(Owner::Client));
+        assert_eq!(link.on_ready(TxStatus::Open), None);
+        assert!(link.is_quiet() && !link.is_idle());
+    }
+
+    #[test]
+    fn an_error_ends_the_batch_that_it_belongs_to_and_no_later_one() {
+        let mut link = link();
+        link.batch = Batch::Open;
+        link.expect(parse(Owner::Client));
+        link.expect(ready(Owner::Client, Request::Sync));
+        link.expect(parse(Owner::Client));
+        link.on_failed();
+        assert_eq!((link.pending.len(), link.batch), (2, Batch::Open));
+        link.on_ready(TxStatus::Idle);
+        link.on_failed();
+        assert_eq!((link.pending.len(), link.batch), (0, Batch::Failed));
+    }
+
+    #[test]
+    fn a_sync_during_copy_is_not_answered() {
+        let mut link = link();
+        link.expect(ready(Owner::Client, Request::Sync));
+        link.on_copy_in();
+        assert_eq!(link.owed(), 0);
+        assert_eq!(link.batch, Batch::Open);
+        let mut link = self::link();
+        link.expect(ready(Owner::Client, Request::Query));
+        link.on_copy_in();
+        assert_eq!(link.owed(), 1);
+    }
+}

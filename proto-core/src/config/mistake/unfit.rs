@@ -1,0 +1,190 @@
+//! Values that do not fit their keys.
+
+use super::{Words, shown};
+use crate::auth::passwd;
+use crate::config::parameters::Unit;
+
+/// A value does not fit its key.
+#[derive(Debug)]
+pub enum Unfit {
+    /// Not a boolean.
+    NotABoolean {
+        /// As written.
+        value: String,
+    },
+    /// Not a number.
+    NotANumber {
+        /// As written.
+        value: String,
+    },
+    /// Not a whole number of its units.
+    NotWhole {
+        /// As written.
+        value: String,
+        /// The unit.
+        unit: Unit,
+    },
+    /// A unit that does not exist here.
+    UnknownUnit {
+        /// As written.
+        suffix: String,
+        /// What is counted.
+        unit: Unit,
+        /// The unit that it probably means.
+        meant: Option<&'static str>,
+    },
+    /// A number beyond its range.
+    OutOfRange {
+        /// As written.
+        value: String,
+        /// The least value.
+        min: i64,
+        /// The greatest value.
+        max: i64,
+        /// What is counted.
+        unit: Unit,
+    },
+    /// A number beyond its range.
+    RealOutOfRange {
+        /// As written.
+        value: String,
+        /// The least value.
+        min: f64,
+        /// The greatest value.
+        max: f64,
+    },
+    /// Not one of the words.
+    NotAChoice {
+        /// As written.
+        value: String,
+        /// The words.
+        choices: &'static [&'static str],
+        /// The word that it probably means.
+        meant: Option<&'static str>,
+    },
+    /// A TOML value of another type.
+    WrongType {
+        /// What the parameter takes.
+        expected: &'static str,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// A zero byte inside a text.
+    ZeroByte,
+    /// Ignoring the value would be worse than not starting, for this reason.
+    Refused(&'static str),
+    /// A pool mode of a later release.
+    LaterPoolMode(&'static str),
+    /// A clustering mode that pgherd does not serve.
+    ClusteringMode(&'static str),
+    /// Two flags that contradict one another.
+    FlagConflict,
+    /// A stored secret that cannot be read.
+    Stored(passwd::Mistake),
+    /// A hash where a password is needed.
+    Hashed,
+}
+
+impl Unfit {
+    pub(super) fn words(&self) -> Words {
+        match self {
+            Self::NotABoolean { value } => {
+                Words::new(format!("{} is neither on nor off", shown(value)), "write on or off")
+            }
+            Self::NotANumber { value } => Words::new(
+                format!("{} is no number", shown(value)),
+                "write digits, with a unit right behind them where there is one",
+            ),
+            Self::NotWhole { value, unit } => not_whole(value, *unit),
+            Self::UnknownUnit { suffix, unit, meant } => unknown_unit(suffix, *unit, *meant),
+            Self::OutOfRange { value, min, max, unit } => {
+                let range = match unit {
+                    Unit::Mode => format!("0o{min:o} .. 0o{max:o}"),
+                    Unit::One => format!("{min} .. {max}"),
+                    Unit::Milliseconds
+                    | Unit::Seconds
+                    | Unit::Minutes
+                    | Unit::Bytes
+                    | Unit::Kilobytes => format!("{min} .. {max} {}", unit.name()),
+                };
+                Words::new(
+                    format!("{} is outside {range}", shown(value)),
+                    "choose a value within the range",
+                )
+            }
+            Self::RealOutOfRange { value, min, max } => Words::new(
+                format!("{} is outside {min} .. {max}", shown(value)),
+                "choose a value within the range",
+            ),
+            Self::NotAChoice { value, choices, meant } => Words::new(
+                format!("{} is none of {}", shown(value), choices.join(", ")),
+                meant.map_or_else(
+                    || "choose one of them".to_owned(),
+                    |meant| format!("did you mean {meant}?"),
+                ),
+            ),
+            Self::WrongType { expected, found } => {
+                Words::new(format!("{found} does not fit"), format!("write {expected}"))
+            }
+            Self::ZeroByte => Words::new("there is a zero byte in it", "remove it"),
+            Self::Refused(why) => Words::new(
+                (*why).to_owned(),
+                "remove the setting if that is acceptable, or wait for a later release",
+            ),
+            Self::LaterPoolMode(mode) => {
+                Words::new(format!("the mode {mode} comes with a later release"), "write session")
+            }
+            Self::ClusteringMode(mode) => clustering_mode(mode),
+            Self::FlagConflict => Words::new(
+                "ALLOW_TO_FAILOVER and DISALLOW_TO_FAILOVER contradict one another",
+                "keep one of the two",
+            ),
+            Self::Stored(mistake) => {
+                // It brings its own way out.
+                let said = mistake.to_string();
+                let (what, way_out) = said.split_once("; ").unwrap_or((&said, "store it anew"));
+                Words::new(what, way_out)
+            }
+            Self::Hashed => Words::new(
+                "a hash is not enough to log in with",
+                "give the password plain, with TEXT before it, or encrypted",
+            ),
+        }
+    }
+}
+
+fn not_whole(value: &str, unit: Unit) -> Words {
+    let counted = match unit.name() {
+        "" => "a whole number".to_owned(),
+        name => format!("a whole number of {name}"),
+    };
+    Words::new(format!("{} is not {counted}", shown(value)), "round it as you see fit")
+}
+
+fn unknown_unit(suffix: &str, unit: Unit, meant: Option<&str>) -> Words {
+    let suffix = shown(suffix);
+    match (unit, meant) {
+        (Unit::One | Unit::Mode, _) => {
+            Words::new(format!("{suffix} stands behind the number"), "write the number alone")
+        }
+        (_, Some(meant)) => {
+            Words::new(format!("{suffix} is no unit"), format!("did you mean {meant}?"))
+        }
+        (unit, None) => {
+            Words::new(format!("{suffix} is no unit here"), format!("write {}", unit.units()))
+        }
+    }
+}
+
+fn clustering_mode(mode: &str) -> Words {
+    match mode {
+        "native_replication" | "snapshot_isolation" => Words::new(
+            format!("pgherd will never serve {mode}: it leaves replication to PostgreSQL"),
+            "set up streaming replication between the servers",
+        ),
+        later => Words::new(
+            format!("the mode {later} comes with a later release"),
+            "write streaming_replication if the standbys follow one primary",
+        ),
+    }
+}

@@ -1,0 +1,166 @@
+//! The table of statements, and what holds for any text.
+
+use proptest::prelude::*;
+
+use super::super::class::Access;
+use super::*;
+
+/// Returns the table: kind, state and statement.
+pub(in super::super) fn statements()
+-> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    include_str!("statements.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let mut columns = line.splitn(3, " | ");
+            let mut column = || columns.next().expect("a line has three columns");
+            (column(), column(), column())
+        })
+}
+
+const fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Read => "read",
+        Kind::Write => "write",
+        Kind::Begin { access: Access::ReadOnly, .. } => "begin-ro",
+        Kind::Begin { access: Access::ReadWrite, .. } => "begin-rw",
+        Kind::Begin { access: Access::Unstated, .. } => "begin",
+        Kind::End => "end",
+        Kind::Transaction => "transaction",
+        Kind::Setting => "setting",
+        Kind::Empty => "empty",
+        Kind::Show => "show",
+        Kind::Pgherd(_) => "pgherd",
+        Kind::DiscardAll => "discard",
+    }
+}
+
+#[test]
+fn statements_are_classified() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for (kind, state, statement) in statements() {
+        count += 1;
+        let text = statement.replace("\\n", "\n");
+        let class = classify(text.as_bytes(), false);
+        let found_state = if class.state == StateChange::None { "-" } else { "untracked" };
+        if (word(class.kind), found_state) != (kind, state) {
+            wrong.push(format!(
+                "{statement}\n    is {} {found_state}: {}",
+                word(class.kind),
+                class.reason
+            ));
+        }
+    }
+    assert!(count >= 250, "{count} statements");
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn comments_matter_only_when_not_allowed() {
+    assert_eq!(classify(b"/* x */ select 1", true).kind, Kind::Read);
+    assert_eq!(classify(b"/* x */ select 1", false).reason, Reason::CommentBefore);
+    assert_eq!(classify(b"/* x */ begin", false).reason, Reason::TransactionControl);
+}
+
+#[test]
+fn reasons_are_told() {
+    let cases: &[(&str, &str)] = &[
+        ("select 1", "it only reads"),
+        ("select f()", "it calls f, which is not known to only read"),
+        ("select * from pg_class", "it reads the system catalog pg_class"),
+        ("select * from t for update", "it locks the rows it reads"),
+        ("select 1; select 2", "it has 2 statements"),
+        ("listen c", "listen ties the session to its connection"),
+        ("select random()", "it calls random, which only the primary answers"),
+        ("select 'a\\'", "a backslash stands before a quote"),
+    ];
+    for (text, reason) in cases {
+        assert_eq!(classify(text.as_bytes(), false).reason.to_string(), *reason, "{text}");
+    }
+}
+
+#[test]
+fn texts_beyond_the_bounds_are_the_primarys() {
+    let long = format!("select '{}'", "x".repeat(QUERY_TEXT_LEN_MAX));
+    assert_eq!(classify(long.as_bytes(), false).reason, Reason::TooLong { len: long.len() });
+    let deep = format!("select 1{}", " + 1".repeat(QUERY_TERMS_MAX));
+    let reason = classify(deep.as_bytes(), false).reason;
+    assert!(matches!(reason, Reason::TooComplex { .. }), "{reason}");
+    let nested = format!("select {}1{}", "(".repeat(500), ")".repeat(500));
+    assert_eq!(classify(nested.as_bytes(), false).reason, Reason::Unparsable);
+    let list = format!("select * from t where a in ({}1)", "1, ".repeat(15_000));
+    assert_eq!(classify(list.as_bytes(), false).kind, Kind::Read);
+}
+
+/// The deepest trees that are parsed do not exhaust a small stack.
+#[test]
+fn deep_trees_fit_the_stack() {
+    let count = QUERY_TERMS_MAX - 20;
+    let chains = [
+        format!("select 1{}", " + 1".repeat(count)),
+        format!("select a{}", " or a".repeat(count / 2)),
+        format!("select 1{}", " union select 1".repeat(count / 2)),
+        format!("select a{}", "::int".repeat(count / 3)),
+        format!("select a{}", " is null".repeat(count / 2)),
+        format!("select {} a", "not ".repeat(count)),
+        format!("select {} 1", "- ".repeat(count)),
+    ];
+    for chain in chains {
+        let small = std::thread::Builder::new().stack_size(1024 * 1024);
+        let class = small.spawn(move || classify(chain.as_bytes(), false)).unwrap().join().unwrap();
+        assert!(!matches!(class.reason, Reason::TooComplex { .. }), "{}", class.reason);
+    }
+}
+
+/// Tells whether a plain read could hold these words outside of literals and quoted names.
+fn is_clean(text: &[u8]) -> bool {
+    let Ok(scan) = read(text) else { return false };
+    let statement = Statement { text: &scan.text, tokens: &scan.tokens };
+    let starts = ["select", "values", "table", "with", "copy"];
+    let first = statement.tokens.iter().find(|token| token.shape == Shape::Word);
+    first.is_some_and(|token| starts.iter().any(|word| token.is_word(statement.text, word)))
+        && !statement.has_word("into")
+        && !["nextval", "setval", "random", "f", "set_config", "pg_advisory_lock"]
+            .iter()
+            .any(|word| calls(&statement, word))
+}
+
+fn calls(statement: &Statement<'_>, name: &str) -> bool {
+    statement
+        .tokens
+        .windows(2)
+        .any(|pair| pair[0].is_word(statement.text, name) && pair[1].shape == Shape::Symbol(b'('))
+}
+
+fn all() -> Vec<&'static str> {
+    statements().map(|(_, _, statement)| statement).collect()
+}
+
+proptest! {
+    /// Any bytes have a class.
+    #[test]
+    fn any_bytes_have_a_class(text in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = classify(&text, true);
+    }
+
+    /// However statements are cut and glued, what counts as a read holds no word that writes.
+    #[test]
+    fn a_read_holds_no_word_that_writes(
+        one in prop::sample::select(all()),
+        other in prop::sample::select(all()),
+        cut in any::<prop::sample::Index>(),
+        from in any::<prop::sample::Index>(),
+        glue in prop::sample::select(vec!["", " ", ";", "(", ")", "'", "\"", "/*", "--", "\n", ",", "$$", "\\"]),
+    ) {
+        let (one, other) = (one.as_bytes(), other.as_bytes());
+        let mut text = one[..cut.index(one.len() + 1)].to_vec();
+        text.extend_from_slice(glue.as_bytes());
+        text.extend_from_slice(&other[from.index(other.len() + 1)..]);
+        let class = classify(&text, true);
+        if class.kind == Kind::Read {
+            prop_assert_eq!(class.state, StateChange::None);
+            prop_assert!(is_clean(&text), "{}", String::from_utf8_lossy(&text));
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! A client's stay: who it is, what it is in the middle of, and which links it holds.
+//!
+//! A session decides about its client's messages one by one, and about its servers' as they come
+//! back. Where it cannot decide yet, because no link is at hand or an answer is still owed, it
+//! takes nothing: the bytes stay with the driver, and `Reread` brings them again.
+//!
+//! ```text
+//! Starting ──> Asking ──> Proving ──> Welcoming ──> Serving ──> Closing
+//!     │  (what the servers ask for)  (parameters)      │
+//!     └──> Cancelling                                  └─ turn: None | At(link) | Local | Discard
+//! ```
+//!
+//! It knows nothing of other sessions, nor of how many shards there are.
+
+mod ahead;
+pub mod desk;
+mod extended;
+mod local;
+mod login;
+mod loss;
+pub mod refusal;
+mod relay;
+mod seat;
+mod serve;
+mod settings;
+mod statements;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::auth::exchange::Exchange;
+use crate::backend::link::Link;
+use crate::config::Method;
+use crate::id::{BackendId, ConnId};
+use crate::limits;
+use crate::message::{Arrival, CancelKey, Closed, Room, Shutdown};
+use crate::output::{Close, Output};
+use crate::pool::PoolKey;
+use crate::route::Side;
+use crate::time::Instant;
+use crate::wire::backend::{Composer, TxStatus, tag};
+use crate::wire::error::Violation;
+use crate::wire::frame::Framer;
+use crate::wire::startup::{Params, VERSION_3_0};
+
+use desk::{Desk, Notice, TimerKey};
+use local::Batch as LocalBatch;
+use refusal::Refusal;
+use settings::Settings;
+use statements::Statements;
+
+/// A client's stay.
+#[derive(Debug)]
+pub struct Session {
+    id: ConnId,
+    arrival: Arrival,
+    state: State,
+    framer: Framer,
+    hint: usize,
+    /// Bytes queued to the client.
+    flow: crate::flow::Flow,
+    who: Who,
+    /// What a cancel request for this session must present.
+    secret: Bytes,
+    held: Held,
+    /// The node that it reads from.
+    reads_at: Option<BackendId>,
+    turn: Turn,
+    /// Where the rest of the client's current message goes.
+    passing: Passing,
+    /// The link whose message to the client is half way.
+    speaking: Option<ConnId>,
+    statements: Statements,
+    /// Prepared statements that pgherd answers itself.
+    local_statements: BTreeMap<Bytes, local::Local>,
+    /// The link that has the unnamed prepared statement.
+    unnamed: Option<ConnId>,
+    settings: Settings,
+    bond: Bond,
+    /// What the statement in progress does to the session if it succeeds.
+    effect: Option<Effect>,
+    /// Whether the server reported an error since its last `ReadyForQuery`.
+    outcome: Outcome,
+    /// A transaction that was lost with its server, and that the client must still end.
+    limbo: Limbo,
+    wait: Wait,
+    /// When the session began to wait for what it waits for.
+    since: Option<Instant>,
+    /// Why the wait was in vain.
+    verdict: Option<Refusal>,
+    /// What the control plane answered: reads sent to each node.
+    answer: Option<Vec<(BackendId, u64)>>,
+    /// Last activity of the client, for `client_idle_limit`.
+    active: Instant,
+    deadline: Option<Instant>,
+}
+
+/// Who the client is.
+#[derive(Clone, Debug, Default)]
+struct Who {
+    user: Bytes,
+    database: Bytes,
+    /// What its links are opened with.
+    startup: Arc<Params>,
+    version: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing is known of the client but its requests for encryption.
+    Starting { encryption_requests: u8 },
+    /// Its request to cancel something else is on its way.
+    Cancelling,
+    /// A link is wanted, to learn what the servers ask for.
+    Asking,
+    /// It proves who it is.
+    Proving(Box<Proof>),
+    /// It has proved who it is; a link is wanted, to learn the servers' parameters.
+    Welcoming,
+    /// It is at work.
+    Serving,
+    /// What is queued is being sent; everything that comes is dropped.
+    Closing,
+}
+
+#[derive(Debug)]
+struct Proof {
+    exchange: Exchange,
+}
+
+/// The links that a session holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    primary: Option<ConnId>,
+    replica: Option<ConnId>,
+}
+
+impl Held {
+    fn at(&mut self, side: Side) -> &mut Option<ConnId> {
+        match side {
+            Side::Primary => &mut self.primary,
+            Side::Replica => &mut self.replica,
+        }
+    }
+
+    fn iter(self) -> impl Iterator<Item = ConnId> {
+        [self.primary, self.replica].into_iter().flatten()
+    }
+
+    fn drop_link(&mut self, id: ConnId) {
+        if self.primary == Some(id) {
+            self.primary = None;
+        }
+        if self.replica == Some(id) {
+            self.replica = None;
+        }
+    }
+}
+
+/// Who answers the client's messages up to its next `Sync`.
+#[derive(Debug, Default)]
+enum Turn {
+    /// There are none yet: the next message decides.
+    #[default]
+    None,
+    /// The server at this link.
+    At(ConnId),
+    /// pgherd itself.
+    Local(Box<LocalBatch>),
+    /// Nobody: pgherd has reported an error.
+    Discard,
+}
+
+/// Where the rest of the client's current message goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Passing {
+    #[default]
+    Nowhere,
+    To(ConnId),
+}
+
+/// Whether the session may leave its primary connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Bond {
+    #[default]
+    Free,
+    /// A statement has left something behind that only that connection has.
+    Primary,
+}
+
+/// What a statement does to the session if it succeeds.
+#[derive(Clone, Debug)]
+enum Effect {
+    /// It sets parameters; repeated on the other link, it does so there.
+    Set(Bytes),
+    /// It undoes everything.
+    Discard,
+}
+
+/// Whether the server reported an error since its last `ReadyForQuery`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Outcome {
+    #[default]
+    Fine,
+    Failed,
+}
+
+/// Whether a transaction was lost with its server.
+#[derive(Debug, Default)]
+enum Limbo {
+    #[default]
+    None,
+    /// It was, and the client has not been told why.
+    Untold(Refusal),
+    /// It was, and the client has been told; it must still end it.
+    Told,
+}
+
+/// What a session waits for.
+#[derive(Debug, Default)]
+enum Wait {
+    #[default]
+    Nothing,
+    /// That the servers have answered everything.
+    Turn,
+    /// A link of a pool.
+    Link(Arc<PoolKey>),
+    /// A node fit for the purpose.
+    Node(Side),
+    /// The control plane's answer.
+    Answer,
+}
+
+/// What came of looking at a message.
+enum Taken {
+    /// So many unread bytes were taken.
+    Bytes(usize),
+    /// None: the session waits, or has ended.
+    Nothing,
+}
+
+impl Session {
+    /// A client has connected.
+    #[must_use]
+    pub fn new(id: ConnId, desk: &mut Desk, arrival: Arrival) -> Self {
+        let now = desk.now;
+        let limit = desk.config.auth.timeout.unwrap_or(limits::LOGIN_TIMEOUT);
+        let deadline = desk.arm(limit, TimerKey::Session(id));
+        Self {
+            id,
+            arrival,
+            state: State::Starting { encryption_requests: 0 },
+            framer: Framer::default(),
+            hint: 0,
+            flow: crate::flow::Flow::default(),
+            who: Who { version: VERSION_3_0, ..Who::default() },
+            secret: Bytes::new(),
+            held: Held::default(),
+            reads_at: None,
+            turn: Turn::None,
+            passing: Passing::Nowhere,
+            speaking: None,
+            statements: Statements::default(),
+            local_statements: BTreeMap::new(),
+            unnamed: None,
+            settings: Settings::default(),
+            bond: Bond::Free,
+            effect: None,
+            outcome: Outcome::Fine,
+            limbo: Limbo::None,
+            wait: Wait::Nothing,
+            since: None,
+            verdict: None,
+            answer: None,
+            active: now,
+            deadline: Some(deadline),
+        }
+    }
+
+    /// Whether the client may be read.
+    #[must_use]
+    pub fn wants_read(&self, desk: &Desk) -> bool {
+        let is_open = |id: ConnId| desk.links.get(id).is_none_or(|link| link.flow.is_open());
+        let is_shallow = |id: ConnId| {
+            desk.links.get(id).is_none_or(|link| link.pending.len() < limits::PIPELINE_DEPTH_MAX)
+        };
+        match self.state {
+            State::Cancelling | State::Closing => true,
+            State::Starting { .. }
+            | State::Asking
+            | State::Proving(_)
+            | State::Welcoming
+            | State::Serving => {
+                matches!(self.wait, Wait::Nothing)
+                    && self.flow.is_open()
+                    && self.held.iter().all(|id| is_open(id) && is_shallow(id))
+            }
+        }
+    }
+
+    /// How many unread bytes the next decision needs.
+    #[must_use]
+    pub const fn read_hint(&self) -> usize {
+        self.hint
+    }
+
+    /// Whether a link that this session holds may be read.
+    #[must_use]
+    pub fn wants_link_read(&self, link: ConnId) -> bool {
+        self.flow.is_open() && self.speaking.is_none_or(|speaking| speaking == link)
+    }
+
+    /// The client's bytes.
+    pub fn handle_read(&mut self, desk: &mut Desk, unread: &[u8]) {
+        let result = match self.state {
+            State::Starting { .. } => self.read_startup(desk, unread),
+            State::Asking => {
+                self.ask_method(desk);
+                Ok(())
+            }
+            State::Proving(_) => self.read_proof(desk, unread),
+            State::Welcoming => {
+                self.welcome(desk);
+                self.read_after_login(desk, unread)
+            }
+            State::Serving => self.serve(desk, unread),
+            State::Cancelling | State::Closing => {
+                desk.outputs.skip(self.id, unread.len());
+                Ok(())
+            }
+        };
+        if let Err(violation) = result {
+            log::info!("{}: {violation}", self.label(desk));
+            self.end_with(desk, &Refusal::Violation(violation));
+        }
+    }
+
+    fn read_after_login(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
+        if matches!(self.state, State::Serving) { self.serve(desk, unread) } else { Ok(()) }
+    }
+
+    /// Bytes of a link that this session holds.
+    pub fn handle_link_read(&mut self, desk: &mut Desk, link: ConnId, unread: &[u8]) {
+        if let Err(violation) = self.relay(desk, link, unread) {
+            let backend = desk.links.get(link).map(|link| link.pool.backend).unwrap_or_default();
+            log::error!("{}: node {backend} broke the protocol: {violation}", self.label(desk));
+            desk.close_link(link, Close::Now);
+            if let Some(dead) = desk.links.get(link) {
+                let loss = loss::Loss::of(dead);
+                self.on_lost(desk, link, &loss);
+            }
+        }
+    }
+
+    /// The kernel took bytes for the client.
+    pub fn handle_sent(&mut self, desk: &mut Desk, len: usize) {
+        if self.flow.sent(len) {
+            for link in self.held.iter() {
+                desk.outputs.push(Output::Reread { conn: link });
+            }
+            desk.outputs.push(Output::Reread { conn: self.id });
+        }
+    }
+
+    /// Something that concerns this session has happened at the desk.
+    pub fn handle_notice(&mut self, desk: &mut Desk, notice: Notice) {
+        match notice {
+            Notice::Lent(link) => self.on_lent(desk, link),
+            Notice::Unconnected(backend, why) => self.on_unconnected(desk, backend, why),
+            Notice::Refused(backend, failure) => self.on_refused(desk, backend, failure),
+            Notice::Lost(link) => {
+                let loss = loss::Loss::of(&link);
+                if let Some(id) = self.held.iter().find(|id| desk.links.get(*id).is_none()) {
+                    self.on_lost(desk, id, &loss);
+                }
+            }
+            Notice::Look => match self.state {
+                State::Cancelling => self.end(desk, Close::AfterFlush),
+                State::Starting { .. }
+                | State::Asking
+                | State::Proving(_)
+                | State::Welcoming
+                | State::Serving
+                | State::Closing => self.look_again(desk),
+            },
+        }
+    }
+
+    /// The cluster has changed.
+    pub fn handle_topology(&mut self, desk: &mut Desk) {
+        match self.wait {
+            Wait::Node(_) | Wait::Link(_) => self.look_again(desk),
+            Wait::Nothing | Wait::Turn | Wait::Answer => {}
+        }
+    }
+
+    /// The control plane has answered.
+    pub fn handle_answer(&mut self, desk: &mut Desk, selects: Vec<(BackendId, u64)>) {
+        if matches!(self.wait, Wait::Answer) {
+            self.answer = Some(selects);
+            self.look_again(desk);
+        }
+    }
+
+    /// The session's deadline has passed.
+    pub fn handle_timeout(&mut self, desk: &mut Desk) {
+        if self.deadline.is_none_or(|at| at > desk.now) {
+            return;
+        }
+        self.deadline = None;
+        match self.state {
+            State::Closing => {
+                self.arm(desk, limits::FLUSH_TIMEOUT);
+                desk.outputs.push(Output::Close { conn: self.id, when: Close::Now });
+            }
+            // A client that has not even said who it is hears nothing, as from PostgreSQL.
+            State::Starting { .. } | State::Cancelling => self.end(desk, Close::Now),
+            State::Proving(_) => self.end_with(desk, &Refusal::LoginTimeout),
+            State::Asking | State::Welcoming | State::Serving => self.on_wait_timeout(desk),
+        }
+    }
+
+    /// The client is gone.
+    pub fn handle_close(&mut self, desk: &mut Desk, why: Closed) {
+        if desk.config.log_sessions.has_disconnections() && !matches!(self.state, State::Closing) {
+            log::info!("{}: disconnected ({why})", self.label(desk));
+        }
+        self.leave(desk);
+        self.disarm(desk);
+    }
+
+    /// pgherd is stopping.
+    pub fn handle_shutdown(&mut self, desk: &mut Desk, how: Shutdown) {
+        match how {
+            Shutdown::Smart => self.leave_if_idle(desk),
+            Shutdown::Fast => self.end_with(desk, &Refusal::ShuttingDown),
+            Shutdown::Immediate => self.end(desk, Close::Now),
+        }
+    }
+
+    /// Finds the link that runs what a cancel request with this secret may cancel.
+    #[must_use]
+    pub fn cancellable(&self, key: &CancelKey, desk: &Desk) -> Option<ConnId> {
+        use subtle::ConstantTimeEq;
+        let knows = !self.secret.is_empty() && bool::from(self.secret.ct_eq(&key.secret));
+        let is_busy = |id: &ConnId| desk.links.get(*id).is_some_and(|l| !l.pending.is_empty());
+        if knows { self.held.iter().find(is_busy) } else { None }
+    }
+
+    fn leave_if_idle(&mut self, desk: &mut Desk) {
+        let is_idle = match self.state {
+            State::Serving => {
+                matches!(self.turn, Turn::None)
+                    && self.held.iter().all(|id| desk.links.get(id).is_none_or(|l| l.is_idle()))
+            }
+            State::Starting { .. } | State::Asking | State::Proving(_) | State::Welcoming => true,
+            State::Cancelling | State::Closing => false,
+        };
+        if is_idle {
+            self.end_with(desk, &Refusal::ShuttingDown);
+        }
+    }
+
+    /// Queues bytes that pgherd composed to the client.
+    fn say(&mut self, desk: &mut Desk, composer: Composer) {
+        debug_assert!(self.speaking.is_none(), "another's message is half way");
+        let bytes = composer.finish();
+        self.flow.add(bytes.len());
+        desk.outputs.push(Output::Send { to: self.id, bytes });
+    }
+
+    /// Reports an error, and that the session is ready for the next statement.
+    fn say_error(&mut self, desk: &mut Desk, refusal: &Refusal, ready: Option<TxStatus>) {
+        let mut composer = Composer::new();
+        composer.report(tag::ERROR, &refusal.tell().report("ERROR"));
+        if let Some(status) = ready {
+            composer.ready(status);
+        }
+        self.say(desk, composer);
+    }
+
+    /// Tells the client why, if it can still be told, and ends the session.
+    fn end_with(&mut self, desk: &mut Desk, refusal: &Refusal) {
+        if matches!(self.state, State::Closing) {
+            return;
+        }
+        if self.speaking.is_some() {
+            // The client is inside a server's message: nothing else can be said to it.
+            return self.end(desk, Close::Now);
+        }
+        let mut composer = Composer::new();
+        composer.report(tag::ERROR, &refusal.tell().report("FATAL"));
+        self.say(desk, composer);
+        self.end(desk, Close::AfterFlush);
+    }
+
+    fn end(&mut self, desk: &mut Desk, when: Close) {
+        self.leave(desk);
+        self.state = State::Closing;
+        self.arm(desk, limits::FLUSH_TIMEOUT);
+        desk.outputs.push(Output::Close { conn: self.id, when });
+    }
+
+    /// Gives up everything that the session holds or waits for.
+    fn leave(&mut self, desk: &mut Desk) {
+        if let Wait::Link(key) = std::mem::take(&mut self.wait) {
+            desk.pools.forget(&key, self.id);
+        }
+        let broken = if self.framer.is_inside() { self.passing } else { Passing::Nowhere };
+        for link in std::mem::take(&mut self.held).iter() {
+            if broken == Passing::To(link) || self.speaking == Some(link) {
+                desk.close_link(link, Close::Now);
+            } else {
+                desk.give_back(link);
+            }
+        }
+        self.speaking = None;
+        self.turn = Turn::None;
+    }
+
+    fn arm(&mut self, desk: &mut Desk, after: crate::time::Duration) {
+        self.disarm(desk);
+        self.deadline = Some(desk.arm(after, TimerKey::Session(self.id)));
+    }
+
+    fn disarm(&mut self, desk: &mut Desk) {
+        if let Some(at) = self.deadline.take() {
+            desk.timers.disarm(at, TimerKey::Session(self.id));
+        }
+    }
+
+    fn look_again(&self, desk: &mut Desk) {
+        desk.outputs.push(Output::Reread { conn: self.id });
+    }
+
+    /// The link at which the session is engaged: an answer is owed there, a batch or a
+    /// transaction is open there. There is at most one.
+    fn engaged<'a>(&self, desk: &'a Desk) -> Option<(ConnId, &'a Link)> {
+        self.held.iter().find_map(|id| {
+            let link = desk.links.get(id)?;
+            (!link.is_idle()).then_some((id, link.as_ref()))
+        })
+    }
+
+    /// What the log calls this session.
+    fn label(&self, desk: &Desk) -> String {
+        let user = String::from_utf8_lossy(&self.who.user);
+        let from = self.arrival.address.map_or_else(|| "local".into(), |a| a.to_string());
+        format!("shard {}: session {} ({user} from {from})", desk.shard, self.id)
+    }
+
+    fn is_refused_room(&self) -> bool {
+        self.arrival.room == Room::Full
+    }
+
+    /// The method by which clients prove who they are, if it is known without asking a server.
+    const fn method_of(desk: &Desk) -> Option<Method> {
+        desk.config.auth.method
+    }
+}

@@ -1,0 +1,226 @@
+//! Looking ahead: what a batch of the extended protocol does, before any of it is sent.
+
+use super::desk::Desk;
+use super::serve::{Nature, effect_of, nature_of};
+use super::{Bond, Effect, Session};
+use crate::limits;
+use crate::route::Side;
+use crate::route::class::Kind;
+use crate::wire::error::Violation;
+use crate::wire::frame::{Frame, Framer};
+use crate::wire::frontend::{self, LOOKS, Subject, tag};
+
+/// What a batch is.
+pub(super) enum Ahead {
+    /// So many unread bytes must be in view.
+    Need(usize),
+    /// It is for a server.
+    Server(Plan),
+    /// It is for pgherd.
+    Local,
+    /// It is for both.
+    Mixed,
+}
+
+/// Where a batch goes and what it does.
+pub(super) struct Plan {
+    pub(super) nature: Nature,
+    pub(super) effect: Option<Effect>,
+    /// Reads that it carries out.
+    pub(super) reads: u64,
+    /// It uses the unnamed statement of an earlier batch, which only one link has.
+    pub(super) needs_unnamed: bool,
+}
+
+/// What has been seen of a batch.
+#[derive(Default)]
+struct Survey<'a> {
+    /// Statements parsed in the batch.
+    parsed: Vec<(&'a [u8], Nature)>,
+    /// Portals bound in the batch.
+    portals: Vec<(&'a [u8], Nature)>,
+    nature: Option<Nature>,
+    effect: Option<Effect>,
+    statements: u32,
+    reads: u64,
+    local: u32,
+    doubt: Doubt,
+    needs_unnamed: Doubt,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doubt {
+    #[default]
+    No,
+    Yes,
+}
+
+impl Survey<'_> {
+    fn add(&mut self, nature: Nature) {
+        self.nature = Some(match self.nature {
+            None => nature,
+            Some(earlier) => Nature {
+                kind: if earlier.kind == nature.kind { nature.kind } else { Kind::Write },
+                bond: if nature.bond == Bond::Primary { Bond::Primary } else { earlier.bond },
+                side: match (earlier.side, nature.side) {
+                    (Some(Side::Replica), Some(Side::Replica)) => Some(Side::Replica),
+                    (Some(_), Some(_)) => Some(Side::Primary),
+                    (None, _) | (_, None) => None,
+                },
+            },
+        });
+    }
+
+    fn finish(self, fallback: Nature) -> Ahead {
+        if self.local > 0 {
+            return if self.local == self.statements { Ahead::Local } else { Ahead::Mixed };
+        }
+        let mut nature = self.nature.unwrap_or(fallback);
+        if self.doubt == Doubt::Yes && nature.side == Some(Side::Replica) {
+            nature.side = fallback.side;
+        }
+        let mut effect = self.effect;
+        if effect.is_some() && self.statements > 1 {
+            // Which of them took effect will not be known.
+            effect = None;
+            nature.bond = Bond::Primary;
+        }
+        if nature.kind == Kind::Read {
+            // They are counted one by one.
+            nature.kind = Kind::Empty;
+        }
+        let needs_unnamed = self.needs_unnamed == Doubt::Yes;
+        Ahead::Server(Plan { nature, effect, reads: self.reads, needs_unnamed })
+    }
+}
+
+impl Session {
+    /// Looks at a batch from its first message to its `Sync`.
+    ///
+    /// # Errors
+    /// Something in it is not a message.
+    pub(super) fn look_ahead(&self, desk: &mut Desk, rest: &[u8]) -> Result<Ahead, Violation> {
+        let framer = Framer::default();
+        let mut survey = Survey::default();
+        let fallback = self.judge(desk, None);
+        let fallback = Nature { bond: Bond::Free, ..fallback };
+        let mut at = 0;
+        loop {
+            let unread = rest.get(at..).unwrap_or_default();
+            let (tag, len, body) = match framer.peek(unread, &LOOKS)? {
+                Frame::Start { tag, len, body } => (tag, len, body),
+                Frame::Need(more) if at + more <= limits::PIPELINE_VIEW_LEN.max(more) => {
+                    return Ok(Ahead::Need(at + more));
+                }
+                Frame::Need(_) | Frame::Middle { .. } => {
+                    survey.doubt = Doubt::Yes;
+                    break;
+                }
+            };
+            match tag {
+                tag::SYNC => break,
+                tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE => {
+                    self.survey(desk, &mut survey, tag, body);
+                }
+                // Without a Sync nobody knows what else belongs to the batch.
+                _ => {
+                    survey.doubt = Doubt::Yes;
+                    break;
+                }
+            }
+            at += len;
+            if at >= limits::PIPELINE_VIEW_LEN || at > rest.len() {
+                survey.doubt = Doubt::Yes;
+                break;
+            }
+        }
+        Ok(survey.finish(fallback))
+    }
+
+    fn survey<'a>(&self, desk: &mut Desk, survey: &mut Survey<'a>, tag: u8, body: &'a [u8]) {
+        match tag {
+            tag::PARSE => match frontend::parse(body) {
+                Some((name, text)) => {
+                    let nature = self.judge(desk, Some(text));
+                    survey.statements += 1;
+                    survey.local += u32::from(self.answers(nature.kind));
+                    if survey.effect.is_none() && name.is_empty() {
+                        survey.effect = effect_of(nature.kind, Some(text));
+                    }
+                    let nature = if nature.kind == Kind::Setting && !name.is_empty() {
+                        // It may be executed again at any time.
+                        Nature { bond: Bond::Primary, ..nature }
+                    } else {
+                        nature
+                    };
+                    survey.parsed.push((name, nature));
+                    survey.add(nature);
+                }
+                None => survey.doubt = Doubt::Yes,
+            },
+            tag::BIND => match frontend::bind(body) {
+                Some((portal, name)) => {
+                    if let Some(nature) = self.use_of(desk, survey, name) {
+                        survey.portals.push((portal, nature));
+                    }
+                }
+                None => survey.doubt = Doubt::Yes,
+            },
+            tag::DESCRIBE => match frontend::subject(body) {
+                Some(Subject::Statement(name)) => {
+                    self.use_of(desk, survey, name);
+                }
+                Some(Subject::Portal(portal)) => survey.use_portal(portal),
+                None => survey.doubt = Doubt::Yes,
+            },
+            tag::EXECUTE => match frontend::execute(body) {
+                Some(portal) => {
+                    let kind = survey.portals.iter().rev().find(|(name, _)| *name == portal);
+                    survey.reads += u64::from(kind.is_some_and(|(_, n)| n.kind == Kind::Read));
+                    survey.use_portal(portal);
+                }
+                None => survey.doubt = Doubt::Yes,
+            },
+            _ => match frontend::subject(body) {
+                Some(Subject::Statement(name)) if self.is_local(name) => {
+                    survey.statements += 1;
+                    survey.local += 1;
+                }
+                Some(_) | None => {}
+            },
+        }
+    }
+
+    /// Notes the use of a statement by name; returns what it is, if a server has it.
+    fn use_of(&self, desk: &Desk, survey: &mut Survey<'_>, name: &[u8]) -> Option<Nature> {
+        if let Some((_, nature)) = survey.parsed.iter().rev().find(|(n, _)| *n == name) {
+            return Some(*nature);
+        }
+        if self.is_local(name) {
+            survey.statements += 1;
+            survey.local += 1;
+            return None;
+        }
+        survey.statements += 1;
+        if let Some(statement) = self.statements.get(name) {
+            let nature =
+                nature_of(&statement.class, self.transaction(desk), self.freedom(desk));
+            survey.add(nature);
+            return Some(nature);
+        }
+        if name.is_empty() && self.unnamed.is_some() {
+            survey.needs_unnamed = Doubt::Yes;
+        }
+        survey.doubt = Doubt::Yes;
+        None
+    }
+}
+
+impl Survey<'_> {
+    fn use_portal(&mut self, portal: &[u8]) {
+        // A portal of an earlier batch lives only inside a transaction, which decides the place.
+        if self.local == 0 && !self.portals.iter().any(|(name, _)| *name == portal) {
+            self.doubt = Doubt::Yes;
+        }
+    }
+}

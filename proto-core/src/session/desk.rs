@@ -1,0 +1,641 @@
+//! What every session of a shard works with: links and pools, the memo, chance, timers.
+//!
+//! The desk carries out what concerns server connections alone: opening, logging in, cleaning,
+//! lending and closing them. What a session must hear of goes into `notices`, which the shard
+//! delivers.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::auth::answer::Answer;
+use crate::auth::scram::VerifierCache;
+use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
+use crate::backend::login::{Failure, Login, Step};
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
+use crate::limits;
+use crate::message::{Closed, Message, Peer, Shutdown};
+use crate::output::{Close, Output, Outputs};
+use crate::pool::{Checkout, PoolKey, Pools, Stale, Ticket, Waiter};
+use crate::route::memo::Memo;
+use crate::time::{Duration, Instant, Timers, WallClock};
+use crate::topology::{Status, Topology};
+use crate::wire::backend::{self, TxStatus, tag};
+use crate::wire::error::{Fields, Violation};
+use crate::wire::frame::Frame;
+use crate::wire::frontend;
+use crate::wire::startup::Params;
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerKey {
+    /// A session's login, wait or idleness.
+    Session(ConnId),
+    /// What a link is doing.
+    Link(ConnId),
+    /// The delivery of a cancel request.
+    Cancel(ConnId),
+    /// The end of a smart shutdown's patience.
+    Shutdown,
+}
+
+/// What a session must hear of.
+#[derive(Debug)]
+pub enum Notice {
+    /// It has been lent a link.
+    Lent(ConnId),
+    /// The link that was being opened for it did not come about.
+    Unconnected(BackendId, Closed),
+    /// The server refused the link that was being opened for it.
+    Refused(BackendId, Failure),
+    /// A link that it was lent has ended.
+    Lost(Box<Link>),
+    /// What it waits for may have changed.
+    Look,
+}
+
+/// What comes of asking for a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is lent.
+    Lent(ConnId),
+    /// A notice will come.
+    Waiting,
+    /// The line is full.
+    Full,
+    /// The view of the cluster in which the server was chosen has passed.
+    Stale,
+}
+
+/// A cancel request on its way to a server.
+#[derive(Debug)]
+pub struct Canceller {
+    /// The link that runs what is to be cancelled.
+    pub link: ConnId,
+    /// Who waits for it to be done.
+    pub asker: (Peer, ConnId),
+    request: Bytes,
+    deadline: Instant,
+}
+
+/// What every session of a shard works with.
+#[derive(Debug)]
+pub struct Desk {
+    /// The shard.
+    pub shard: ShardId,
+    /// The moment of the input that is being handled.
+    pub now: Instant,
+    /// The configuration in effect.
+    pub config: Arc<Config>,
+    /// The cluster as agreed.
+    pub topology: Arc<Topology>,
+    /// What the driver is to do.
+    pub outputs: Outputs,
+    /// Names of all connections.
+    pub names: Slab<()>,
+    /// Connections to servers.
+    pub links: Table<Box<Link>>,
+    /// Cancel requests on their way.
+    pub cancels: Table<Canceller>,
+    /// Who gets which link next.
+    pub pools: Pools,
+    /// What texts do.
+    pub memo: Memo,
+    /// Chance.
+    pub entropy: Entropy,
+    /// Deadlines.
+    pub timers: Timers<TimerKey>,
+    /// Reads sent to each node.
+    pub counts: BTreeMap<BackendId, u64>,
+    /// Nodes that a connection has just failed to, and until when they are left alone.
+    pub suspects: BTreeMap<BackendId, Instant>,
+    /// What sessions must hear of.
+    pub notices: VecDeque<(ConnId, Notice)>,
+    /// From which salts for users come, known or not.
+    pub mock_key: [u8; 32],
+    /// Verifiers of the users' passwords.
+    pub verifiers: VerifierCache,
+    /// Wall-clock time, for people's eyes.
+    pub clock: WallClock,
+    /// How far the process is with stopping.
+    pub shutdown: Option<Shutdown>,
+}
+
+impl Desk {
+    /// Makes a desk without links.
+    #[must_use]
+    pub fn new(
+        shard: ShardId,
+        config: Arc<Config>,
+        mut entropy: Entropy,
+        clock: WallClock,
+        now: Instant,
+    ) -> Self {
+        let mock_key = entropy.bytes();
+        let verifiers =
+            VerifierCache::of(&config.auth.users, &mock_key, &VerifierCache::off());
+        Self {
+            shard,
+            now,
+            topology: Arc::new(Topology::default()),
+            outputs: Outputs::default(),
+            names: Slab::new(),
+            links: Table::new(),
+            cancels: Table::new(),
+            pools: Pools::default(),
+            memo: Memo::new(&mut entropy),
+            entropy,
+            timers: Timers::new(),
+            counts: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            notices: VecDeque::new(),
+            mock_key,
+            verifiers,
+            clock,
+            shutdown: None,
+            config,
+        }
+    }
+
+    /// Takes a new configuration.
+    pub fn reload(&mut self, config: Arc<Config>) {
+        self.verifiers =
+            VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
+        self.config = config;
+    }
+
+    /// Arms a deadline and returns it.
+    pub fn arm(&mut self, after: Duration, key: TimerKey) -> Instant {
+        let at = self.now + after;
+        self.timers.arm(at, key);
+        at
+    }
+
+    /// Queues bytes to a server.
+    pub fn send_link(&mut self, id: ConnId, bytes: Bytes) {
+        if let Some(link) = self.links.get_mut(id) {
+            link.flow.add(bytes.len());
+            self.outputs.push(Output::Send { to: id, bytes });
+        }
+    }
+
+    /// Asks for a link to a server.
+    pub fn ask(
+        &mut self,
+        session: ConnId,
+        key: &Arc<PoolKey>,
+        startup: &Arc<Params>,
+        ticket: Ticket,
+        since: Instant,
+    ) -> Asked {
+        if Pools::admit(&self.topology, ticket) == Err(Stale) {
+            return Asked::Stale;
+        }
+        let waiter = Waiter { session, startup: startup.clone(), ticket, since };
+        if self.pools.figures(key).waiting > 0 {
+            return self.queue(key, waiter);
+        }
+        match self.pools.checkout(key, startup, &self.config.pool) {
+            Checkout::Lent(link) => {
+                self.lend(link, session, ticket);
+                Asked::Lent(link)
+            }
+            Checkout::Open => {
+                self.open(key, startup, session);
+                Asked::Waiting
+            }
+            Checkout::Evict(link) => {
+                self.retire(link);
+                self.queue(key, waiter)
+            }
+            Checkout::Busy => self.queue(key, waiter),
+        }
+    }
+
+    fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter) -> Asked {
+        if self.pools.queue(key, waiter) { Asked::Waiting } else { Asked::Full }
+    }
+
+    /// Gives links to those who wait for a server, in the order in which they came.
+    pub fn serve(&mut self, backend: BackendId) {
+        let mut passed = Vec::new();
+        while let Some((key, waiter)) = self.pools.next_waiter(backend, &passed) {
+            if Pools::admit(&self.topology, waiter.ticket) == Err(Stale) {
+                self.notices.push_back((waiter.session, Notice::Look));
+                continue;
+            }
+            match self.pools.checkout(&key, &waiter.startup, &self.config.pool) {
+                Checkout::Lent(link) => {
+                    self.lend(link, waiter.session, waiter.ticket);
+                    self.notices.push_back((waiter.session, Notice::Lent(link)));
+                }
+                Checkout::Open => self.open(&key, &waiter.startup, waiter.session),
+                Checkout::Evict(link) => {
+                    self.retire(link);
+                    self.pools.queue(&key, waiter);
+                    passed.push(key);
+                }
+                Checkout::Busy => {
+                    self.pools.queue(&key, waiter);
+                    passed.push(key);
+                }
+            }
+        }
+    }
+
+    fn lend(&mut self, id: ConnId, session: ConnId, ticket: Ticket) {
+        let now = self.now;
+        if let Some(link) = self.links.get_mut(id) {
+            link.state = State::Lent { by: session };
+            link.epoch = ticket.epoch;
+            if let Some(at) = link.deadline.take() {
+                self.timers.disarm(at, TimerKey::Link(id));
+            }
+            let backend = link.pool.backend;
+            log::trace!("{now} shard {}: link {id} is lent to session {session}", self.shard);
+            let is_new = |node: &crate::topology::Node| node.status == Status::Waiting;
+            if self.topology.node(backend).is_some_and(is_new) {
+                self.outputs.post(Peer::Control, Message::InUse { backend });
+            }
+        }
+    }
+
+    fn open(&mut self, key: &Arc<PoolKey>, startup: &Arc<Params>, session: ConnId) {
+        let id = self.names.insert(());
+        let timeout =
+            self.config.backend(key.backend).map_or(Duration::ZERO, |node| node.connect_timeout);
+        let mut link = Link::new(key.clone(), startup.clone(), session);
+        link.deadline = Some(self.arm(timeout, TimerKey::Link(id)));
+        self.links.insert(id, Box::new(link));
+        self.outputs.push(Output::Connect { conn: id, to: key.backend });
+    }
+
+    /// A link's connection has been made: introduces the session's user to the server.
+    pub fn on_connected(&mut self, id: ConnId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let State::Connecting { by } = link.state else { return };
+        let user = String::from_utf8_lossy(&link.pool.user).into_owned();
+        let stored = self.config.auth.users.get(&user);
+        let login = Login::new(Answer::new(&user, stored, &mut self.entropy));
+        link.state = State::LoggingIn { by, login: Box::new(login) };
+        if let Some(at) = link.deadline.take() {
+            self.timers.disarm(at, TimerKey::Link(id));
+        }
+        let packet = frontend::startup(&link.startup);
+        let deadline = self.now + limits::SERVER_LOGIN_TIMEOUT;
+        link.deadline = Some(deadline);
+        self.timers.arm(deadline, TimerKey::Link(id));
+        self.send_link(id, packet);
+    }
+
+    /// A link that is lent to nobody has bytes from its server.
+    ///
+    /// # Errors
+    /// The server broke the protocol.
+    pub fn read_link(&mut self, id: ConnId, unread: &[u8]) -> Result<(), Violation> {
+        let mut rest = unread;
+        while let Some(link) = self.links.get_mut(id) {
+            if matches!(link.state, State::Closing) {
+                self.outputs.skip(id, rest.len());
+                return Ok(());
+            }
+            if matches!(link.state, State::Lent { .. }) {
+                // Only just: its session reads the rest.
+                self.outputs.push(Output::Reread { conn: id });
+                return Ok(());
+            }
+            let (len, start) = match link.framer.peek(rest, &backend::LOOKS)? {
+                Frame::Need(hint) => {
+                    link.hint = hint;
+                    return Ok(());
+                }
+                Frame::Middle { len } => {
+                    link.framer.take_middle(len);
+                    (len, None)
+                }
+                Frame::Start { tag, len, body } => {
+                    (link.framer.take(len, rest.len()), Some((tag, body)))
+                }
+            };
+            self.outputs.skip(id, len);
+            rest = rest.get(len..).unwrap_or_default();
+            if let Some((tag, body)) = start {
+                self.on_message(id, tag, body)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, id: ConnId, tag: u8, body: &[u8]) -> Result<(), Violation> {
+        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
+        if let State::LoggingIn { by, login } = &mut link.state {
+            let by = *by;
+            let step = login.handle_message(tag, body);
+            self.on_login(id, by, step);
+            return Ok(());
+        }
+        match tag {
+            tag::ERROR => {
+                let fields = Fields::read(body);
+                let is_fatal = fields.is_fatal();
+                if matches!(link.state, State::Resetting) && !is_fatal {
+                    log::warn!(
+                        "shard {}: node {}: reset_query_list failed: {}; the connection is closed",
+                        self.shard,
+                        link.pool.backend,
+                        String::from_utf8_lossy(fields.message)
+                    );
+                }
+                link.last_words = is_fatal.then(|| Bytes::copy_from_slice(body));
+                self.close_link(id, Close::Now);
+            }
+            tag::READY => {
+                let tx = body.first().copied().and_then(TxStatus::read);
+                let tx = tx.ok_or(Violation::Malformed { tag })?;
+                link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
+                self.settle(id);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_login(&mut self, id: ConnId, by: Option<ConnId>, step: Step) {
+        match step {
+            Step::Wait => {}
+            Step::Send(bytes) => self.send_link(id, bytes),
+            Step::Done(welcome) => {
+                let Some(link) = self.links.get_mut(id) else { return };
+                link.parameters = welcome.parameters;
+                link.method = welcome.method;
+                link.key = welcome.key;
+                if let Some(at) = link.deadline.take() {
+                    self.timers.disarm(at, TimerKey::Link(id));
+                }
+                match by {
+                    Some(session) => {
+                        link.state = State::Lent { by: session };
+                        link.epoch = self.topology.epoch;
+                        let backend = link.pool.backend;
+                        self.notices.push_back((session, Notice::Lent(id)));
+                        let is_new = |n: &crate::topology::Node| n.status == Status::Waiting;
+                        if self.topology.node(backend).is_some_and(is_new) {
+                            self.outputs.post(Peer::Control, Message::InUse { backend });
+                        }
+                    }
+                    None => self.put_back(id),
+                }
+            }
+            Step::Failed(failure) => {
+                let Some(link) = self.links.get(id) else { return };
+                let backend = link.pool.backend;
+                log::info!(
+                    "shard {}: login of \"{}\" at node {backend} failed: {failure}",
+                    self.shard,
+                    String::from_utf8_lossy(&link.pool.user),
+                );
+                if let Some(session) = by {
+                    self.notices.push_back((session, Notice::Refused(backend, failure)));
+                }
+                self.close_link(id, Close::Now);
+            }
+        }
+    }
+
+    /// Takes a link back from a session, cleans it and puts it into its pool; or closes it, if it
+    /// cannot be cleaned.
+    pub fn give_back(&mut self, id: ConnId) {
+        let keep = self.config.pool.cache && self.shutdown.is_none();
+        let Some(link) = self.links.get_mut(id) else { return };
+        if matches!(link.state, State::Closing) {
+            return;
+        }
+        let backend = link.pool.backend;
+        if !keep || !link.is_quiet() || !self.topology.serves_reads(backend) {
+            self.retire(id);
+            return;
+        }
+        link.state = State::Resetting;
+        if link.wear == Wear::Used {
+            let mut queries = Vec::new();
+            for statement in &self.config.pool.reset_query_list {
+                // Outside a transaction it would only earn a warning in the server's log.
+                let ends = statement.eq_ignore_ascii_case("abort")
+                    || statement.eq_ignore_ascii_case("rollback");
+                if !ends || link.tx != TxStatus::Idle {
+                    queries.push(frontend::compose_query(statement));
+                }
+            }
+            if link.tx != TxStatus::Idle && queries.is_empty() {
+                queries.push(frontend::compose_query("ROLLBACK"));
+            }
+            link.wear = Wear::Clean;
+            link.settings = 0;
+            link.prepared.clear();
+            for _ in &queries {
+                link.pending
+                    .push_back(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
+            }
+            let deadline = self.now + limits::RESET_TIMEOUT;
+            link.deadline = Some(deadline);
+            self.timers.arm(deadline, TimerKey::Link(id));
+            for query in queries {
+                self.send_link(id, query);
+            }
+        }
+        self.settle(id);
+    }
+
+    /// Puts a link into its pool once it is clean and no cancel request can hit it.
+    pub fn settle(&mut self, id: ConnId) {
+        let Some(link) = self.links.get(id) else { return };
+        if !matches!(link.state, State::Resetting) || link.cancels > 0 || !link.is_quiet() {
+            return;
+        }
+        if link.tx == TxStatus::Idle { self.put_back(id) } else { self.retire(id) }
+    }
+
+    fn put_back(&mut self, id: ConnId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.state = State::Idle;
+        if let Some(at) = link.deadline.take() {
+            self.timers.disarm(at, TimerKey::Link(id));
+        }
+        if let Some(life) = self.config.pool.life_time {
+            let deadline = self.now + life;
+            link.deadline = Some(deadline);
+            self.timers.arm(deadline, TimerKey::Link(id));
+        }
+        let (key, startup) = (link.pool.clone(), link.startup.clone());
+        self.pools.put_back(&key, id, startup);
+        self.outputs.push(Output::Reread { conn: id });
+        self.serve(key.backend);
+    }
+
+    /// Closes a link in good order.
+    pub fn retire(&mut self, id: ConnId) {
+        let Some(link) = self.links.get(id) else { return };
+        if link.is_quiet() {
+            self.send_link(id, frontend::compose_terminate());
+            self.close_link(id, Close::AfterFlush);
+        } else {
+            self.close_link(id, Close::Now);
+        }
+    }
+
+    /// Closes a link.
+    pub fn close_link(&mut self, id: ConnId, when: Close) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if matches!(link.state, State::Closing) {
+            return;
+        }
+        link.state = State::Closing;
+        if let Some(at) = link.deadline.take() {
+            self.timers.disarm(at, TimerKey::Link(id));
+        }
+        let deadline = self.now + limits::FLUSH_TIMEOUT;
+        link.deadline = Some(deadline);
+        self.timers.arm(deadline, TimerKey::Link(id));
+        let key = link.pool.clone();
+        self.pools.withdraw(&key, id);
+        self.outputs.push(Output::Close { conn: id, when });
+    }
+
+    /// A link's connection has ended, or did not come about.
+    pub fn on_link_closed(&mut self, id: ConnId, why: Closed) {
+        let Some(mut link) = self.links.remove(id) else { return };
+        self.names.remove(id);
+        if let Some(at) = link.deadline.take() {
+            self.timers.disarm(at, TimerKey::Link(id));
+        }
+        let key = link.pool.clone();
+        let backend = key.backend;
+        self.pools.free(&key, id);
+        match link.state {
+            State::Closing => {}
+            State::Connecting { by } => {
+                self.suspect(backend);
+                if let Some(session) = by {
+                    self.notices.push_back((session, Notice::Unconnected(backend, why)));
+                }
+            }
+            State::LoggingIn { by, .. } => {
+                self.suspect(backend);
+                if let Some(session) = by {
+                    self.notices.push_back((session, Notice::Unconnected(backend, why)));
+                }
+            }
+            State::Lent { by } => {
+                if link.last_words.is_none() {
+                    self.suspect(backend);
+                } else {
+                    self.report(backend);
+                }
+                self.notices.push_back((by, Notice::Lost(link)));
+            }
+            State::Idle | State::Resetting => self.report(backend),
+        }
+        self.serve(backend);
+    }
+
+    /// Leaves a node alone for a while and has it looked at.
+    fn suspect(&mut self, backend: BackendId) {
+        self.suspects.insert(backend, self.now + limits::SUSPICION_TIME);
+        self.report(backend);
+    }
+
+    fn report(&mut self, backend: BackendId) {
+        let epoch = self.topology.epoch;
+        self.outputs.post(Peer::Control, Message::Suspect { backend, epoch });
+    }
+
+    /// Tells whether a connection to a node has failed a moment ago.
+    #[must_use]
+    pub fn is_suspect(&self, backend: BackendId) -> bool {
+        self.suspects.get(&backend).is_some_and(|until| *until > self.now)
+    }
+
+    /// A link's deadline has passed.
+    pub fn on_link_timeout(&mut self, id: ConnId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if link.deadline.is_none_or(|at| at > self.now) {
+            return;
+        }
+        link.deadline = None;
+        match &link.state {
+            State::Idle => self.retire(id),
+            State::Closing => {
+                let deadline = self.now + limits::FLUSH_TIMEOUT;
+                link.deadline = Some(deadline);
+                self.timers.arm(deadline, TimerKey::Link(id));
+                self.outputs.push(Output::Close { conn: id, when: Close::Now });
+            }
+            State::Resetting => self.close_link(id, Close::Now),
+            State::Connecting { by } | State::LoggingIn { by, .. } => {
+                let (by, backend) = (*by, link.pool.backend);
+                self.suspect(backend);
+                if let Some(session) = by {
+                    let notice = Notice::Unconnected(backend, Closed::TimedOut);
+                    self.notices.push_back((session, notice));
+                }
+                self.close_link(id, Close::Now);
+            }
+            State::Lent { .. } => {}
+        }
+    }
+
+    /// Sends a cancel request for what a link runs; `asker` hears when it is done.
+    pub fn cancel(&mut self, link_id: ConnId, asker: (Peer, ConnId)) {
+        let full = self.cancels.len() >= limits::CANCELS_MAX;
+        let link = self.links.get_mut(link_id).filter(|link| !link.pending.is_empty() && !full);
+        let Some(link) = link else { return self.on_cancelled(asker) };
+        let Some((process, secret)) = &link.key else { return self.on_cancelled(asker) };
+        let request = frontend::compose_cancel(*process, secret);
+        link.cancels += 1;
+        let backend = link.pool.backend;
+        let id = self.names.insert(());
+        let deadline = self.arm(limits::CANCEL_TIMEOUT, TimerKey::Cancel(id));
+        self.cancels.insert(id, Canceller { link: link_id, asker, request, deadline });
+        self.outputs.push(Output::Connect { conn: id, to: backend });
+    }
+
+    /// A cancel request's connection has been made.
+    pub fn on_cancel_connected(&mut self, id: ConnId) {
+        if let Some(canceller) = self.cancels.get(id) {
+            let bytes = canceller.request.clone();
+            self.outputs.push(Output::Send { to: id, bytes });
+        }
+    }
+
+    /// A cancel request took too long.
+    pub fn on_cancel_timeout(&mut self, id: ConnId) {
+        if self.cancels.get(id).is_some() {
+            self.outputs.push(Output::Close { conn: id, when: Close::Now });
+        }
+    }
+
+    /// A cancel request's connection has ended: the server has acted on it.
+    pub fn on_cancel_closed(&mut self, id: ConnId) {
+        let Some(canceller) = self.cancels.remove(id) else { return };
+        self.names.remove(id);
+        self.timers.disarm(canceller.deadline, TimerKey::Cancel(id));
+        if let Some(link) = self.links.get_mut(canceller.link) {
+            link.cancels = link.cancels.saturating_sub(1);
+            self.settle(canceller.link);
+        }
+        self.on_cancelled(canceller.asker);
+    }
+
+    fn on_cancelled(&mut self, (peer, asker): (Peer, ConnId)) {
+        match peer {
+            Peer::Shard(shard) if shard == self.shard => {
+                self.notices.push_back((asker, Notice::Look));
+            }
+            Peer::Shard(_) => self.outputs.post(peer, Message::Cancelled { asker }),
+            Peer::Control | Peer::Operator => {}
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A server connection is lost: what the client hears, and what the session makes of it.
+//!
+//! A session survives the loss unless the connection had something that cannot be had again. A
+//! transaction that was lost stays failed, as PostgreSQL's would, until the client ends it, so
+//! that no later statement of it runs outside of it.
+
+use bytes::Bytes;
+
+use super::desk::Desk;
+use super::refusal::Refusal;
+use super::serve::{Incoming, Nature};
+use super::{Bond, Limbo, Outcome, Passing, Session, State, Taken, Turn, Wait};
+use crate::backend::link::{Batch, CopyIn, Link, Owner, Pending, Request};
+use crate::id::{BackendId, ConnId};
+use crate::output::Close;
+use crate::route::class::Kind;
+use crate::wire::backend::{Composer, TxStatus, tag};
+use crate::wire::frontend;
+
+/// What a lost link was in the middle of.
+pub(super) struct Loss {
+    backend: BackendId,
+    words: Option<Bytes>,
+    /// `ReadyForQuery`s that it owed to the client.
+    owed: usize,
+    batch: Batch,
+    tx: TxStatus,
+    copy_in: CopyIn,
+}
+
+impl Loss {
+    pub(super) fn of(link: &Link) -> Self {
+        Self {
+            backend: link.pool.backend,
+            words: link.last_words.clone(),
+            owed: link.owed(),
+            batch: link.batch,
+            tx: link.tx,
+            copy_in: link.copy_in,
+        }
+    }
+
+    fn refusal(&self) -> Refusal {
+        Refusal::Lost { backend: self.backend, words: self.words.clone() }
+    }
+}
+
+impl Session {
+    /// A link of this session is lost.
+    pub(super) fn on_lost(&mut self, desk: &mut Desk, id: ConnId, loss: &Loss) {
+        let was_primary = self.held.primary == Some(id);
+        self.held.drop_link(id);
+        if self.unnamed == Some(id) {
+            self.unnamed = None;
+        }
+        if self.passing == Passing::To(id) {
+            self.passing = Passing::Nowhere;
+        }
+        if self.reads_at == Some(loss.backend) {
+            self.reads_at = None;
+        }
+        log::info!(
+            "{}: lost its connection to node {}: {}",
+            self.label(desk),
+            loss.backend,
+            loss.refusal().tell().message
+        );
+        match self.state {
+            State::Serving => {}
+            State::Closing | State::Cancelling | State::Starting { .. } => return,
+            State::Asking | State::Proving(_) | State::Welcoming => {
+                // The login goes on with another link.
+                return self.look_again(desk);
+            }
+        }
+        if self.speaking == Some(id) {
+            return self.end(desk, Close::Now);
+        }
+        if was_primary && self.bond == Bond::Primary {
+            return self.end_with(desk, &loss.refusal());
+        }
+        self.tell_loss(desk, id, loss);
+        if matches!(self.wait, Wait::Turn) {
+            self.wait = Wait::Nothing;
+        }
+        self.look_again(desk);
+    }
+
+    /// Gives the client every answer that the lost link owed it.
+    fn tell_loss(&mut self, desk: &mut Desk, id: ConnId, loss: &Loss) {
+        self.effect = None;
+        self.outcome = Outcome::Fine;
+        let is_open = loss.batch != Batch::None
+            || matches!(self.turn, Turn::At(at) if at == id)
+            || loss.copy_in == CopyIn::Yes(Request::Sync);
+        let in_transaction = loss.tx != TxStatus::Idle;
+        let status = if in_transaction { TxStatus::Failed } else { TxStatus::Idle };
+        let refusal = loss.refusal();
+        let told = refusal.tell();
+        let mut composer = Composer::new();
+        for _ in 0..loss.owed {
+            composer.report(tag::ERROR, &told.report("ERROR")).ready(status);
+        }
+        if is_open && loss.batch != Batch::Failed {
+            composer.report(tag::ERROR, &told.report("ERROR"));
+        }
+        self.say(desk, composer);
+        if is_open {
+            self.turn = Turn::Discard;
+        }
+        if in_transaction {
+            let is_told = loss.owed > 0 || is_open;
+            self.limbo = if is_told { Limbo::Told } else { Limbo::Untold(refusal) };
+        }
+    }
+
+    /// Answers a `Query` of a transaction that is lost.
+    pub(super) fn query_in_limbo(
+        &mut self,
+        desk: &mut Desk,
+        message: Incoming<'_>,
+        nature: Nature,
+    ) -> Taken {
+        let limbo = std::mem::take(&mut self.limbo);
+        if nature.kind == Kind::End {
+            let mut composer = Composer::new();
+            composer.command_complete("ROLLBACK").ready(TxStatus::Idle);
+            self.say(desk, composer);
+            return self.take_nowhere(desk, message);
+        }
+        self.limbo = Limbo::Told;
+        let refusal = match limbo {
+            Limbo::Untold(refusal) => refusal,
+            Limbo::Told | Limbo::None => Refusal::Aborted,
+        };
+        self.say_error(desk, &refusal, Some(TxStatus::Failed));
+        self.take_nowhere(desk, message)
+    }
+
+    /// Rolls back a transaction on a standby that a statement must not run in; the client sees it
+    /// as failed.
+    pub(super) fn reject_transaction(&mut self, desk: &mut Desk) {
+        let Some((id, _)) = self.engaged(desk) else { return };
+        if let Some(link) = desk.links.get_mut(id) {
+            link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
+        }
+        desk.send_link(id, frontend::compose_query("ROLLBACK"));
+        self.limbo = Limbo::Told;
+    }
+}

@@ -1,0 +1,279 @@
+//! Why a session declines, and the one table that says how a client hears of it.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::id::BackendId;
+use crate::pool::{Figures, PoolKey};
+use crate::route::class::PoolShow;
+use crate::time::Duration;
+use crate::wire::backend::Report;
+use crate::wire::error::{Fields, Violation};
+
+/// Why a session declines.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// There are `client_max` clients already.
+    TooManyClients,
+    /// The startup packet names no user.
+    NoUser,
+    /// The startup packet asks for a protocol of another major version.
+    Protocol {
+        /// Its major part.
+        major: u16,
+        /// Its minor part.
+        minor: u16,
+    },
+    /// The startup packet asks for a replication connection.
+    Replication,
+    /// The client did not prove who it is.
+    Password {
+        /// Who it said it is.
+        user: Bytes,
+    },
+    /// The client took longer than `authentication_timeout` to log in.
+    LoginTimeout,
+    /// The client broke the protocol.
+    Violation(Violation),
+    /// The client broke the rules of an authentication exchange.
+    Exchange(crate::auth::exchange::Violation),
+    /// No connection became free in time.
+    WaitTimeout {
+        /// The pool.
+        pool: PoolKey,
+        /// Its figures.
+        figures: Figures,
+        /// How long the session waited.
+        waited: Duration,
+    },
+    /// Too many wait for a connection already.
+    QueueFull {
+        /// The pool.
+        pool: PoolKey,
+        /// Its figures.
+        figures: Figures,
+    },
+    /// No node takes writes.
+    NoPrimary {
+        /// How long the session waited.
+        waited: Duration,
+    },
+    /// No node serves reads.
+    NoServer {
+        /// How long the session waited.
+        waited: Duration,
+    },
+    /// The server refused the session's login, with the body of its error.
+    Server {
+        /// The body of its error.
+        body: Bytes,
+    },
+    /// No stored secret can answer the server.
+    NoSecret {
+        /// Who the client is.
+        user: Bytes,
+    },
+    /// A login at a server failed for a reason that is pgherd's to know.
+    ServerLogin {
+        /// Which server.
+        backend: BackendId,
+    },
+    /// The connection to a server was lost, with its last words.
+    Lost {
+        /// Which server.
+        backend: BackendId,
+        /// The body of its fatal error, if it sent one.
+        words: Option<Bytes>,
+    },
+    /// The transaction was lost with its server; the client has been told and must end it.
+    Aborted,
+    /// The statement would take a lock or leave state on a standby.
+    NotOnStandby,
+    /// What is shown comes with a later release.
+    ShowNotYet(PoolShow),
+    /// A pipeline holds both statements for a server and one for pgherd.
+    MixedPipeline,
+    /// The control plane did not answer in time.
+    ControlSilent,
+    /// The client was idle for longer than `client_idle_limit`.
+    Idle,
+    /// pgherd is stopping.
+    ShuttingDown,
+}
+
+/// What a client is told; texts are owned where they hold figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The SQLSTATE.
+    pub code: Cow<'static, str>,
+    /// What happened.
+    pub message: Cow<'static, str>,
+    /// More of it.
+    pub detail: Cow<'static, str>,
+    /// The way out.
+    pub hint: Cow<'static, str>,
+}
+
+impl Told {
+    /// Borrows it as a report of a severity.
+    #[must_use]
+    pub fn report(&self, severity: &'static str) -> Report<'_> {
+        Report {
+            severity,
+            code: &self.code,
+            message: &self.message,
+            detail: &self.detail,
+            hint: &self.hint,
+        }
+    }
+}
+
+fn told(code: &'static str, message: impl Into<Cow<'static, str>>) -> Told {
+    Told { code: code.into(), message: message.into(), detail: "".into(), hint: "".into() }
+}
+
+impl Told {
+    fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+impl Refusal {
+    /// Says what a client is told.
+    #[must_use]
+    pub fn tell(&self) -> Told {
+        match self {
+            Self::TooManyClients => told("53300", "sorry, too many clients already")
+                .hint("Raise client_max, or let clients leave."),
+            Self::NoUser => told("28000", "no PostgreSQL user name specified in startup packet"),
+            Self::Protocol { major, minor } => told(
+                "0A000",
+                format!(
+                    "unsupported frontend protocol {major}.{minor}: pgherd supports 3.0 to 3.2"
+                ),
+            ),
+            Self::Replication => told("0A000", "replication connections are not supported")
+                .hint("Connect to the server itself."),
+            Self::Password { user } => told(
+                "28P01",
+                format!("password authentication failed for user \"{}\"", lossy(user)),
+            ),
+            Self::LoginTimeout => told("57014", "canceling authentication due to timeout"),
+            Self::Violation(violation) => told("08P01", violation.to_string()),
+            Self::Exchange(violation) => told("08P01", violation.to_string()),
+            Self::NoSecret { .. } | Self::ServerLogin { .. } => self.tell_login(),
+            Self::WaitTimeout { .. } | Self::QueueFull { .. } => self.tell_pool(),
+            Self::NoPrimary { .. } | Self::NoServer { .. } => self.tell_absence(),
+            Self::Server { body } => copied(body),
+            Self::Lost { backend, words } => match words {
+                Some(body) => copied(body),
+                None => told("08006", format!("lost the connection to node {backend}"))
+                    .hint("Whether the statement took effect is not known."),
+            },
+            Self::Aborted => told(
+                "25P02",
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ),
+            Self::NotOnStandby => told(
+                "25006",
+                "cannot execute this statement in a read-only transaction on a standby",
+            )
+            .hint("Begin the transaction without READ ONLY."),
+            Self::ShowNotYet(show) => {
+                told("0A000", format!("SHOW {} comes with a later release", show.name()))
+            }
+            Self::MixedPipeline => {
+                told("0A000", "a pipeline cannot hold both SHOW pool_… and other statements")
+                    .hint("Send a Sync between them.")
+            }
+            Self::ControlSilent => told("57014", "the control plane did not answer in time"),
+            Self::Idle => told("57P05", "terminating connection due to client_idle_limit"),
+            Self::ShuttingDown => {
+                told("57P01", "terminating connection due to administrator command")
+            }
+        }
+    }
+
+    fn tell_login(&self) -> Told {
+        if let Self::NoSecret { user } = self {
+            return told(
+                "28000",
+                format!("pgherd has no usable password for user \"{}\"", lossy(user)),
+            )
+            .hint("Add the user to [users] or pool_passwd, with its password, not an MD5 hash.");
+        }
+        told("08001", "pgherd could not log in to the server").hint("See pgherd's log for details.")
+    }
+
+    fn tell_pool(&self) -> Told {
+        let (pool, figures, message) = match self {
+            Self::WaitTimeout { pool, figures, waited } => (
+                pool,
+                figures,
+                format!("no server connection became free within {}", seconds(*waited)),
+            ),
+            Self::QueueFull { pool, figures } => {
+                (pool, figures, String::from("too many clients wait for a server connection"))
+            }
+            _ => return told("53300", "no server connection is free"),
+        };
+        told("53300", message)
+            .detail(format!(
+                "Pool of user \"{}\", database \"{}\" on node {}: {} connections, {} idle, {} \
+                 waiting; {} of {} connections to the node in use.",
+                lossy(&pool.user),
+                lossy(&pool.database),
+                pool.backend,
+                figures.open,
+                figures.idle,
+                figures.waiting,
+                figures.node.open,
+                figures.node.quota,
+            ))
+            .hint("Raise pool_size_max or backend_connections_max, or let clients leave.")
+    }
+
+    fn tell_absence(&self) -> Told {
+        match self {
+            Self::NoPrimary { waited } => told(
+                "57P03",
+                format!("no primary server is available (waited {})", seconds(*waited)),
+            )
+            .detail("Reads go on where a standby is available.")
+            .hint("SHOW pool_nodes tells the state of the nodes."),
+            Self::NoServer { waited } => told(
+                "57P03",
+                format!("no server is available (waited {})", seconds(*waited)),
+            )
+            .hint("See pgherd's log for the state of the nodes."),
+            _ => told("57P03", "no server is available"),
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// Tells what a server said.
+fn copied(body: &[u8]) -> Told {
+    let fields = Fields::read(body);
+    let own = |field: &[u8]| Cow::Owned(lossy(field).into_owned());
+    Told {
+        code: own(fields.code),
+        message: own(fields.message),
+        detail: own(fields.detail),
+        hint: own(fields.hint),
+    }
+}

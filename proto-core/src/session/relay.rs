@@ -1,0 +1,225 @@
+//! The server's messages, on their way to the client.
+//!
+//! Rows pass in runs, undecoded. What pgherd asked of its own accord is dropped here, and what
+//! changes the conversation (`ReadyForQuery`, errors, COPY) is noted.
+
+use bytes::Bytes;
+
+use super::desk::Desk;
+use super::{Outcome, Session, Turn, Wait};
+use crate::backend::link::{CopyIn, Link, Owner, Request};
+use crate::id::ConnId;
+use crate::message::Shutdown;
+use crate::output::Output;
+use crate::wire::backend::{LOOKS, TxStatus, tag};
+use crate::wire::error::{Fields, Violation};
+use crate::wire::frame::{Frame, plain_run};
+use crate::wire::text;
+
+impl Session {
+    /// Decides about everything of a server that can be decided now.
+    pub(super) fn relay(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        unread: &[u8],
+    ) -> Result<(), Violation> {
+        let mut rest = unread;
+        while !rest.is_empty() && self.speaking.is_none_or(|speaking| speaking == id) {
+            let Some(link) = desk.links.get_mut(id) else { return Ok(()) };
+            let len = match link.framer.peek(rest, &LOOKS)? {
+                Frame::Need(hint) => {
+                    link.hint = hint;
+                    return Ok(());
+                }
+                Frame::Middle { len } => {
+                    link.framer.take_middle(len);
+                    let is_inside = link.framer.is_inside();
+                    let owner = link.passing;
+                    self.deliver(desk, id, owner, len);
+                    if owner == Owner::Client {
+                        self.note_speaking(desk, id, is_inside);
+                    }
+                    len
+                }
+                Frame::Start { .. } if !link.pending_is_empty() && plain_run(rest, &LOOKS) > 0 => {
+                    let run = plain_run(rest, &LOOKS);
+                    let owner = link.owner();
+                    self.deliver(desk, id, owner, run);
+                    run
+                }
+                Frame::Start { tag, len, body } => {
+                    let in_view = rest.len();
+                    let owner = self.on_server_message(desk, id, tag, body)?;
+                    self.pass_message(desk, id, owner, len, in_view)
+                }
+            };
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        if let Some(link) = desk.links.get_mut(id)
+            && rest.is_empty()
+        {
+            link.hint = 0;
+        }
+        Ok(())
+    }
+
+    /// Passes a message, as much of it as is in view.
+    fn pass_message(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        owner: Owner,
+        len: usize,
+        in_view: usize,
+    ) -> usize {
+        let Some(link) = desk.links.get_mut(id) else { return 0 };
+        let taken = link.framer.take(len, in_view);
+        link.passing = owner;
+        let is_inside = link.framer.is_inside();
+        self.deliver(desk, id, owner, taken);
+        if owner == Owner::Client {
+            self.note_speaking(desk, id, is_inside);
+        }
+        self.after_message(desk, id);
+        taken
+    }
+
+    fn deliver(&mut self, desk: &mut Desk, id: ConnId, owner: Owner, len: usize) {
+        match owner {
+            Owner::Client => {
+                self.flow.add(len);
+                desk.outputs.forward(id, self.id, len);
+            }
+            Owner::Proxy => desk.outputs.skip(id, len),
+        }
+    }
+
+    /// Keeps the servers from talking into each other's messages.
+    fn note_speaking(&mut self, desk: &mut Desk, id: ConnId, is_inside: bool) {
+        let was = self.speaking;
+        self.speaking = is_inside.then_some(id);
+        if was.is_some() && self.speaking.is_none() {
+            for other in self.held.iter().filter(|other| *other != id) {
+                desk.outputs.push(Output::Reread { conn: other });
+            }
+        }
+    }
+
+    /// Takes note of a message and tells who receives it.
+    fn on_server_message(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        tag: u8,
+        body: &[u8],
+    ) -> Result<Owner, Violation> {
+        let Some(link) = desk.links.get_mut(id) else { return Ok(Owner::Proxy) };
+        let owner = link.owner();
+        match tag {
+            tag::READY => {
+                let tx = body.first().copied().and_then(TxStatus::read);
+                let tx = tx.ok_or(Violation::Malformed { tag })?;
+                let owner = link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
+                if owner == Owner::Client && link.is_quiet() {
+                    self.on_ready(desk, id, tx);
+                }
+                Ok(owner)
+            }
+            tag::PARSE_COMPLETE => {
+                let parsed = link.on_parsed().ok_or(Violation::Unexpected { tag })?;
+                if let (Owner::Client, Some(statement)) = &parsed {
+                    self.statements.insert(statement.clone());
+                }
+                Ok(parsed.0)
+            }
+            tag::ERROR => Ok(self.on_server_error(desk, id, body)),
+            tag::COPY_IN => {
+                link.on_copy_in();
+                if link.copy_in == CopyIn::Yes(Request::Sync) {
+                    self.turn = Turn::At(id);
+                }
+                self.look_again(desk);
+                Ok(owner)
+            }
+            tag::PARAMETER_STATUS => {
+                let is_hidden = text(body).is_some_and(|(name, _)| name == b"in_hot_standby");
+                Ok(if is_hidden { Owner::Proxy } else { owner })
+            }
+            tag::NOTICE => Ok(owner),
+            tag::NOTIFICATION => Ok(Owner::Client),
+            // Rows and the like, of which not all is in view.
+            _ if tag_is_answer(tag) && !link.pending_is_empty() => Ok(owner),
+            _ => Err(Violation::Unexpected { tag }),
+        }
+    }
+
+    fn on_server_error(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) -> Owner {
+        let Some(link) = desk.links.get_mut(id) else { return Owner::Proxy };
+        if Fields::read(body).is_fatal() {
+            // The end is near: the client hears of it when it comes, and in what way depends on
+            // what it is in the middle of.
+            link.last_words = Some(Bytes::copy_from_slice(body));
+            return Owner::Proxy;
+        }
+        let owner = link.owner();
+        link.on_failed();
+        match owner {
+            Owner::Client => self.outcome = Outcome::Failed,
+            Owner::Proxy => {
+                log::warn!(
+                    "{}: a setting could not be repeated on node {}: {}",
+                    self.label(desk),
+                    desk.links.get(id).map(|l| l.pool.backend).unwrap_or_default(),
+                    String::from_utf8_lossy(Fields::read(body).message)
+                );
+                // What this link answers may differ from what the other one would: the session
+                // reads from the primary from now on.
+                self.bond = super::Bond::Primary;
+            }
+        }
+        owner
+    }
+
+    /// Goes on with what waited for the server to finish.
+    fn after_message(&mut self, desk: &mut Desk, id: ConnId) {
+        let Some(link) = desk.links.get(id) else { return };
+        if !link.is_quiet() {
+            return;
+        }
+        if matches!(self.wait, Wait::Turn) {
+            self.wait = Wait::Nothing;
+            self.look_again(desk);
+        }
+        if desk.shutdown == Some(Shutdown::Smart) && link.is_idle() {
+            self.leave_if_idle(desk);
+        }
+    }
+}
+
+impl Link {
+    fn pending_is_empty(&self) -> bool {
+        // Inside an open batch the server may answer before the Sync, after a Flush.
+        self.pending.is_empty() && self.batch == crate::backend::link::Batch::None
+    }
+}
+
+/// Tells whether a message of this type answers something.
+const fn tag_is_answer(tag: u8) -> bool {
+    matches!(
+        tag,
+        tag::BIND_COMPLETE
+            | tag::CLOSE_COMPLETE
+            | tag::COMMAND_COMPLETE
+            | tag::COPY_OUT
+            | tag::COPY_DATA
+            | tag::COPY_DONE
+            | tag::DATA_ROW
+            | tag::EMPTY_QUERY
+            | tag::FUNCTION_CALL
+            | tag::NO_DATA
+            | tag::PARAMETER_DESCRIPTION
+            | tag::PORTAL_SUSPENDED
+            | tag::ROW_DESCRIPTION
+    )
+}

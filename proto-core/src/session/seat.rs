@@ -1,0 +1,315 @@
+//! Finding the link at which a statement is carried out.
+
+use std::sync::Arc;
+
+use super::desk::{Asked, Desk};
+use super::refusal::Refusal;
+use super::{Bond, Session, State, Wait};
+use crate::backend::login::Failure;
+use crate::id::{BackendId, ConnId};
+use crate::limits;
+use crate::message::Closed;
+use crate::output::Close;
+use crate::pool::{PoolKey, Pools, Purpose, Ticket};
+use crate::route::balance::{self, Candidate, Condition};
+use crate::route::{self, Side};
+use crate::topology::Role;
+
+/// Where a statement can be carried out.
+pub(super) enum Seat {
+    /// At this link, now.
+    At(ConnId),
+    /// Not yet.
+    Wait,
+    /// Nowhere.
+    Refused(Refusal),
+}
+
+impl Session {
+    /// Finds the link for a statement that belongs on `side`: where the session is engaged, it can
+    /// only be there.
+    pub(super) fn seat(&mut self, desk: &mut Desk, side: Side) -> Seat {
+        if let Some((id, link)) = self.engaged(desk) {
+            let is_settled = link.is_quiet();
+            if is_settled {
+                return Seat::At(id);
+            }
+            let side = self.true_side(desk, side);
+            if *self.held.at(side) == Some(id) {
+                return Seat::At(id);
+            }
+            self.wait = Wait::Turn;
+            return Seat::Wait;
+        }
+        match self.link_for(desk, side) {
+            Some(id) => Seat::At(id),
+            None => self.verdict.take().map_or(Seat::Wait, |refusal| {
+                self.wait = Wait::Nothing;
+                self.since = None;
+                Seat::Refused(refusal)
+            }),
+        }
+    }
+
+    /// The primary side, where the session reads from the primary.
+    fn true_side(&mut self, desk: &mut Desk, side: Side) -> Side {
+        match side {
+            Side::Primary => Side::Primary,
+            Side::Replica => {
+                let node = self.read_node(desk);
+                if node.is_some() && node == desk.topology.primary {
+                    Side::Primary
+                } else {
+                    Side::Replica
+                }
+            }
+        }
+    }
+
+    /// Finds or asks for the link of a side. None if the session must wait, or if `verdict` says
+    /// that it need not wait any longer.
+    pub(super) fn link_for(&mut self, desk: &mut Desk, side: Side) -> Option<ConnId> {
+        if self.verdict.is_some() {
+            return None;
+        }
+        let side = self.true_side(desk, side);
+        let (node, purpose) = match side {
+            Side::Primary => (desk.topology.primary, Purpose::Write),
+            Side::Replica => (self.read_node(desk), Purpose::Read),
+        };
+        let Some(backend) = node else { return self.wait_for_node(desk, side) };
+        let ticket = Ticket { epoch: desk.topology.epoch, backend, purpose };
+        if let Some(id) = *self.held.at(side) {
+            let admitted = Pools::admit(&desk.topology, ticket).is_ok();
+            match desk.links.get_mut(id) {
+                Some(link) if admitted && link.pool.backend == backend => {
+                    link.epoch = ticket.epoch;
+                    self.wait = Wait::Nothing;
+                    self.since = None;
+                    return Some(id);
+                }
+                Some(_) | None => {
+                    *self.held.at(side) = None;
+                    desk.give_back(id);
+                }
+            }
+        }
+        if desk.is_suspect(backend) {
+            return self.wait_for_node(desk, side);
+        }
+        if matches!(self.wait, Wait::Link(_)) {
+            return None;
+        }
+        self.ask_for(desk, side, ticket)
+    }
+
+    fn ask_for(&mut self, desk: &mut Desk, side: Side, ticket: Ticket) -> Option<ConnId> {
+        let key = Arc::new(self.pool_key(ticket.backend));
+        self.since.get_or_insert(desk.now);
+        match self.ask_desk(desk, &key, ticket) {
+            Asked::Lent(link) => {
+                *self.held.at(side) = Some(link);
+                self.wait = Wait::Nothing;
+                self.since = None;
+                Some(link)
+            }
+            Asked::Waiting => {
+                self.wait = Wait::Link(key);
+                self.arm_wait(desk, desk.config.pool.wait_timeout);
+                None
+            }
+            Asked::Full => {
+                let figures = desk.pools.figures(&key);
+                self.verdict = Some(Refusal::QueueFull { pool: (*key).clone(), figures });
+                None
+            }
+            Asked::Stale => self.wait_for_node(desk, side),
+        }
+    }
+
+    fn wait_for_node(&mut self, desk: &mut Desk, side: Side) -> Option<ConnId> {
+        let since = *self.since.get_or_insert(desk.now);
+        let limit = desk.config.failover_wait_timeout;
+        if desk.now >= since + limit {
+            let waited = desk.now - since;
+            self.verdict = Some(match side {
+                Side::Primary => Refusal::NoPrimary { waited },
+                Side::Replica => Refusal::NoServer { waited },
+            });
+            return None;
+        }
+        self.wait = Wait::Node(side);
+        let left = (since + limit) - desk.now;
+        self.arm(desk, left.min(limits::PRIMARY_RETRY_DELAY));
+        None
+    }
+
+    fn arm_wait(&mut self, desk: &mut Desk, limit: crate::time::Duration) {
+        let since = self.since.unwrap_or(desk.now);
+        let left = (since + limit) - desk.now;
+        self.arm(desk, left);
+    }
+
+    pub(super) fn on_wait_timeout(&mut self, desk: &mut Desk) {
+        let since = self.since.unwrap_or(desk.now);
+        let waited = desk.now - since;
+        match &self.wait {
+            Wait::Nothing => self.on_idle_timeout(desk),
+            Wait::Turn => {}
+            Wait::Answer => {
+                self.verdict = Some(Refusal::ControlSilent);
+                self.look_again(desk);
+            }
+            Wait::Node(_) => self.look_again(desk),
+            Wait::Link(key) => {
+                let figures = desk.pools.figures(key);
+                let pool = (**key).clone();
+                desk.pools.forget(&key.clone(), self.id);
+                self.wait = Wait::Nothing;
+                self.verdict = Some(Refusal::WaitTimeout { pool, figures, waited });
+                self.look_again(desk);
+            }
+        }
+    }
+
+    fn on_idle_timeout(&mut self, desk: &mut Desk) {
+        let Some(limit) = desk.config.client_idle_limit else { return };
+        let idle = desk.now - self.active;
+        if self.engaged(desk).is_some_and(|(_, link)| !link.is_quiet()) {
+            self.arm(desk, limit);
+        } else if idle >= limit {
+            self.end_with(desk, &Refusal::Idle);
+        } else {
+            self.arm(desk, limit - idle);
+        }
+    }
+
+    /// The node to read from: the one chosen before, unless it is no longer fit.
+    pub(super) fn read_node(&mut self, desk: &mut Desk) -> Option<BackendId> {
+        let threshold = desk.config.routing.delay_threshold;
+        if let Some(node) = self.reads_at {
+            let is_primary = desk.topology.primary == Some(node);
+            let lag = desk.topology.node(node).and_then(|node| node.lag).unwrap_or(u64::MAX);
+            let lags = threshold > 0 && !is_primary && lag > threshold;
+            if desk.topology.serves_reads(node) && !desk.is_suspect(node) && !lags {
+                return Some(node);
+            }
+        }
+        let suspects: Vec<BackendId> =
+            desk.suspects.keys().copied().filter(|node| desk.is_suspect(*node)).collect();
+        let candidates: Vec<Candidate> =
+            desk.topology.nodes.iter().map(|node| self.candidate(desk, node)).collect();
+        let draw = desk.entropy.next_u64();
+        self.reads_at = balance::choose(&candidates, threshold, &suspects, draw)
+            .or_else(|| balance::choose(&candidates, 0, &suspects, draw))
+            .or_else(|| {
+                // With weights of zero everywhere and no primary, a live standby is better than
+                // an error.
+                let nodes = desk.topology.nodes.iter();
+                nodes.map(|node| node.id).find(|id| desk.topology.serves_reads(*id))
+            });
+        self.reads_at
+    }
+
+    fn candidate(&self, desk: &Desk, node: &crate::topology::Node) -> Candidate {
+        let usable = desk.topology.serves_reads(node.id);
+        Candidate {
+            id: node.id,
+            weight: desk.config.backend(node.id).map_or(0.0, |backend| backend.weight),
+            role: match node.role {
+                Role::Primary => balance::Role::Primary,
+                Role::Standby | Role::Unknown => balance::Role::Standby,
+            },
+            condition: if usable { Condition::Usable } else { Condition::Unusable },
+            // A standby whose lag is not known may lag by anything.
+            lag: node.lag.unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn pool_key(&self, backend: BackendId) -> PoolKey {
+        PoolKey { backend, database: self.who.database.clone(), user: self.who.user.clone() }
+    }
+
+    /// Whether reads may leave the primary.
+    pub(super) fn freedom(&self, desk: &Desk) -> route::Freedom {
+        match (self.bond, desk.config.routing.load_balance) {
+            (Bond::Primary, _) => route::Freedom::Sticky,
+            (Bond::Free, false) => route::Freedom::Unbalanced,
+            (Bond::Free, true) => route::Freedom::Free,
+        }
+    }
+
+    /// A link has been lent to this session.
+    pub(super) fn on_lent(&mut self, desk: &mut Desk, id: ConnId) {
+        let Some(link) = desk.links.get(id) else { return };
+        let is_awaited = matches!(&self.wait, Wait::Link(key) if *key == link.pool);
+        if !is_awaited || matches!(self.state, State::Closing) {
+            return desk.give_back(id);
+        }
+        let is_primary = desk.topology.primary == Some(link.pool.backend);
+        let side = if is_primary { Side::Primary } else { Side::Replica };
+        if let Some(old) = self.held.at(side).replace(id) {
+            desk.give_back(old);
+        }
+        self.wait = Wait::Nothing;
+        self.look_again(desk);
+    }
+
+    pub(super) fn on_unconnected(&mut self, desk: &mut Desk, backend: BackendId, why: Closed) {
+        log::info!("{}: no connection to node {backend}: {why}", self.label(desk));
+        if matches!(self.wait, Wait::Link(_)) {
+            self.wait = Wait::Nothing;
+            self.look_again(desk);
+        }
+    }
+
+    pub(super) fn on_refused(&mut self, desk: &mut Desk, backend: BackendId, failure: Failure) {
+        if !matches!(self.wait, Wait::Link(_)) {
+            return;
+        }
+        self.wait = Wait::Nothing;
+        let is_primary = desk.topology.primary == Some(backend);
+        let elsewhere = match failure.code() {
+            b"57P03" => true,
+            b"53300" => !is_primary,
+            _ => false,
+        };
+        if elsewhere {
+            desk.suspects.insert(backend, desk.now + limits::SUSPICION_TIME);
+            return self.look_again(desk);
+        }
+        match self.state {
+            State::Asking | State::Welcoming => self.on_login_refused(desk, &failure),
+            State::Serving => {
+                self.verdict = Some(self.login_refusal(&failure));
+                self.look_again(desk);
+            }
+            State::Starting { .. } | State::Cancelling | State::Proving(_) | State::Closing => {}
+        }
+    }
+
+    /// Repeats on a link what the session has set since it was last there.
+    pub(super) fn bring_up_to_date(&self, desk: &mut Desk, id: ConnId) {
+        use crate::backend::link::{Owner, Pending, Request};
+        let done = match desk.links.get(id) {
+            Some(link) if link.is_idle() => link.settings,
+            Some(_) | None => return,
+        };
+        let queries: Vec<_> = self.settings.since(done).to_vec();
+        if let Some(link) = desk.links.get_mut(id) {
+            link.settings = self.settings.count();
+            for _ in &queries {
+                link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
+            }
+        }
+        for query in queries {
+            desk.send_link(id, query);
+        }
+    }
+
+    /// Closes a link that nobody can use any more.
+    pub(super) fn drop_link(&mut self, desk: &mut Desk, id: ConnId) {
+        self.held.drop_link(id);
+        desk.close_link(id, Close::Now);
+    }
+}

@@ -1,0 +1,347 @@
+//! The client's messages, one by one; `Query` and `CopyData` and the like are decided here.
+
+use bytes::Bytes;
+
+use super::desk::Desk;
+use super::refusal::Refusal;
+use super::seat::Seat;
+use super::{Bond, Effect, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
+use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
+use crate::id::ConnId;
+use crate::output::Close;
+use crate::route::class::{Kind, StateChange};
+use crate::route::{self, Facts, Route, Side, Transaction};
+use crate::wire::backend::TxStatus;
+use crate::wire::error::Violation;
+use crate::wire::frame::{Frame, HEADER_LEN, PLAIN, plain_run};
+use crate::wire::frontend::{self, LOOKS, tag};
+
+/// A message of the client, as much of it as is in view.
+#[derive(Clone, Copy)]
+pub(super) struct Incoming<'a> {
+    pub(super) tag: u8,
+    /// Length, header included.
+    pub(super) len: usize,
+    pub(super) body: &'a [u8],
+    /// Everything unread, from this message on.
+    pub(super) rest: &'a [u8],
+}
+
+impl Incoming<'_> {
+    pub(super) const fn is_whole(&self) -> bool {
+        self.len <= self.rest.len()
+    }
+
+    /// Tells whether all of the body is in view, which a decision may need.
+    pub(super) const fn is_seen(&self) -> bool {
+        self.body.len() + HEADER_LEN >= self.len
+    }
+}
+
+/// What a statement's text means for this session, now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Nature {
+    pub(super) kind: Kind,
+    pub(super) bond: Bond,
+    /// Where it goes; none if nowhere.
+    pub(super) side: Option<Side>,
+}
+
+impl Session {
+    pub(super) fn serve(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
+        self.active = desk.now;
+        let mut rest = unread;
+        while matches!(self.state, super::State::Serving) {
+            match self.framer.peek(rest, &LOOKS)? {
+                Frame::Need(hint) => {
+                    self.hint = hint;
+                    return Ok(());
+                }
+                Frame::Middle { len } => {
+                    self.framer.take_middle(len);
+                    self.pass(desk, len);
+                    rest = rest.get(len..).unwrap_or_default();
+                }
+                Frame::Start { tag, len, body } => {
+                    let message = Incoming { tag, len, body, rest };
+                    match self.on_message(desk, message)? {
+                        Taken::Bytes(taken) => rest = rest.get(taken..).unwrap_or_default(),
+                        Taken::Nothing => return Ok(()),
+                    }
+                }
+            }
+        }
+        if matches!(self.state, super::State::Closing) {
+            desk.outputs.skip(self.id, rest.len());
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Result<Taken, Violation> {
+        if let Some(link) = self.copying(desk)
+            && message.tag != tag::TERMINATE
+        {
+            return Ok(self.on_copy_message(desk, link, message));
+        }
+        match message.tag {
+            tag::QUERY => self.on_query(desk, message),
+            tag::SYNC => Ok(self.on_sync(desk, message)),
+            tag::TERMINATE => {
+                self.take_nowhere(desk, message);
+                self.end(desk, Close::AfterFlush);
+                Ok(Taken::Nothing)
+            }
+            // Outside of COPY they are the remains of one that failed, and are ignored, as
+            // PostgreSQL does.
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {
+                Ok(self.take_nowhere(desk, message))
+            }
+            tag::FUNCTION_CALL => Ok(self.on_function_call(desk, message)),
+            _ => self.on_extended(desk, message),
+        }
+    }
+
+    /// Decides what a text means for this session. A text of which not all is in view may be
+    /// anything.
+    pub(super) fn judge(&self, desk: &mut Desk, text: Option<&[u8]>) -> Nature {
+        let transaction = self.transaction(desk);
+        let freedom = self.freedom(desk);
+        let Some(text) = text else {
+            let side = match transaction {
+                Transaction::Open { at } => at,
+                Transaction::None => Side::Primary,
+            };
+            return Nature { kind: Kind::Write, bond: Bond::Primary, side: Some(side) };
+        };
+        let class = desk.memo.classify(text, desk.config.routing.allows_comments());
+        nature_of(class, transaction, freedom)
+    }
+
+    pub(super) fn transaction(&self, desk: &Desk) -> Transaction {
+        match self.engaged(desk) {
+            Some((id, link)) if link.tx != TxStatus::Idle => Transaction::Open {
+                at: if self.held.primary == Some(id) { Side::Primary } else { Side::Replica },
+            },
+            Some(_) | None => Transaction::None,
+        }
+    }
+
+    fn on_query(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Result<Taken, Violation> {
+        if matches!(self.turn, Turn::Discard) {
+            return Ok(self.take_nowhere(desk, message));
+        }
+        let text = match message.is_seen() {
+            true => {
+                let malformed = Violation::Malformed { tag: message.tag };
+                Some(frontend::query(message.body).ok_or(malformed)?)
+            }
+            false => None,
+        };
+        let nature = self.judge(desk, text);
+        if !matches!(self.limbo, Limbo::None) {
+            return Ok(self.query_in_limbo(desk, message, nature));
+        }
+        if let Kind::Pgherd(show) = nature.kind
+            && !self.is_failed(desk)
+        {
+            return Ok(self.query_pgherd(desk, message, show));
+        }
+        let Some(side) = nature.side else {
+            self.reject_transaction(desk);
+            self.say_error(desk, &Refusal::NotOnStandby, Some(TxStatus::Failed));
+            return Ok(self.take_nowhere(desk, message));
+        };
+        if let Turn::At(link) = self.turn {
+            // A Query in the middle of a batch ends it, as in PostgreSQL.
+            return Ok(self.send_query(desk, link, message, nature, None));
+        }
+        let effect = effect_of(nature.kind, text);
+        if effect.is_some() && self.must_settle(desk) {
+            return Ok(Taken::Nothing);
+        }
+        match self.seat(desk, side) {
+            Seat::At(link) => Ok(self.send_query(desk, link, message, nature, effect)),
+            Seat::Wait => Ok(Taken::Nothing),
+            Seat::Refused(refusal) => {
+                let status = self.status(desk);
+                self.say_error(desk, &refusal, Some(status));
+                Ok(self.take_nowhere(desk, message))
+            }
+        }
+    }
+
+    /// Waits until the servers have answered everything; false if they have.
+    pub(super) fn must_settle(&mut self, desk: &Desk) -> bool {
+        let owes = self.engaged(desk).is_some_and(|(_, link)| !link.is_quiet());
+        if owes {
+            self.wait = Wait::Turn;
+        }
+        owes
+    }
+
+    fn send_query(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        message: Incoming<'_>,
+        nature: Nature,
+        effect: Option<Effect>,
+    ) -> Taken {
+        self.bring_up_to_date(desk, id);
+        self.turn = Turn::None;
+        self.unnamed = None;
+        self.note(desk, id, nature, effect);
+        if let Some(link) = desk.links.get_mut(id)
+            && link.batch != Batch::Failed
+        {
+            link.batch = Batch::None;
+            link.expect(Pending::Ready { owner: Owner::Client, request: Request::Query });
+        }
+        self.take_to(desk, id, message)
+    }
+
+    /// Notes what a statement that goes to a link means for the session.
+    pub(super) fn note(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        nature: Nature,
+        effect: Option<Effect>,
+    ) {
+        let Some(link) = desk.links.get(id) else { return };
+        let in_transaction = link.tx != TxStatus::Idle;
+        if nature.bond == Bond::Primary || (in_transaction && nature.kind == Kind::Setting) {
+            self.bond = Bond::Primary;
+        }
+        if !in_transaction {
+            self.effect = effect;
+        }
+        self.outcome = Outcome::Fine;
+        if nature.kind == Kind::Read {
+            *desk.counts.entry(link.pool.backend).or_default() += 1;
+        }
+    }
+
+    fn on_function_call(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Taken {
+        if matches!(self.turn, Turn::Discard) {
+            return self.take_nowhere(desk, message);
+        }
+        let nature = self.judge(desk, None);
+        match self.seat(desk, nature.side.unwrap_or(Side::Primary)) {
+            Seat::At(link) => self.send_query(desk, link, message, nature, None),
+            Seat::Wait => Taken::Nothing,
+            Seat::Refused(refusal) => {
+                let status = self.status(desk);
+                self.say_error(desk, &refusal, Some(status));
+                self.take_nowhere(desk, message)
+            }
+        }
+    }
+
+    /// The link whose server waits for the client's `CopyData`.
+    fn copying(&self, desk: &Desk) -> Option<ConnId> {
+        let is_copying = |id: &ConnId| {
+            desk.links.get(*id).is_some_and(|link| matches!(link.copy_in, CopyIn::Yes(_)))
+        };
+        self.held.iter().find(is_copying)
+    }
+
+    fn on_copy_message(&mut self, desk: &mut Desk, id: ConnId, message: Incoming<'_>) -> Taken {
+        match message.tag {
+            tag::COPY_DATA => {
+                let run = plain_run(message.rest, &COPY_RUN);
+                if run > 0 {
+                    self.passing = Passing::To(id);
+                    self.pass(desk, run);
+                    return Taken::Bytes(run);
+                }
+            }
+            // The server ignores these two, and sends no ReadyForQuery for a Sync.
+            tag::SYNC | tag::FLUSH => {}
+            _ => {
+                if let Some(link) = desk.links.get_mut(id) {
+                    link.copy_in = CopyIn::No;
+                }
+            }
+        }
+        self.take_to(desk, id, message)
+    }
+
+    /// What `ReadyForQuery` would say now.
+    pub(super) fn status(&self, desk: &Desk) -> TxStatus {
+        match self.limbo {
+            Limbo::None => self.engaged(desk).map_or(TxStatus::Idle, |(_, link)| link.tx),
+            Limbo::Untold(_) | Limbo::Told => TxStatus::Failed,
+        }
+    }
+
+    pub(super) fn is_failed(&self, desk: &Desk) -> bool {
+        self.status(desk) == TxStatus::Failed
+    }
+
+    /// Forwards a message to a link, as much of it as is in view.
+    pub(super) fn take_to(&mut self, desk: &mut Desk, id: ConnId, message: Incoming<'_>) -> Taken {
+        let taken = self.framer.take(message.len, message.rest.len());
+        self.passing = Passing::To(id);
+        self.pass(desk, taken);
+        Taken::Bytes(taken)
+    }
+
+    /// Drops a message, as much of it as is in view.
+    pub(super) fn take_nowhere(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Taken {
+        let taken = self.framer.take(message.len, message.rest.len());
+        self.passing = Passing::Nowhere;
+        self.pass(desk, taken);
+        Taken::Bytes(taken)
+    }
+
+    fn pass(&mut self, desk: &mut Desk, len: usize) {
+        if let Passing::To(id) = self.passing
+            && let Some(link) = desk.links.get_mut(id)
+        {
+            link.flow.add(len);
+            desk.outputs.forward(self.id, id, len);
+        } else {
+            desk.outputs.skip(self.id, len);
+        }
+    }
+}
+
+/// Runs of `CopyData` alone.
+const COPY_RUN: crate::wire::frame::Looks = copy_run();
+
+#[expect(clippy::indexing_slicing, reason = "a byte is always inside 256 places")]
+const fn copy_run() -> crate::wire::frame::Looks {
+    let mut looks = [0; 256];
+    looks[tag::COPY_DATA as usize] = PLAIN;
+    looks
+}
+
+/// What a statement of this kind does to the session if it succeeds.
+pub(super) fn effect_of(kind: Kind, text: Option<&[u8]>) -> Option<Effect> {
+    match (kind, text) {
+        (Kind::Setting, Some(text)) => Some(Effect::Set(Bytes::copy_from_slice(text))),
+        (Kind::DiscardAll, _) => Some(Effect::Discard),
+        _ => None,
+    }
+}
+
+/// What a class means in a transaction, with a freedom.
+pub(super) fn nature_of(
+    class: &crate::route::class::Class,
+    transaction: Transaction,
+    freedom: route::Freedom,
+) -> Nature {
+    let bond = match class.state {
+        StateChange::None => Bond::Free,
+        StateChange::Untracked => Bond::Primary,
+    };
+    let at_replica = transaction == Transaction::Open { at: Side::Replica };
+    let side = match route::decide(&Facts { class, transaction, freedom }) {
+        // Whether it takes effect depends on how the transaction ends.
+        Route::Send { .. } if at_replica && class.kind == Kind::Setting => None,
+        Route::Send { side, .. } => Some(side),
+        Route::Refuse { .. } => None,
+    };
+    Nature { kind: class.kind, bond, side }
+}
