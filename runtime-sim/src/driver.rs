@@ -25,8 +25,8 @@ use crate::stage::{Owner, Stage};
 /// circle.
 const INPUTS_MAX: usize = 100_000;
 
-/// Timeouts in a row at one moment before the machine counts as running in a circle.
-const TIMEOUTS_MAX: u32 = 10_000;
+/// Timeouts in a row that leave the next one overdue before the machine counts as running in a circle.
+const TIMEOUTS_MAX: u32 = 1000;
 
 /// What happens to a machine: its methods, one to one.
 #[derive(Debug)]
@@ -60,7 +60,6 @@ pub(crate) struct Host {
     dirty: Vec<ConnId>,
     timer: Option<Instant>,
     timeouts: u32,
-    timeout_last: Option<Instant>,
     /// Sessions that shards may hold on one node.
     connections_max: usize,
 }
@@ -77,7 +76,6 @@ impl Host {
             dirty: Vec::new(),
             timer: None,
             timeouts: 0,
-            timeout_last: None,
             connections_max,
         }
     }
@@ -125,7 +123,6 @@ impl Host {
                     self.name,
                     socket.unread.len()
                 ));
-                stage.trace.bytes(&socket.unread);
                 self.machine.handle_read(now, conn, &socket.unread);
                 Some(conn)
             }
@@ -246,6 +243,8 @@ impl Host {
         match stage.read(end, room, &mut socket.unread) {
             Read::Bytes(len) => {
                 socket.read += len as u64;
+                let old = socket.unread.len() - len;
+                stage.trace.bytes(socket.unread.get(old..).unwrap_or_default());
                 self.run(stage, Input::Read(conn));
             }
             Read::Nothing => {}
@@ -275,13 +274,9 @@ impl Host {
         if self.timer == Some(at) {
             return;
         }
-        if at <= stage.now {
-            let again = self.timeout_last == Some(stage.now);
-            self.timeouts = if again { self.timeouts + 1 } else { 0 };
-            self.timeout_last = Some(stage.now);
-            if self.timeouts > TIMEOUTS_MAX {
-                return self.report(stage, "the machine asks for a timeout in the past for ever");
-            }
+        self.timeouts = if at <= stage.now { self.timeouts + 1 } else { 0 };
+        if self.timeouts > TIMEOUTS_MAX {
+            return self.report(stage, "the machine asks for a timeout in the past for ever");
         }
         self.timer = Some(at);
         // Timers are late, as on a busy host, and never early.

@@ -157,8 +157,7 @@ impl Server {
         for _ in 0..TURNS_MAX {
             let Some(seat) = self.seats.get_mut(&process) else { return };
             let now = stage.now;
-            let rest =
-                seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
+            let rest = seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
             let stays = seat.write(stage);
             match rest {
                 _ if !stays => {
@@ -226,8 +225,9 @@ impl Server {
         }
         let notifications = std::mem::take(&mut self.engine.notifications);
         for notification in &notifications {
-            for seat in self.seats.values_mut() {
-                seat.session.notify(notification);
+            // The sender has heard itself already.
+            for (_, seat) in self.seats.iter_mut().filter(|(p, _)| **p != notification.process) {
+                seat.session.context.hear(notification);
             }
         }
         let released = std::mem::take(&mut self.engine.released) == Released::Yes;

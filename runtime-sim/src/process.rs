@@ -60,10 +60,7 @@ impl Process {
             self.post(stage, name, to, letter);
         }
         let accepting = self.hosts.values().any(|host| host.machine().is_accepting());
-        stage.listen(
-            Address::Proxy,
-            if accepting { Answer::Accepted } else { Answer::Refused },
-        );
+        stage.listen(Address::Proxy, if accepting { Answer::Accepted } else { Answer::Refused });
         if self.hosts.values().all(|host| host.machine().is_finished()) {
             self.end(stage, 0);
         }
@@ -93,9 +90,10 @@ impl Process {
     pub(crate) fn accept(&mut self, stage: &mut Stage, end: End) {
         let clients: usize = self.hosts.values().map(Host::clients).sum();
         let room = if clients < self.client_max { Room::Free } else { Room::Full };
-        let willing = self.hosts.iter().filter(|(name, host)| {
-            matches!(name, Peer::Shard(_)) && host.machine().is_accepting()
-        });
+        let willing = self
+            .hosts
+            .iter()
+            .filter(|(name, host)| matches!(name, Peer::Shard(_)) && host.machine().is_accepting());
         let Some((name, _)) = willing.min_by_key(|(_, host)| host.clients()) else {
             return stage.reset(end);
         };

@@ -57,10 +57,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scenario, seed, at, what } = self;
         writeln!(f, "scenario {scenario}, seed {seed:#x}, at {at}: {what}")?;
-        write!(
-            f,
-            "replay: PGHERD_SEED={seed:#x} cargo test -p pgherd-tests --test sim {scenario}"
-        )
+        write!(f, "replay: PGHERD_SEED={seed:#x} cargo test -p pgherd-tests --test sim {scenario}")
     }
 }
 
@@ -72,15 +69,8 @@ impl Simulation {
         let servers = (0..=plan.standbys).map(|node| Server::new(node, &plan, &mut stage));
         let servers = servers.collect();
         let process = Process::start(&plan, machines, &mut stage);
-        let mut world = Self {
-            plan,
-            stage,
-            servers,
-            process,
-            clients: Vec::new(),
-            events: 0,
-            failure: None,
-        };
+        let mut world =
+            Self { plan, stage, servers, process, clients: Vec::new(), events: 0, failure: None };
         world.herd_changed();
         world.check();
         world

@@ -61,6 +61,8 @@ pub(super) struct Context {
     saved: Option<BTreeMap<String, String>>,
     local: BTreeSet<String>,
     pub(super) notes: Vec<(String, String)>,
+    /// Notifications that the client has not been told of.
+    pub(super) heard: Vec<Notification>,
     pub(super) prepared: BTreeMap<String, Prepared>,
     pub(super) cursors: BTreeMap<String, RowSet>,
     pub(super) listening: BTreeSet<String>,
@@ -86,6 +88,7 @@ impl Context {
             saved: None,
             local: BTreeSet::new(),
             notes: Vec::new(),
+            heard: Vec::new(),
             prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
             listening: BTreeSet::new(),
@@ -131,7 +134,9 @@ impl Context {
         engine.commit(shared);
         for (channel, payload) in std::mem::take(&mut self.notes) {
             let process = self.process;
-            engine.notifications.push(Notification { process, channel, payload });
+            let notification = Notification { process, channel, payload };
+            self.hear(&notification);
+            engine.notifications.push(notification);
         }
         if let Some(mut saved) = self.saved.take() {
             let mut values = self.settings.snapshot();
@@ -144,6 +149,13 @@ impl Context {
             self.settings.restore(values);
         }
         self.leave(engine);
+    }
+
+    /// Takes a notification for the client, if it listens.
+    pub(super) fn hear(&mut self, notification: &Notification) {
+        if self.listening.contains(&notification.channel) {
+            self.heard.push(notification.clone());
+        }
     }
 
     /// Takes back what the transaction did.

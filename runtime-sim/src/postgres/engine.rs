@@ -166,18 +166,12 @@ impl Engine {
     }
 
     /// Shows a table as a transaction with the given effects sees it.
-    pub(super) fn view(
-        &self,
-        name: &str,
-        own: &[Effect],
-    ) -> Result<Cow<'_, Table>, SqlError> {
+    pub(super) fn view(&self, name: &str, own: &[Effect]) -> Result<Cow<'_, Table>, SqlError> {
         let mut table = self.tables.get(name).map(Cow::Borrowed);
         for effect in own.iter().filter(|effect| effect.table() == name) {
             apply(&mut table, effect);
         }
-        table.ok_or_else(|| {
-            SqlError::new("42P01", format!("relation \"{name}\" does not exist"))
-        })
+        table.ok_or_else(|| SqlError::new("42P01", format!("relation \"{name}\" does not exist")))
     }
 
     /// Names the next row.

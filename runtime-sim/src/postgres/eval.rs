@@ -141,8 +141,7 @@ fn alike(left: Value, right: Value) -> Result<(Value, Value), SqlError> {
 }
 
 fn arithmetic(op: Op, left: Value, right: Value) -> Result<Value, SqlError> {
-    let (Value::Int(left), Value::Int(right)) =
-        (Type::Int8.cast(left)?, Type::Int8.cast(right)?)
+    let (Value::Int(left), Value::Int(right)) = (Type::Int8.cast(left)?, Type::Int8.cast(right)?)
     else {
         return Err(SqlError::new("42883", "operator does not exist"));
     };
@@ -265,8 +264,7 @@ pub(super) fn type_of(expr: &Expr, columns: &[Column], params: &[Type]) -> Type 
         Expr::Binary(op, left, right) => match op {
             Op::Concat => Type::Text,
             Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Modulo => {
-                let types =
-                    [type_of(left, columns, params), type_of(right, columns, params)];
+                let types = [type_of(left, columns, params), type_of(right, columns, params)];
                 if types.contains(&Type::Int8) { Type::Int8 } else { Type::Int4 }
             }
             Op::Or
@@ -281,12 +279,18 @@ pub(super) fn type_of(expr: &Expr, columns: &[Column], params: &[Type]) -> Type 
         Expr::Call(function, arguments) => match function.as_str() {
             "count" | "sum" | "txid_current" => Type::Int8,
             "pg_backend_pid" | "length" | "char_length" | "inet_server_port" => Type::Int4,
-            "pg_is_in_recovery" | "pg_terminate_backend" | "pg_cancel_backend"
-            | "pg_advisory_unlock" | "pg_try_advisory_lock" => Type::Bool,
-            "pg_sleep" | "pg_advisory_lock" | "pg_advisory_unlock_all" | "pg_notify"
-            | "pg_advisory_xact_lock" | "pg_wal_replay_pause" | "pg_wal_replay_resume" => {
-                Type::Void
-            }
+            "pg_is_in_recovery"
+            | "pg_terminate_backend"
+            | "pg_cancel_backend"
+            | "pg_advisory_unlock"
+            | "pg_try_advisory_lock" => Type::Bool,
+            "pg_sleep"
+            | "pg_advisory_lock"
+            | "pg_advisory_unlock_all"
+            | "pg_notify"
+            | "pg_advisory_xact_lock"
+            | "pg_wal_replay_pause"
+            | "pg_wal_replay_resume" => Type::Void,
             "min" | "max" | "coalesce" => {
                 arguments.first().map_or(Type::Text, |one| type_of(one, columns, params))
             }

@@ -5,8 +5,8 @@ mod infer;
 
 use pgherd_core::time::{Duration, Instant};
 
-use self::change::{copy_in, delete, insert, truncate, update};
 pub(super) use self::change::copied;
+use self::change::{copy_in, delete, insert, truncate, update};
 pub(super) use self::infer::{describe, infer};
 use super::context::{Block, Context, Prepared, Rested};
 use super::engine::{Effect, Engine, Lock, print_lsn};
@@ -26,7 +26,11 @@ pub(super) enum Outcome {
     /// Rows; their number follows the tag.
     Rows(RowSet, &'static str),
     CopyOut(RowSet),
-    CopyIn { table: String, columns: Vec<String>, count: usize },
+    CopyIn {
+        table: String,
+        columns: Vec<String>,
+        count: usize,
+    },
 }
 
 /// Why a statement gave nothing, yet.
@@ -117,11 +121,7 @@ fn unknown_statement(name: &str) -> SqlError {
 }
 
 /// A standby and a read-only transaction refuse writes.
-fn check_access(
-    statement: &Statement,
-    context: &Context,
-    engine: &Engine,
-) -> Result<(), SqlError> {
+fn check_access(statement: &Statement, context: &Context, engine: &Engine) -> Result<(), SqlError> {
     let Some(name) = statement.write_name() else { return Ok(()) };
     let own = tables(statement).iter().all(|table| context.is_temporary(table));
     let signals = matches!(statement, Statement::Listen(_) | Statement::Notify(..));
@@ -146,9 +146,9 @@ fn tables(statement: &Statement) -> Vec<&str> {
         | Statement::Update { table, .. }
         | Statement::Delete { table, .. }
         | Statement::CopyIn { table, .. } => vec![table],
-        Statement::Truncate(tables)
-        | Statement::Lock(tables)
-        | Statement::Drop { tables, .. } => tables.iter().map(String::as_str).collect(),
+        Statement::Truncate(tables) | Statement::Lock(tables) | Statement::Drop { tables, .. } => {
+            tables.iter().map(String::as_str).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -175,7 +175,10 @@ fn run_select(
         let view = engine.view(table, &context.effects)?.into_owned();
         for (row, values) in &view.rows {
             let found = RowView { columns: &view.columns, values };
-            if query.filter.as_ref().map_or(Ok(true), |f| Ok(is_true(&eval(f, found, facts)?)))
+            if query
+                .filter
+                .as_ref()
+                .map_or(Ok(true), |f| Ok(is_true(&eval(f, found, facts)?)))
                 .map_err(|error: SqlError| Stop::Error(error))?
             {
                 lock(engine, context, Lock::Row(table.clone(), *row))?;
@@ -300,9 +303,8 @@ fn fetch(name: &str, count: Option<u64>, context: &mut Context) -> Result<Outcom
 /// Carries out the `raise` and `perform pg_sleep` statements of a `do` block.
 fn raise(body: &str, context: &mut Context) -> Result<Outcome, Stop> {
     let words = tokens(body)?;
-    let is = |at: usize, word: &str| {
-        matches!(words.get(at), Some(Token::Word(found)) if found == word)
-    };
+    let is =
+        |at: usize, word: &str| matches!(words.get(at), Some(Token::Word(found)) if found == word);
     if context.rested == Rested::No {
         let at = (0..words.len()).find(|at| is(*at, "perform") && is(at + 1, "pg_sleep"));
         if let Some(Token::Number(seconds)) = at.and_then(|at| words.get(at + 3)) {

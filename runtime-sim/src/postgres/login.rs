@@ -196,11 +196,9 @@ mod tests {
 
     #[test]
     fn scram_tells_the_right_password_from_others() {
-        for (password, known, right) in [
-            ("secret", Some("secret"), true),
-            ("Secret", Some("secret"), false),
-            ("", None, false),
-        ] {
+        for (password, known, right) in
+            [("secret", Some("secret"), true), ("Secret", Some("secret"), false), ("", None, false)]
+        {
             let mut out = Outbox::default();
             let proof = ask(Auth::Scram, [7; 40], &mut out).unwrap();
             let first = "n=,r=abc";

@@ -77,7 +77,11 @@ impl Parser {
     fn name(&mut self) -> Result<String, SqlError> {
         match self.advance() {
             Some(Token::Word(name) | Token::Quoted(name)) => {
-                if self.symbol(".") { self.name() } else { Ok(name) }
+                if self.symbol(".") {
+                    self.name()
+                } else {
+                    Ok(name)
+                }
             }
             _ => {
                 self.at -= 1;
@@ -322,7 +326,9 @@ impl Parser {
             let minus = if parser.symbol("-") { "-" } else { "" };
             match parser.advance() {
                 Some(
-                    Token::Word(text) | Token::Quoted(text) | Token::Text(text)
+                    Token::Word(text)
+                    | Token::Quoted(text)
+                    | Token::Text(text)
                     | Token::Number(text),
                 ) => Ok(format!("{minus}{text}")),
                 Some(Token::Param(_) | Token::Symbol(_)) | None => {

@@ -81,11 +81,30 @@ enum Then {
 enum Work {
     Idle,
     Script(Script),
-    Portal { name: String, limit: u64 },
+    Portal {
+        name: String,
+        limit: u64,
+    },
     /// Rows leave one by one.
-    Stream { rows: RowSet, formats: Vec<Format>, verb: &'static str, sent: u64, limit: u64, then: Then },
-    CopyOut { rows: RowSet, sent: u64, then: Then },
-    CopyIn { table: String, columns: Vec<String>, data: Vec<u8>, then: Then },
+    Stream {
+        rows: RowSet,
+        formats: Vec<Format>,
+        verb: &'static str,
+        sent: u64,
+        limit: u64,
+        then: Then,
+    },
+    CopyOut {
+        rows: RowSet,
+        sent: u64,
+        then: Then,
+    },
+    CopyIn {
+        table: String,
+        columns: Vec<String>,
+        data: Vec<u8>,
+        then: Then,
+    },
 }
 
 /// A session of a server.
@@ -104,7 +123,6 @@ pub(super) struct Session {
     skipping: Skipping,
     sleep_until: Option<Instant>,
     pub(super) cancelled: Cancelled,
-    notifications: Vec<super::engine::Notification>,
 }
 
 /// Whether messages are skipped.
@@ -145,7 +163,6 @@ impl Session {
             skipping: Skipping::No,
             sleep_until: None,
             cancelled: Cancelled::No,
-            notifications: Vec::new(),
         }
     }
 
@@ -166,13 +183,6 @@ impl Session {
     /// Tells whether a login has succeeded.
     pub(super) const fn is_ready(&self) -> bool {
         matches!(self.stage, Stage::Ready)
-    }
-
-    /// Takes a notification for the client.
-    pub(super) fn notify(&mut self, notification: &super::engine::Notification) {
-        if self.context.listening.contains(&notification.channel) {
-            self.notifications.push(notification.clone());
-        }
     }
 
     /// Ends the session from outside, as its administrator or a fast shutdown does.
@@ -439,7 +449,7 @@ impl Session {
 
     fn on_idle(&mut self, engine: &mut Engine) -> Option<Rest> {
         let Some((tag, body)) = self.message() else {
-            if self.context.block == Block::None && !self.notifications.is_empty() {
+            if self.context.block == Block::None && !self.context.heard.is_empty() {
                 self.tell_notifications();
                 self.out.flush();
             }
@@ -476,7 +486,7 @@ impl Session {
     }
 
     fn tell_notifications(&mut self) {
-        for note in std::mem::take(&mut self.notifications) {
+        for note in std::mem::take(&mut self.context.heard) {
             self.out.message(b'A', |body| {
                 body.extend_from_slice(&note.process.to_be_bytes());
                 body.extend_from_slice(note.channel.as_bytes());

@@ -90,8 +90,7 @@ fn token(first: char, rest: &str) -> Result<(Token, &str), SqlError> {
         return Ok((Token::Text(text), after));
     }
     if first.is_alphabetic() || first == '_' {
-        let (word, after) =
-            split_while(rest, |c| c.is_alphanumeric() || c == '_' || c == '$');
+        let (word, after) = split_while(rest, |c| c.is_alphanumeric() || c == '_' || c == '$');
         return Ok((Token::Word(word.to_lowercase()), after));
     }
     if first.is_ascii_digit() {
@@ -166,7 +165,8 @@ mod tests {
 
     #[test]
     fn words_are_told_apart() {
-        let sql = "SELECT /* a /* b */ ; */ 'it''s', $1::int, E'a\\nb' -- end\n, \"A\"\"b\", $x$;$x$;";
+        let sql =
+            "SELECT /* a /* b */ ; */ 'it''s', $1::int, E'a\\nb' -- end\n, \"A\"\"b\", $x$;$x$;";
         let text = |text: &str| Token::Text(text.to_owned());
         let comma = Token::Symbol(",");
         assert_eq!(

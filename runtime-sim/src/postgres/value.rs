@@ -70,8 +70,8 @@ impl Type {
             "int" | "int4" | "integer" | "smallint" | "int2" | "serial" => Self::Int4,
             "bigint" | "int8" | "bigserial" | "numeric" | "oid" => Self::Int8,
             "text" | "varchar" | "char" | "character" | "name" | "bytea" | "json" | "jsonb"
-            | "timestamptz" | "timestamp" | "date" | "uuid" | "regclass" | "unknown"
-            | "float8" | "real" | "interval" | "pg_lsn" => Self::Text,
+            | "timestamptz" | "timestamp" | "date" | "uuid" | "regclass" | "unknown" | "float8"
+            | "real" | "interval" | "pg_lsn" => Self::Text,
             "void" => Self::Void,
             _ => return None,
         })

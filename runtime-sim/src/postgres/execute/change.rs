@@ -182,8 +182,9 @@ fn answer(
         return Ok(Outcome::Done(tag));
     }
     let header = header(returning, &table.columns, &[])?;
-    let project =
-        |values: &Vec<Value>| project(returning, RowView { columns: &table.columns, values }, facts);
+    let project = |values: &Vec<Value>| {
+        project(returning, RowView { columns: &table.columns, values }, facts)
+    };
     let rows: Result<Vec<_>, _> = rows.iter().map(project).collect();
     Ok(Outcome::Rows(RowSet::ready(header, rows?), verb))
 }

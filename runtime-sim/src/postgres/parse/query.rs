@@ -159,10 +159,8 @@ fn name_of(expr: &Expr) -> String {
             (name, _) => name.to_owned(),
         },
         Expr::Literal(Value::Bool(_), _) => "bool".to_owned(),
-        Expr::Literal(..)
-        | Expr::Param(_)
-        | Expr::Binary(..)
-        | Expr::Not(_)
-        | Expr::IsNull(_) => "?column?".to_owned(),
+        Expr::Literal(..) | Expr::Param(_) | Expr::Binary(..) | Expr::Not(_) | Expr::IsNull(_) => {
+            "?column?".to_owned()
+        }
     }
 }

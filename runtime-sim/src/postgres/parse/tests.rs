@@ -35,7 +35,8 @@ fn statements_are_read() {
     for sql in fine {
         assert!(parse(sql).is_ok(), "{sql}: {:?}", parse(sql));
     }
-    let wrong = ["selec 1", "select 1 2 3", "select from from", "insert t", "set x", "1", "begin x"];
+    let wrong =
+        ["selec 1", "select 1 2 3", "select from from", "insert t", "set x", "1", "begin x"];
     for sql in wrong {
         assert_eq!(parse(sql).map_err(|error| error.code), Err("42601"), "{sql}");
     }

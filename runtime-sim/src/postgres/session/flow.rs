@@ -108,8 +108,7 @@ impl Session {
                 }
                 None => {
                     let counted = !matches!(verb, "SHOW" | "EXPLAIN");
-                    let tag =
-                        if counted { format!("{verb} {sent}") } else { verb.to_owned() };
+                    let tag = if counted { format!("{verb} {sent}") } else { verb.to_owned() };
                     self.out.texts(b'C', &[&tag]);
                     return self.then(then);
                 }
@@ -213,12 +212,12 @@ impl Session {
         let then = match std::mem::replace(&mut self.work, Work::Idle) {
             Work::Idle | Work::Portal { .. } => None,
             Work::Script(_) => Some(()),
-            Work::Stream { then, .. }
-            | Work::CopyOut { then, .. }
-            | Work::CopyIn { then, .. } => match then {
-                Then::Script(_) => Some(()),
-                Then::Portal(_) => None,
-            },
+            Work::Stream { then, .. } | Work::CopyOut { then, .. } | Work::CopyIn { then, .. } => {
+                match then {
+                    Then::Script(_) => Some(()),
+                    Then::Portal(_) => None,
+                }
+            }
         };
         match then {
             // The rest of the query string is not run.
