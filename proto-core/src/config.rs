@@ -82,6 +82,20 @@ pub enum LogSessions {
     Both,
 }
 
+impl LogSessions {
+    /// Whether the begin of a session is logged.
+    #[must_use]
+    pub const fn has_connections(self) -> bool {
+        matches!(self, Self::Connections | Self::Both)
+    }
+
+    /// Whether the end of a session is logged.
+    #[must_use]
+    pub const fn has_disconnections(self) -> bool {
+        matches!(self, Self::Disconnections | Self::Both)
+    }
+}
+
 /// One PostgreSQL server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
@@ -168,17 +182,31 @@ pub struct AuthPolicy {
 
 /// Where statements go.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub struct RoutingPolicy {
     /// `load_balance_mode`.
     pub load_balance: bool,
-    /// `statement_level_load_balance`: choose the read node for every statement.
-    pub statement_level: bool,
     /// `delay_threshold`: bytes of lag above which a standby gets no reads; 0 ignores lag.
     pub delay_threshold: u64,
-    /// `allow_sql_comments`; off, as in Pgpool-II, sends a statement behind a comment to the
-    /// primary.
-    pub allow_sql_comments: bool,
+    /// `allow_sql_comments`.
+    pub comments: Comments,
+}
+
+/// `allow_sql_comments`: what a comment in front of a statement does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Comments {
+    /// It sends the statement to the primary, as in Pgpool-II.
+    #[default]
+    Bind,
+    /// Nothing.
+    Ignored,
+}
+
+impl RoutingPolicy {
+    /// Whether a statement behind a comment may be balanced.
+    #[must_use]
+    pub fn allows_comments(&self) -> bool {
+        self.comments == Comments::Ignored
+    }
 }
 
 /// How servers are watched.

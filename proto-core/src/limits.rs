@@ -106,3 +106,13 @@ pub const SUSPICION_TIME: Duration = Duration::from_secs(2);
 
 /// Pause before a link to a primary is tried again for a waiting write.
 pub const PRIMARY_RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// Pause between two looks at a server that is down: short, so that it is used again soon.
+pub const LOST_LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// Pause before a listener that failed to accept tries again: the process is likely out of file
+/// descriptors, and a client must leave first.
+pub const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel keeps waiting for a listener, as PostgreSQL caps its own.
+pub const LISTEN_BACKLOG: i32 = 4096;

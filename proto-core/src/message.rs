@@ -106,7 +106,7 @@ pub struct CancelKey {
 }
 
 /// A connection that a client opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// Where it comes from; none for a Unix socket.
     pub address: Option<IpAddr>,

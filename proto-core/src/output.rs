@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::id::{BackendId, ConnId, ShardId};
-use crate::message::{Message, Peer};
+use crate::message::{Arrival, Message, Peer};
 
 /// One instruction for the driver. Carried out in order, exactly once.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub enum Output {
         conn: ConnId,
         /// Where it goes.
         to: ShardId,
+        /// As what it arrives there.
+        arrival: Arrival,
     },
     /// A message for another machine.
     Post {

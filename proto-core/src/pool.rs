@@ -331,8 +331,7 @@ mod tests {
         let mut names = Slab::new();
         let (a, b, psql) = (key("a"), key("b"), startup("psql"));
         let mut pools = Pools::default();
-        let ticket =
-            Ticket { epoch: Epoch(1), backend: BackendId(0), purpose: Purpose::Read };
+        let ticket = Ticket { epoch: Epoch(1), backend: BackendId(0), purpose: Purpose::Read };
         let mut wait = |pools: &mut Pools, key: &Arc<PoolKey>, at| {
             let session = names.insert(());
             let since = Instant::from_micros(at);

@@ -47,6 +47,7 @@ use crate::wire::startup::{Params, VERSION_3_0};
 
 use desk::{Desk, Notice, TimerKey};
 use local::Batch as LocalBatch;
+pub(crate) use login::addressee;
 use refusal::Refusal;
 use settings::Settings;
 use statements::Statements;
@@ -370,9 +371,9 @@ impl Session {
             Notice::Lent(link) => self.on_lent(desk, link),
             Notice::Unconnected(backend, why) => self.on_unconnected(desk, backend, why),
             Notice::Refused(backend, failure) => self.on_refused(desk, backend, failure),
-            Notice::Lost(link) => {
-                let loss = loss::Loss::of(&link);
-                if let Some(id) = self.held.iter().find(|id| desk.links.get(*id).is_none()) {
+            Notice::Lost(id, link) => {
+                if self.held.iter().any(|held| held == id) {
+                    let loss = loss::Loss::of(&link);
                     self.on_lost(desk, id, &loss);
                 }
             }
@@ -385,6 +386,14 @@ impl Session {
                 | State::Serving
                 | State::Closing => self.look_again(desk),
             },
+        }
+    }
+
+    /// A link of this session goes to a server that is not fit for it any more.
+    pub fn handle_unfit(&mut self, desk: &mut Desk, id: ConnId) {
+        if let Some(link) = desk.links.get(id) {
+            let loss = loss::Loss::of(link);
+            self.on_lost(desk, id, &loss);
         }
     }
 
@@ -556,7 +565,7 @@ impl Session {
     }
 
     /// The method by which clients prove who they are, if it is known without asking a server.
-    const fn method_of(desk: &Desk) -> Option<Method> {
+    fn method_of(desk: &Desk) -> Option<Method> {
         desk.config.auth.method
     }
 }

@@ -219,8 +219,7 @@ impl Link {
     /// Counts the `ReadyForQuery`s that the server owes to the client.
     #[must_use]
     pub fn owed(&self) -> usize {
-        let is_owed =
-            |p: &&Pending| matches!(p, Pending::Ready { owner: Owner::Client, .. });
+        let is_owed = |p: &&Pending| matches!(p, Pending::Ready { owner: Owner::Client, .. });
         self.pending.iter().filter(is_owed).count()
     }
 

@@ -140,9 +140,8 @@ impl Login {
     }
 
     fn on_authentication(&mut self, body: &[u8]) -> Step {
-        let malformed = Step::Failed(Failure::Violation(Violation::Malformed {
-            tag: tag::AUTHENTICATION,
-        }));
+        let malformed =
+            Step::Failed(Failure::Violation(Violation::Malformed { tag: tag::AUTHENTICATION }));
         let (Some(code), Some(rest)) = (word(body, 0), body.get(4..)) else { return malformed };
         let (method, request) = match code {
             0 => {

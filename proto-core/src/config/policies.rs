@@ -57,9 +57,12 @@ pub(super) fn pool(settings: &Settings) -> PoolPolicy {
 pub(super) fn routing(settings: &Settings) -> RoutingPolicy {
     RoutingPolicy {
         load_balance: settings.flag("load_balance_mode"),
-        statement_level: settings.flag("statement_level_load_balance"),
         delay_threshold: settings.number("delay_threshold", None),
-        allow_sql_comments: settings.flag("allow_sql_comments"),
+        comments: if settings.flag("allow_sql_comments") {
+            super::Comments::Ignored
+        } else {
+            super::Comments::Bind
+        },
     }
 }
 

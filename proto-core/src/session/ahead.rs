@@ -203,8 +203,7 @@ impl Session {
         }
         survey.statements += 1;
         if let Some(statement) = self.statements.get(name) {
-            let nature =
-                nature_of(&statement.class, self.transaction(desk), self.freedom(desk));
+            let nature = nature_of(&statement.class, self.transaction(desk), self.freedom(desk));
             survey.add(nature);
             return Some(nature);
         }

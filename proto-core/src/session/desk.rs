@@ -52,7 +52,7 @@ pub enum Notice {
     /// The server refused the link that was being opened for it.
     Refused(BackendId, Failure),
     /// A link that it was lent has ended.
-    Lost(Box<Link>),
+    Lost(ConnId, Box<Link>),
     /// What it waits for may have changed.
     Look,
 }
@@ -135,8 +135,7 @@ impl Desk {
         now: Instant,
     ) -> Self {
         let mock_key = entropy.bytes();
-        let verifiers =
-            VerifierCache::of(&config.auth.users, &mock_key, &VerifierCache::off());
+        let verifiers = VerifierCache::of(&config.auth.users, &mock_key, &VerifierCache::off());
         Self {
             shard,
             now,
@@ -162,8 +161,7 @@ impl Desk {
 
     /// Takes a new configuration.
     pub fn reload(&mut self, config: Arc<Config>) {
-        self.verifiers =
-            VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
+        self.verifiers = VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
         self.config = config;
     }
 
@@ -534,7 +532,7 @@ impl Desk {
                 } else {
                     self.report(backend);
                 }
-                self.notices.push_back((by, Notice::Lost(link)));
+                self.notices.push_back((by, Notice::Lost(id, link)));
             }
             State::Idle | State::Resetting => self.report(backend),
         }
@@ -627,6 +625,11 @@ impl Desk {
             self.settle(canceller.link);
         }
         self.on_cancelled(canceller.asker);
+    }
+
+    /// A cancel request found nothing to cancel.
+    pub fn cancel_nothing(&mut self, asker: (Peer, ConnId)) {
+        self.on_cancelled(asker);
     }
 
     fn on_cancelled(&mut self, (peer, asker): (Peer, ConnId)) {

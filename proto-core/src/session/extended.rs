@@ -35,11 +35,7 @@ impl Session {
         }
     }
 
-    fn begin_batch(
-        &mut self,
-        desk: &mut Desk,
-        message: Incoming<'_>,
-    ) -> Result<Taken, Violation> {
+    fn begin_batch(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Result<Taken, Violation> {
         let plan = match self.look_ahead(desk, message.rest)? {
             Ahead::Need(hint) => {
                 self.hint = hint;

@@ -183,7 +183,9 @@ impl Session {
                 }
             }
             tag::CLOSE => {
-                if let Subject::Statement(name) = frontend::subject(message.body).ok_or(malformed)? {
+                if let Subject::Statement(name) =
+                    frontend::subject(message.body).ok_or(malformed)?
+                {
                     self.forget_local(name);
                     batch.statements.remove(name);
                 }

@@ -39,11 +39,7 @@ pub(crate) fn addressee(process: u32) -> (u32, u32) {
 }
 
 impl Session {
-    pub(super) fn read_startup(
-        &mut self,
-        desk: &mut Desk,
-        unread: &[u8],
-    ) -> Result<(), Violation> {
+    pub(super) fn read_startup(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
         let State::Starting { encryption_requests } = self.state else { return Ok(()) };
         let (packet, len) = match startup::read(unread)? {
             Look::Need(hint) => {
@@ -63,8 +59,7 @@ impl Session {
                     return Err(Violation::EncryptionGarbage);
                 }
                 self.state = State::Starting { encryption_requests: encryption_requests + 1 };
-                desk.outputs
-                    .push(Output::Send { to: self.id, bytes: Bytes::from_static(b"N") });
+                desk.outputs.push(Output::Send { to: self.id, bytes: Bytes::from_static(b"N") });
                 self.flow.add(1);
             }
             Packet::Cancel { process, secret } => {
@@ -119,7 +114,8 @@ impl Session {
             (Bytes::from_static(b"user"), user.clone()),
             (Bytes::from_static(b"database"), database.clone()),
         ];
-        let is_other = |name: &Bytes| !matches!(name.as_ref(), b"user" | b"database" | b"replication");
+        let is_other =
+            |name: &Bytes| !matches!(name.as_ref(), b"user" | b"database" | b"replication");
         params.extend(startup.params.0.iter().filter(|(name, _)| is_other(name)).cloned());
         let startup_params = Arc::new(Params(params));
         self.who = Who { user, database, startup: startup_params, version: startup.version };
@@ -167,9 +163,9 @@ impl Session {
 
     fn idle_link(&self, desk: &Desk) -> Option<ConnId> {
         let nodes = desk.topology.nodes.iter();
-        nodes.filter(|node| desk.topology.serves_reads(node.id)).find_map(|node| {
-            desk.pools.peek(&self.pool_key(node.id), &self.who.startup)
-        })
+        nodes
+            .filter(|node| desk.topology.serves_reads(node.id))
+            .find_map(|node| desk.pools.peek(&self.pool_key(node.id), &self.who.startup))
     }
 
     /// Finds any link of this client's pools, and keeps it; none if it must wait or is refused.
@@ -325,8 +321,10 @@ impl Session {
             (State::Asking, Some(method)) if is_password => {
                 let user = String::from_utf8_lossy(&self.who.user).into_owned();
                 if desk.config.auth.users.get(&user).is_some() {
-                    log::warn!("{}: the stored secret does not open the servers: {failure}",
-                        self.label(desk));
+                    log::warn!(
+                        "{}: the stored secret does not open the servers: {failure}",
+                        self.label(desk)
+                    );
                 }
                 self.begin_doomed_proof(desk, method);
             }

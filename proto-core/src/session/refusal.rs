@@ -248,11 +248,10 @@ impl Refusal {
             )
             .detail("Reads go on where a standby is available.")
             .hint("SHOW pool_nodes tells the state of the nodes."),
-            Self::NoServer { waited } => told(
-                "57P03",
-                format!("no server is available (waited {})", seconds(*waited)),
-            )
-            .hint("See pgherd's log for the state of the nodes."),
+            Self::NoServer { waited } => {
+                told("57P03", format!("no server is available (waited {})", seconds(*waited)))
+                    .hint("See pgherd's log for the state of the nodes.")
+            }
             _ => told("57P03", "no server is available"),
         }
     }

@@ -184,6 +184,7 @@ impl Session {
     /// Goes on with what waited for the server to finish.
     fn after_message(&mut self, desk: &mut Desk, id: ConnId) {
         let Some(link) = desk.links.get(id) else { return };
+        let is_idle = link.is_idle();
         if !link.is_quiet() {
             return;
         }
@@ -191,7 +192,7 @@ impl Session {
             self.wait = Wait::Nothing;
             self.look_again(desk);
         }
-        if desk.shutdown == Some(Shutdown::Smart) && link.is_idle() {
+        if desk.shutdown == Some(Shutdown::Smart) && is_idle {
             self.leave_if_idle(desk);
         }
     }

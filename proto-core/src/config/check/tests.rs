@@ -97,7 +97,7 @@ fn the_least_loads_with_the_defaults_in_either_format() {
         assert!(config.pool.cache, "{path}");
         assert_eq!(config.auth.method, None, "{path}");
         assert_eq!(config.auth.timeout, Some(Duration::from_secs(60)), "{path}");
-        assert!(config.routing.load_balance && !config.routing.statement_level, "{path}");
+        assert!(config.routing.load_balance, "{path}");
         assert_eq!(config.checks.period, Duration::from_secs(10), "{path}");
         assert_eq!(config.checks.timeout, Duration::from_secs(20), "{path}");
         assert_eq!((config.checks.user.as_str(), config.checks.max_retries), ("pgherd", 0));
@@ -127,7 +127,6 @@ fn everything_in_effect_can_be_said_in_toml() {
         reset_query_list = ["DISCARD ALL"]
         auth_method = "scram-sha-256"
         authentication_timeout = 0
-        statement_level_load_balance = true
         delay_threshold = "64KiB"
         sr_check_period = 8
         health_check_period = "5s"
@@ -164,7 +163,6 @@ fn everything_in_effect_can_be_said_in_toml() {
     assert_eq!(config.pool.life_time, Some(Duration::from_secs(90)));
     assert_eq!(config.pool.reset_query_list, ["DISCARD ALL"]);
     assert_eq!((config.auth.method, config.auth.timeout), (Some(Method::Scram), None));
-    assert!(config.routing.statement_level);
     assert_eq!(config.routing.delay_threshold, 65_536);
     assert_eq!(config.checks.period, Duration::from_secs(5));
     assert_eq!(config.checks.user, "pgherd");

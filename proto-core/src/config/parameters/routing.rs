@@ -25,7 +25,7 @@ pub(super) const TABLE: &[Parameter] = &[
         "transaction",
     ),
     text("dml_adaptive_object_relationship_list", ""),
-    flag("statement_level_load_balance", "off").now(),
+    flag("statement_level_load_balance", "off"),
     Parameter::new(
         "track_table_mutation_ttl_factor",
         Kind::Real { min: 1.0, max: 100.0 },

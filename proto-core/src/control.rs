@@ -1,0 +1,570 @@
+//! The control plane: looks at the servers, publishes what the cluster is like, and hands
+//! arriving clients to shards.
+//!
+//! It decides nothing about statements, and shares nothing with shards but messages.
+
+pub mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::auth::answer::Answer;
+use crate::auth::passwd::Stored;
+use crate::config::{Backend, Config};
+use crate::entropy::Entropy;
+use crate::health::probe::{Event, Probe, Sighting, Trouble};
+use crate::health::rounds::{self, Policy, Rounds};
+use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
+use crate::limits;
+use crate::machine::Machine;
+use crate::message::{Arrival, Closed, Message, Peer, Room, Shutdown};
+use crate::output::{Close, Output, Outputs};
+use crate::time::{Instant, WallClock};
+use crate::topology::{Seen, Status, Topology};
+use crate::wire::frontend;
+use crate::wire::startup::Params;
+use view::Fact;
+
+/// The control plane of one process.
+#[derive(Debug)]
+pub struct Control {
+    config: Arc<Config>,
+    clock: WallClock,
+    entropy: Entropy,
+    now: Instant,
+    outputs: Outputs,
+    names: Slab<()>,
+    /// Which node each connection looks at.
+    looks: Table<BackendId>,
+    nodes: Vec<Watched>,
+    topology: Arc<Topology>,
+    shards: Vec<Member>,
+    /// Questions about the nodes that wait for the shards' counts, oldest first.
+    questions: VecDeque<Question>,
+    counts: BTreeMap<ShardId, Vec<(BackendId, u64)>>,
+    shutdown: Option<Shutdown>,
+}
+
+/// A node under watch.
+#[derive(Debug)]
+struct Watched {
+    id: BackendId,
+    rounds: Rounds,
+    look: Look,
+    fact: Fact,
+    /// A shard has lost a connection to it and waits to hear whether it may go on.
+    doubt: Doubt,
+}
+
+/// The connection by which a node is looked at.
+#[derive(Debug)]
+enum Look {
+    None,
+    Connecting(ConnId),
+    Open { conn: ConnId, probe: Box<Probe>, use_: Use },
+}
+
+/// Whether a connection has carried an answer before: if it then fails, the server may still be
+/// well, and a fresh connection tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Fresh,
+    Kept,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    None,
+    Raised,
+}
+
+/// A shard, as the control plane sees it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Member {
+    clients: usize,
+    is_drained: bool,
+}
+
+#[derive(Debug)]
+struct Question {
+    shard: ShardId,
+    asker: ConnId,
+    /// Shards that have not counted yet.
+    open: Vec<ShardId>,
+}
+
+impl Control {
+    /// Makes the control plane of a process with as many shards as `config.worker_threads`.
+    #[must_use]
+    pub fn new(config: Arc<Config>, entropy: Entropy, clock: WallClock, now: Instant) -> Self {
+        let shards = vec![Member::default(); config.worker_threads.max(1)];
+        let mut control = Self {
+            clock,
+            entropy,
+            now,
+            outputs: Outputs::default(),
+            names: Slab::new(),
+            looks: Table::new(),
+            nodes: Vec::new(),
+            topology: Arc::new(Topology::default()),
+            shards,
+            questions: VecDeque::new(),
+            counts: BTreeMap::new(),
+            shutdown: None,
+            config,
+        };
+        control.watch();
+        control.grant();
+        control
+    }
+
+    /// Watches the nodes of the configuration, and no others.
+    fn watch(&mut self) {
+        let policy = self.policy();
+        let mut before = std::mem::take(&mut self.nodes);
+        for backend in &self.config.backends {
+            let at = before.iter().position(|node| node.id == backend.id);
+            self.nodes.push(match at {
+                Some(at) => {
+                    let mut node = before.remove(at);
+                    node.rounds.set_policy(policy);
+                    node
+                }
+                None => Watched {
+                    id: backend.id,
+                    rounds: Rounds::new(policy, self.now),
+                    look: Look::None,
+                    fact: Fact::new(self.clock.at(self.now)),
+                    doubt: Doubt::None,
+                },
+            });
+        }
+        for node in before {
+            if let Look::Connecting(conn) | Look::Open { conn, .. } = node.look {
+                self.outputs.push(Output::Close { conn, when: Close::Now });
+            }
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let checks = &self.config.checks;
+        Policy {
+            period: checks.period,
+            period_lost: checks.period.min(limits::LOST_LOOK_PERIOD),
+            timeout: checks.timeout,
+            retries_max: checks.max_retries,
+            retry_delay: checks.retry_delay,
+        }
+    }
+
+    /// Grants every shard its part of the connections that each server may have.
+    fn grant(&mut self) {
+        let shards = self.shards.len();
+        let total = self.config.pool.backend_connections_max;
+        for (number, _) in (0u16..).zip(&self.shards) {
+            let extra = usize::from(usize::from(number) < total % shards);
+            for backend in &self.config.backends {
+                let message = Message::Quota { backend: backend.id, limit: total / shards + extra };
+                self.outputs.post(Peer::Shard(ShardId(number)), message);
+            }
+        }
+    }
+
+    fn post_all(&mut self, message: &Message) {
+        for (number, _) in (0u16..).zip(&self.shards) {
+            self.outputs.post(Peer::Shard(ShardId(number)), message.clone());
+        }
+    }
+
+    fn index_of(&self, id: BackendId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == id)
+    }
+
+    /// Carries out what the rounds of a node ask for.
+    fn drive(&mut self, id: BackendId) {
+        while let Some(at) = self.index_of(id)
+            && let Some(node) = self.nodes.get_mut(at)
+            && let Some(output) = node.rounds.poll_output()
+        {
+            match output {
+                rounds::Output::Attempt => self.attempt(at),
+                rounds::Output::Abandon => self.abandon(at),
+                rounds::Output::Lost => self.on_lost(at),
+            }
+        }
+    }
+
+    fn attempt(&mut self, at: usize) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        match &mut node.look {
+            Look::Open { probe, .. } => probe.ask(),
+            Look::None | Look::Connecting(_) => {
+                self.abandon(at);
+                self.connect(at);
+            }
+        }
+        self.carry_out(at);
+    }
+
+    fn connect(&mut self, at: usize) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let conn = self.names.insert(());
+        self.looks.insert(conn, node.id);
+        node.look = Look::Connecting(conn);
+        self.outputs.push(Output::Connect { conn, to: node.id });
+    }
+
+    fn abandon(&mut self, at: usize) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        if let Look::Connecting(conn) | Look::Open { conn, .. } =
+            std::mem::replace(&mut node.look, Look::None)
+        {
+            self.looks.remove(conn);
+            self.outputs.push(Output::Close { conn, when: Close::Now });
+        }
+    }
+
+    /// Carries out what a node's probe asks for.
+    fn carry_out(&mut self, at: usize) {
+        while let Some(node) = self.nodes.get_mut(at)
+            && let Look::Open { conn, probe, use_ } = &mut node.look
+            && let Some(event) = probe.poll_event()
+        {
+            match event {
+                Event::Send(bytes) => self.outputs.push(Output::Send { to: *conn, bytes }),
+                Event::Seen(sighting) => {
+                    *use_ = Use::Kept;
+                    self.on_seen(at, sighting);
+                }
+                Event::Failed(trouble) => {
+                    let was = *use_;
+                    self.abandon(at);
+                    self.on_failed(at, was, &trouble);
+                }
+            }
+        }
+    }
+
+    fn on_seen(&mut self, at: usize, sighting: Sighting) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let now = self.now;
+        node.rounds.handle_input(now, rounds::Input::Answered);
+        if node.fact.status == Status::Down {
+            log::info!("node {} is up: it is a {}", node.id, sighting.role.word());
+            node.fact.status = Status::Waiting;
+            node.fact.changed = self.clock.at(now);
+        } else if node.fact.sighting.as_ref().is_some_and(|old| old.role != sighting.role) {
+            log::info!("node {} is a {} now", node.id, sighting.role.word());
+        }
+        node.fact.seen = Seen::Up;
+        node.fact.sighting = Some(sighting);
+        let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
+        let id = node.id;
+        self.publish(doubt);
+        self.drive(id);
+    }
+
+    fn on_failed(&mut self, at: usize, use_: Use, trouble: &Trouble) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        log::info!("node {} was looked at in vain: {trouble}", node.id);
+        if let Trouble::Login(failure) = trouble
+            && failure.code().starts_with(b"28")
+        {
+            log::error!(
+                "node {}: sr_check_user \"{}\" cannot log in: {failure}; set sr_check_user and \
+                 sr_check_password to a role that can",
+                node.id,
+                self.config.checks.user
+            );
+        }
+        self.on_refused(at, use_);
+    }
+
+    /// An attempt has failed, or a kept connection has.
+    fn on_refused(&mut self, at: usize, use_: Use) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let id = node.id;
+        if use_ == Use::Kept {
+            // Whatever ended it may have been meant for this connection alone. If an attempt is
+            // on its way, it goes on over a fresh connection; else the next one uses that.
+            node.rounds.hurry(self.now);
+            self.connect(at);
+            return;
+        }
+        node.rounds.handle_input(self.now, rounds::Input::Refused);
+        self.drive(id);
+    }
+
+    fn on_lost(&mut self, at: usize) {
+        self.abandon(at);
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        node.fact.seen = Seen::Down;
+        node.doubt = Doubt::None;
+        if node.fact.status != Status::Down {
+            log::error!("node {} is down: every look at it has failed", node.id);
+            node.fact.status = Status::Down;
+            node.fact.changed = self.clock.at(self.now);
+        }
+        node.fact.sighting = None;
+        self.publish(Doubt::None);
+    }
+
+    /// Publishes what the cluster is like, if it has changed or if somebody doubts it.
+    fn publish(&mut self, doubt: Doubt) {
+        let facts: Vec<(&Backend, &Fact)> = self
+            .nodes
+            .iter()
+            .filter_map(|node| Some((self.config.backend(node.id)?, &node.fact)))
+            .collect();
+        let next = view::derive(&self.topology, &facts);
+        if next == *self.topology && doubt == Doubt::None {
+            return;
+        }
+        if next.primary != self.topology.primary {
+            match next.primary {
+                Some(id) => log::info!("epoch {}: node {id} is the primary", next.epoch),
+                None => log::error!("epoch {}: there is no primary; writes wait", next.epoch),
+            }
+        }
+        self.topology = Arc::new(next);
+        self.post_all(&Message::Topology(self.topology.clone()));
+    }
+
+    fn on_suspect(&mut self, backend: BackendId) {
+        let Some(at) = self.index_of(backend) else { return };
+        let now = self.now;
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.doubt = Doubt::Raised;
+            node.rounds.hurry(now);
+            node.rounds.handle_timeout(now);
+        }
+        self.drive(backend);
+    }
+
+    fn on_in_use(&mut self, backend: BackendId) {
+        let Some(at) = self.index_of(backend) else { return };
+        let changed = self.clock.at(self.now);
+        if let Some(node) = self.nodes.get_mut(at)
+            && node.fact.status == Status::Waiting
+        {
+            node.fact.status = Status::Up;
+            node.fact.changed = changed;
+            self.publish(Doubt::None);
+        }
+    }
+
+    fn on_question(&mut self, shard: ShardId, asker: ConnId) {
+        let open = (0u16..).zip(&self.shards).map(|(number, _)| ShardId(number)).collect();
+        self.questions.push_back(Question { shard, asker, open });
+        self.post_all(&Message::AskCounts);
+    }
+
+    fn on_counts(&mut self, from: ShardId, counts: Vec<(BackendId, u64)>) {
+        self.counts.insert(from, counts);
+        let question = self.questions.iter_mut().find(|question| question.open.contains(&from));
+        if let Some(question) = question {
+            question.open.retain(|shard| *shard != from);
+        }
+        while let Some(question) = self.questions.pop_front_if(|q| q.open.is_empty()) {
+            let mut sums: BTreeMap<BackendId, u64> = BTreeMap::new();
+            for (id, count) in self.counts.values().flatten() {
+                *sums.entry(*id).or_default() += count;
+            }
+            let selects = sums.into_iter().collect();
+            let message = Message::Nodes { asker: question.asker, selects };
+            self.outputs.post(Peer::Shard(question.shard), message);
+        }
+    }
+
+    fn on_reload(&mut self, config: Arc<Config>) {
+        self.config = config;
+        self.watch();
+        self.grant();
+        self.publish(Doubt::None);
+    }
+
+    fn on_shutdown(&mut self, how: Shutdown) {
+        if self.shutdown.is_none() {
+            log::info!("stopping: {how:?}");
+        }
+        self.shutdown = self.shutdown.max(Some(how));
+    }
+
+    fn on_drained(&mut self, from: ShardId) {
+        if let Some(member) = self.shards.get_mut(from.index()) {
+            member.is_drained = true;
+        }
+        if self.shards.iter().all(|member| member.is_drained) {
+            for at in 0..self.nodes.len() {
+                if let Some(Look::Open { conn, .. }) = self.nodes.get(at).map(|node| &node.look) {
+                    let bytes = frontend::compose_terminate();
+                    self.outputs.push(Output::Send { to: *conn, bytes });
+                }
+                self.abandon(at);
+            }
+        }
+    }
+
+    /// What the control plane says at a server's door.
+    fn introduction(&self) -> Params {
+        let checks = &self.config.checks;
+        let pair = |name: &'static str, value: &str| {
+            (Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+        };
+        Params(vec![
+            pair("user", &checks.user),
+            pair("database", &checks.database),
+            pair("application_name", "pgherd"),
+        ])
+    }
+
+    fn on_conn_closed(&mut self, conn: ConnId) {
+        self.names.remove(conn);
+        let Some(id) = self.looks.remove(conn) else { return };
+        let Some(at) = self.index_of(id) else { return };
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let use_ = match &node.look {
+            Look::Open { conn: open, use_, .. } if *open == conn => *use_,
+            Look::Connecting(open) if *open == conn => Use::Fresh,
+            Look::None | Look::Connecting(_) | Look::Open { .. } => return,
+        };
+        node.look = Look::None;
+        self.on_refused(at, use_);
+    }
+}
+
+impl Machine for Control {
+    fn handle_accept(&mut self, now: Instant, arrival: Arrival) -> ConnId {
+        self.now = now;
+        let conn = self.names.insert(());
+        let clients: usize = self.shards.iter().map(|member| member.clients).sum();
+        let room = if clients < self.config.client_max { Room::Free } else { Room::Full };
+        let fewest = (0u16..).zip(&mut self.shards).min_by_key(|(_, member)| member.clients);
+        if let Some((number, member)) = fewest {
+            member.clients += 1;
+            let arrival = Arrival { room, ..arrival };
+            self.outputs.push(Output::Move { conn, to: ShardId(number), arrival });
+        }
+        self.names.remove(conn);
+        conn
+    }
+
+    fn handle_connect(&mut self, now: Instant, conn: ConnId, result: Result<(), Closed>) {
+        self.now = now;
+        if let Err(why) = result {
+            log::debug!("no connection to look: {why}");
+            return self.on_conn_closed(conn);
+        }
+        let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else { return };
+        let params = self.introduction();
+        let stored = self.config.checks.password.clone().map(Stored::Plain);
+        let answer = Answer::new(&self.config.checks.user, stored.as_ref(), &mut self.entropy);
+        if let Some(node) = self.nodes.get_mut(at)
+            && matches!(node.look, Look::Connecting(open) if open == conn)
+        {
+            let probe = Box::new(Probe::new(&params, answer));
+            node.look = Look::Open { conn, probe, use_: Use::Fresh };
+        }
+        self.carry_out(at);
+    }
+
+    fn handle_read(&mut self, now: Instant, conn: ConnId, unread: &[u8]) {
+        self.now = now;
+        let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else {
+            return self.outputs.skip(conn, unread.len());
+        };
+        if let Some(node) = self.nodes.get_mut(at)
+            && let Look::Open { conn: open, probe, .. } = &mut node.look
+            && *open == conn
+        {
+            let taken = probe.handle_read(unread);
+            self.outputs.skip(conn, taken);
+        }
+        self.carry_out(at);
+    }
+
+    fn handle_sent(&mut self, now: Instant, _conn: ConnId, _len: usize) {
+        self.now = now;
+    }
+
+    fn handle_close(&mut self, now: Instant, conn: ConnId, _why: Closed) {
+        self.now = now;
+        self.on_conn_closed(conn);
+    }
+
+    fn handle_message(&mut self, now: Instant, from: Peer, message: Message) {
+        self.now = now;
+        match (from, message) {
+            (_, Message::Reload(config)) => self.on_reload(config),
+            (_, Message::Shutdown(how)) => self.on_shutdown(how),
+            (_, Message::Suspect { backend, .. }) => self.on_suspect(backend),
+            (_, Message::InUse { backend }) => self.on_in_use(backend),
+            (Peer::Shard(shard), Message::ClientLeft) => {
+                if let Some(member) = self.shards.get_mut(shard.index()) {
+                    member.clients = member.clients.saturating_sub(1);
+                }
+            }
+            (Peer::Shard(shard), Message::AskNodes { asker }) => self.on_question(shard, asker),
+            (Peer::Shard(shard), Message::Counts(counts)) => self.on_counts(shard, counts),
+            (Peer::Shard(shard), Message::Drained) => self.on_drained(shard),
+            _ => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        let due: Vec<BackendId> = self
+            .nodes
+            .iter()
+            .filter(|node| node.rounds.poll_timeout() <= now)
+            .map(|node| node.id)
+            .collect();
+        for id in due {
+            if let Some(at) = self.index_of(id)
+                && let Some(node) = self.nodes.get_mut(at)
+            {
+                node.rounds.handle_timeout(now);
+            }
+            self.drive(id);
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_over() {
+            return None;
+        }
+        self.nodes.iter().map(|node| node.rounds.poll_timeout()).min()
+    }
+
+    fn wants_read(&self, _conn: ConnId) -> bool {
+        true
+    }
+
+    fn read_hint(&self, conn: ConnId) -> usize {
+        let at = self.looks.get(conn).and_then(|id| self.index_of(*id));
+        match at.and_then(|at| self.nodes.get(at)).map(|node| &node.look) {
+            Some(Look::Open { probe, .. }) => probe.read_hint(),
+            Some(Look::None | Look::Connecting(_)) | None => 0,
+        }
+    }
+
+    fn is_accepting(&self) -> bool {
+        self.shutdown.is_none()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_over() && self.names.is_empty()
+    }
+}
+
+impl Control {
+    fn is_over(&self) -> bool {
+        self.shutdown.is_some() && self.shards.iter().all(|member| member.is_drained)
+    }
+}

@@ -1,0 +1,228 @@
+//! The rounds of looks at one backend: when to ask, when to give up.
+//!
+//! A round is one attempt, and after failed ones as many retries as the policy allows. What an
+//! attempt consists of is not decided here.
+
+use std::collections::VecDeque;
+
+use crate::time::{Duration, Instant};
+
+/// How often to look, and how patiently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Pause between two rounds.
+    pub period: Duration,
+    /// Pause between two rounds while the backend is lost.
+    pub period_lost: Duration,
+    /// An attempt that takes longer has failed.
+    pub timeout: Duration,
+    /// Attempts of a round beyond the first.
+    pub retries_max: u32,
+    /// Pause between those.
+    pub retry_delay: Duration,
+}
+
+/// What happened to the attempt in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The backend answered.
+    Answered,
+    /// It did not, and will not.
+    Refused,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Make an attempt.
+    Attempt,
+    /// Give up on it.
+    Abandon,
+    /// Report that every attempt of the round failed.
+    Lost,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Waiting to make attempt number `attempt` of a round, counting from zero.
+    Waiting { attempt: u32, due: Instant },
+    /// Attempt number `attempt` is on its way.
+    Asking { attempt: u32, deadline: Instant },
+}
+
+/// Whether the last round was in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Answered,
+    Lost,
+}
+
+/// The rounds of looks at one backend.
+#[derive(Debug)]
+pub struct Rounds {
+    policy: Policy,
+    state: State,
+    last: Last,
+    outputs: VecDeque<Output>,
+}
+
+impl Rounds {
+    /// Begins with a look at once.
+    #[must_use]
+    pub fn new(policy: Policy, now: Instant) -> Self {
+        let state = State::Waiting { attempt: 0, due: now };
+        Self { policy, state, last: Last::Answered, outputs: VecDeque::new() }
+    }
+
+    /// Takes another policy; the attempt in progress keeps its deadline.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
+    /// Takes note of an answer, or of there being none.
+    ///
+    /// An input that arrives between attempts is late news of an abandoned one, and is ignored.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        let State::Asking { attempt, .. } = self.state else { return };
+        match input {
+            Input::Answered => {
+                self.last = Last::Answered;
+                self.state = State::Waiting { attempt: 0, due: now + self.policy.period };
+            }
+            Input::Refused => self.fail(attempt, now),
+        }
+    }
+
+    /// Acts on whatever became due by `now`. Calling it early does nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.state {
+            State::Waiting { attempt, due } if due <= now => {
+                self.outputs.push_back(Output::Attempt);
+                self.state = State::Asking { attempt, deadline: now + self.policy.timeout };
+            }
+            State::Asking { attempt, deadline } if deadline <= now => {
+                self.outputs.push_back(Output::Abandon);
+                self.fail(attempt, now);
+            }
+            State::Waiting { .. } | State::Asking { .. } => {}
+        }
+    }
+
+    /// Looks at once, if no attempt is on its way: somebody has lost a connection.
+    pub fn hurry(&mut self, now: Instant) {
+        if let State::Waiting { attempt, .. } = self.state {
+            self.state = State::Waiting { attempt, due: now };
+        }
+    }
+
+    /// Takes the next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call `handle_timeout` next.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Instant {
+        match self.state {
+            State::Waiting { due, .. } => due,
+            State::Asking { deadline, .. } => deadline,
+        }
+    }
+
+    fn fail(&mut self, attempt: u32, now: Instant) {
+        if attempt < self.policy.retries_max && self.last == Last::Answered {
+            let due = now + self.policy.retry_delay;
+            self.state = State::Waiting { attempt: attempt + 1, due };
+            return;
+        }
+        self.outputs.push_back(Output::Lost);
+        self.last = Last::Lost;
+        self.state = State::Waiting { attempt: 0, due: now + self.policy.period_lost };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Output::{Abandon, Attempt, Lost};
+    use super::*;
+
+    type Step = (u64, Option<Input>, &'static [Output]);
+
+    #[test]
+    fn rounds_are_kept() {
+        let answered = Some(Input::Answered);
+        let refused = Some(Input::Refused);
+        let cases: &[(&str, &[Step])] = &[
+            (
+                "an answer ends the round",
+                &[
+                    (0, None, &[Attempt]),
+                    (1, answered, &[]),
+                    (10, None, &[]),
+                    (11, None, &[Attempt]),
+                ],
+            ),
+            (
+                "silence counts as refusal",
+                &[
+                    (0, None, &[Attempt]),
+                    (3, None, &[Abandon]),
+                    (3, answered, &[]), // too late
+                    (4, None, &[Attempt]),
+                    (7, None, &[Abandon, Lost]),
+                ],
+            ),
+            (
+                "a lost backend is looked at more often, and without retries",
+                &[
+                    (0, None, &[Attempt]),
+                    (0, refused, &[]),
+                    (1, None, &[Attempt]),
+                    (1, refused, &[Lost]),
+                    (2, None, &[]),
+                    (3, None, &[Attempt]),
+                    (3, refused, &[Lost]),
+                    (5, None, &[Attempt]),
+                    (5, answered, &[]),
+                    (15, None, &[Attempt]),
+                    (15, refused, &[]),
+                ],
+            ),
+        ];
+        for (name, steps) in cases {
+            let policy = Policy {
+                period: Duration::from_secs(10),
+                period_lost: Duration::from_secs(2),
+                timeout: Duration::from_secs(3),
+                retries_max: 1,
+                retry_delay: Duration::from_secs(1),
+            };
+            let mut rounds = Rounds::new(policy, Instant::ZERO);
+            for (second, input, expected) in *steps {
+                let now = Instant::from_micros(second * 1_000_000);
+                match input {
+                    Some(input) => rounds.handle_input(now, *input),
+                    None => rounds.handle_timeout(now),
+                }
+                let outputs: Vec<_> = std::iter::from_fn(|| rounds.poll_output()).collect();
+                assert_eq!(outputs, *expected, "{name}, second {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hurried_look_comes_at_once() {
+        let policy = Policy {
+            period: Duration::from_secs(10),
+            period_lost: Duration::from_secs(2),
+            timeout: Duration::from_secs(3),
+            retries_max: 0,
+            retry_delay: Duration::from_secs(1),
+        };
+        let mut rounds = Rounds::new(policy, Instant::ZERO);
+        rounds.handle_timeout(Instant::ZERO);
+        rounds.handle_input(Instant::ZERO, Input::Answered);
+        rounds.hurry(Instant::from_micros(5));
+        assert_eq!(rounds.poll_timeout(), Instant::from_micros(5));
+    }
+}

@@ -1,0 +1,329 @@
+//! The data plane: one of several machines that own client sessions and server connections.
+//!
+//! A shard routes inputs to sessions and links and delivers what the desk tells sessions. It
+//! knows of other shards only that they exist, as the address of a message.
+
+use std::sync::Arc;
+
+use crate::backend::link::State as LinkState;
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::id::{BackendId, ConnId, ShardId, Table};
+use crate::machine::Machine;
+use crate::message::{Arrival, CancelKey, Closed, Message, Peer, Shutdown};
+use crate::output::{Close, Output};
+use crate::session::Session;
+use crate::session::desk::{Desk, Notice, TimerKey};
+use crate::time::{Instant, WallClock};
+use crate::topology::{Seen, Topology};
+
+/// One machine of the data plane.
+#[derive(Debug)]
+pub struct Shard {
+    desk: Desk,
+    sessions: Table<Box<Session>>,
+}
+
+impl Shard {
+    /// Makes a shard without clients.
+    #[must_use]
+    pub fn new(
+        id: ShardId,
+        config: Arc<Config>,
+        entropy: Entropy,
+        clock: WallClock,
+        now: Instant,
+    ) -> Self {
+        Self { desk: Desk::new(id, config, entropy, clock, now), sessions: Table::new() }
+    }
+
+    /// Begins to handle an input.
+    fn begin(&mut self, now: Instant) {
+        debug_assert!(self.desk.outputs.is_empty(), "the driver must drain the outputs");
+        self.desk.now = now;
+    }
+
+    /// Has a session do something, and then everything that follows from it.
+    fn with_session(&mut self, id: ConnId, act: impl FnOnce(&mut Session, &mut Desk)) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            act(session, &mut self.desk);
+        }
+        self.deliver();
+    }
+
+    /// Tells sessions what the desk has for them.
+    fn deliver(&mut self) {
+        while let Some((id, notice)) = self.desk.notices.pop_front() {
+            match (self.sessions.get_mut(id), notice) {
+                (Some(session), notice) => session.handle_notice(&mut self.desk, notice),
+                // The session that the link was opened for has left.
+                (None, Notice::Lent(link)) => self.desk.give_back(link),
+                (None, _) => {}
+            }
+        }
+    }
+
+    fn all_sessions(&mut self, act: impl Fn(&mut Session, &mut Desk)) {
+        for id in self.sessions.names() {
+            self.with_session(id, &act);
+        }
+    }
+
+    fn on_topology(&mut self, topology: Arc<Topology>) {
+        let before = std::mem::replace(&mut self.desk.topology, topology);
+        let after = self.desk.topology.clone();
+        self.desk.suspects.retain(|id, _| after.node(*id).is_none_or(|node| node.seen != Seen::Up));
+        let unfit = |backend: BackendId| {
+            let was_primary = before.primary == Some(backend);
+            (was_primary && after.primary != Some(backend)) || !after.serves_reads(backend)
+        };
+        // Connections to a primary that is one no longer are closed, whatever they are doing.
+        let links: Vec<(ConnId, BackendId)> = self
+            .desk
+            .links
+            .iter()
+            .filter(|(_, link)| !matches!(link.state, LinkState::Closing))
+            .map(|(id, link)| (id, link.pool.backend))
+            .filter(|(_, backend)| unfit(*backend))
+            .collect();
+        for (id, _) in links {
+            self.lose_link(id);
+        }
+        let nodes: Vec<BackendId> = after.nodes.iter().map(|node| node.id).collect();
+        for node in nodes {
+            self.desk.serve(node);
+        }
+        self.deliver();
+        self.all_sessions(Session::handle_topology);
+    }
+
+    /// Closes a link and tells its session at once.
+    fn lose_link(&mut self, id: ConnId) {
+        let Some(link) = self.desk.links.get(id) else { return };
+        let (by, backend) = match link.state {
+            LinkState::Lent { by } => (Some(by), link.pool.backend),
+            LinkState::Connecting { by } | LinkState::LoggingIn { by, .. } => {
+                if let Some(by) = by {
+                    let notice = Notice::Unconnected(link.pool.backend, Closed::ByUs);
+                    self.desk.notices.push_back((by, notice));
+                }
+                (None, link.pool.backend)
+            }
+            LinkState::Idle | LinkState::Resetting | LinkState::Closing => {
+                (None, link.pool.backend)
+            }
+        };
+        log::debug!("shard {}: link {id} to node {backend} is closed", self.desk.shard);
+        if let Some(by) = by {
+            self.with_session(by, |session, desk| session.handle_unfit(desk, id));
+        }
+        self.desk.close_link(id, Close::Now);
+        self.deliver();
+    }
+
+    fn on_cancel(&mut self, from: Peer, key: &CancelKey, asker: ConnId) {
+        let (_, place) = crate::session::addressee(key.process);
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let link = self
+            .sessions
+            .iter()
+            .filter(|(id, _)| id.index() == place)
+            .find_map(|(_, session)| session.cancellable(key, &self.desk));
+        match link {
+            Some(link) => self.desk.cancel(link, (from, asker)),
+            None => self.desk.cancel_nothing((from, asker)),
+        }
+        self.deliver();
+    }
+
+    fn on_shutdown(&mut self, how: Shutdown) {
+        if self.desk.shutdown >= Some(how) {
+            return;
+        }
+        self.desk.shutdown = Some(how);
+        if how == Shutdown::Smart {
+            let patience = self.desk.config.shutdown_timeout;
+            self.desk.arm(patience, TimerKey::Shutdown);
+        }
+        for link in self.desk.pools.idle(|_| true) {
+            self.desk.retire(link);
+        }
+        self.all_sessions(|session, desk| session.handle_shutdown(desk, how));
+        self.report_drained();
+    }
+
+    fn report_drained(&mut self) {
+        if self.desk.shutdown.is_some() && self.sessions.is_empty() {
+            self.desk.outputs.post(Peer::Control, Message::Drained);
+        }
+    }
+}
+
+impl Machine for Shard {
+    fn handle_accept(&mut self, now: Instant, arrival: Arrival) -> ConnId {
+        self.begin(now);
+        let id = self.desk.names.insert(());
+        let session = Session::new(id, &mut self.desk, arrival);
+        self.sessions.insert(id, Box::new(session));
+        if let Some(how) = self.desk.shutdown {
+            self.with_session(id, |session, desk| session.handle_shutdown(desk, how));
+        }
+        id
+    }
+
+    fn handle_connect(&mut self, now: Instant, conn: ConnId, result: Result<(), Closed>) {
+        self.begin(now);
+        match result {
+            Ok(()) => {
+                self.desk.on_connected(conn);
+                self.desk.on_cancel_connected(conn);
+            }
+            Err(why) => {
+                self.desk.on_link_closed(conn, why);
+                self.desk.on_cancel_closed(conn);
+            }
+        }
+        self.deliver();
+    }
+
+    fn handle_read(&mut self, now: Instant, conn: ConnId, unread: &[u8]) {
+        self.begin(now);
+        if self.sessions.get(conn).is_some() {
+            return self.with_session(conn, |session, desk| session.handle_read(desk, unread));
+        }
+        let Some(link) = self.desk.links.get(conn) else {
+            // Nothing is expected from a server on a cancel request's connection.
+            if self.desk.cancels.get(conn).is_some() {
+                self.desk.outputs.skip(conn, unread.len());
+            }
+            return;
+        };
+        if let LinkState::Lent { by } = link.state {
+            return self.with_session(by, |session, desk| {
+                session.handle_link_read(desk, conn, unread);
+            });
+        }
+        let backend = link.pool.backend;
+        if let Err(violation) = self.desk.read_link(conn, unread) {
+            log::error!("shard {}: node {backend}: {violation}", self.desk.shard);
+            self.lose_link(conn);
+        }
+        self.deliver();
+    }
+
+    fn handle_sent(&mut self, now: Instant, conn: ConnId, len: usize) {
+        self.begin(now);
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.handle_sent(&mut self.desk, len);
+        } else if let Some(link) = self.desk.links.get_mut(conn)
+            && link.flow.sent(len)
+            && let LinkState::Lent { by } = link.state
+        {
+            self.desk.outputs.push(Output::Reread { conn: by });
+        }
+    }
+
+    fn handle_close(&mut self, now: Instant, conn: ConnId, why: Closed) {
+        self.begin(now);
+        if let Some(mut session) = self.sessions.remove(conn) {
+            session.handle_close(&mut self.desk, why);
+            self.desk.names.remove(conn);
+            self.desk.outputs.post(Peer::Control, Message::ClientLeft);
+            self.report_drained();
+        } else {
+            self.desk.on_link_closed(conn, why);
+            self.desk.on_cancel_closed(conn);
+        }
+        self.deliver();
+    }
+
+    fn handle_message(&mut self, now: Instant, from: Peer, message: Message) {
+        self.begin(now);
+        match message {
+            Message::Topology(topology) => self.on_topology(topology),
+            Message::Reload(config) => self.desk.reload(config),
+            Message::Shutdown(how) => self.on_shutdown(how),
+            Message::Quota { backend, limit } => {
+                self.desk.pools.set_quota(backend, limit);
+                self.desk.serve(backend);
+                self.deliver();
+            }
+            Message::Cancel { key, asker } => self.on_cancel(from, &key, asker),
+            Message::Cancelled { asker } => {
+                self.desk.notices.push_back((asker, Notice::Look));
+                self.deliver();
+            }
+            Message::AskCounts => {
+                let counts = self.desk.counts.iter().map(|(id, n)| (*id, *n)).collect();
+                self.desk.outputs.post(Peer::Control, Message::Counts(counts));
+            }
+            Message::Nodes { asker, selects } => {
+                self.with_session(asker, |session, desk| session.handle_answer(desk, selects));
+            }
+            Message::Suspect { .. }
+            | Message::InUse { .. }
+            | Message::ClientLeft
+            | Message::AskNodes { .. }
+            | Message::Counts(_)
+            | Message::Drained => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.begin(now);
+        while let Some(key) = self.desk.timers.pop(now) {
+            match key {
+                TimerKey::Session(id) => self.with_session(id, Session::handle_timeout),
+                TimerKey::Link(id) => self.desk.on_link_timeout(id),
+                TimerKey::Cancel(id) => self.desk.on_cancel_timeout(id),
+                TimerKey::Shutdown => {
+                    self.all_sessions(|s, desk| s.handle_shutdown(desk, Shutdown::Fast));
+                }
+            }
+            self.deliver();
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.desk.outputs.pop()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.desk.timers.next()
+    }
+
+    fn wants_read(&self, conn: ConnId) -> bool {
+        if let Some(session) = self.sessions.get(conn) {
+            return session.wants_read(&self.desk);
+        }
+        match self.desk.links.get(conn) {
+            Some(link) => match link.state {
+                LinkState::Lent { by } => {
+                    self.sessions.get(by).is_none_or(|session| session.wants_link_read(conn))
+                }
+                LinkState::Connecting { .. }
+                | LinkState::LoggingIn { .. }
+                | LinkState::Idle
+                | LinkState::Resetting
+                | LinkState::Closing => true,
+            },
+            None => true,
+        }
+    }
+
+    fn read_hint(&self, conn: ConnId) -> usize {
+        match (self.sessions.get(conn), self.desk.links.get(conn)) {
+            (Some(session), _) => session.read_hint(),
+            (None, Some(link)) => link.hint,
+            (None, None) => 0,
+        }
+    }
+
+    fn is_accepting(&self) -> bool {
+        self.desk.shutdown.is_none()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.desk.shutdown.is_some() && self.desk.names.is_empty()
+    }
+}
