@@ -27,7 +27,9 @@ pub trait World {
     /// Reads again.
     fn resume_reading(&mut self, conn: Conn);
 
-    /// Lets a little happen: the next event of a simulation, or a few milliseconds.
+    /// Lets a little happen: the next event of a simulation, or a few milliseconds. Time moves on
+    /// even where nothing else happens, so that whoever waits for something waits no longer than
+    /// its limit.
     fn step(&mut self);
     /// Time since the world began, on the clock that its machines see.
     fn now(&self) -> Duration;
@@ -48,7 +50,35 @@ pub trait World {
     /// Runs a statement on a server, past pgherd, and returns its rows; for setting up and for
     /// seeing what is true.
     fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String>;
+    /// How large things are here.
+    fn scale(&self) -> Scale {
+        Scale::SIMULATED
+    }
 }
+
+/// How large a world's large things are: reality can afford more of them than a simulation that
+/// is played with many seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale {
+    /// What passes where a scenario speaks of bulk, in bytes.
+    pub bulk_len: usize,
+    /// How much more pgherd may hold while it passes, in bytes. Far less than `bulk_len`.
+    pub growth_len_max: usize,
+    /// How many clients come where a scenario speaks of a crowd.
+    pub crowd: usize,
+}
+
+impl Scale {
+    /// The scale of a simulation.
+    pub const SIMULATED: Self =
+        Self { bulk_len: 8 * MEBIBYTE, growth_len_max: 2 * MEBIBYTE, crowd: 100 };
+
+    /// The scale of reality, where what is measured is the whole process.
+    pub const REAL: Self =
+        Self { bulk_len: 1024 * MEBIBYTE, growth_len_max: 32 * MEBIBYTE, crowd: 2000 };
+}
+
+const MEBIBYTE: usize = 1 << 20;
 
 /// A connection that a scenario opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +154,35 @@ pub enum ServerAuth {
     Password,
     /// `trust`.
     Trust,
+}
+
+impl Setup {
+    /// Default servers with these weights.
+    #[must_use]
+    pub fn weights(weights: &[f64]) -> Self {
+        Self { weights: weights.to_vec(), ..Self::default() }
+    }
+
+    /// The same with one more line for `pgherd.toml`.
+    #[must_use]
+    pub fn set(mut self, line: &str) -> Self {
+        self.settings.push(line.to_owned());
+        self
+    }
+
+    /// The same with one more user.
+    #[must_use]
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        self.users.push((name.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// The same with servers that ask for this.
+    #[must_use]
+    pub fn auth(mut self, server_auth: ServerAuth) -> Self {
+        self.server_auth = server_auth;
+        self
+    }
 }
 
 impl Default for Setup {

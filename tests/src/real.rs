@@ -1,0 +1,297 @@
+//! The world of processes: real PostgreSQL servers, and pgherd as its users run it.
+//!
+//! The servers are shared by all scenarios of a lane, since they take longer to make than most
+//! scenarios to play; what a scenario did to them is repaired before the next one. pgherd itself
+//! is started anew for each.
+
+pub mod grounds;
+pub mod proxy;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal as ProcessSignal;
+
+use crate::client::{Answer, Client, Login};
+use crate::play::Play;
+use crate::world::{Conn, End, Fate, Scale, Setup, Signal, World};
+use grounds::Grounds;
+use proxy::Proxy;
+use wire::Wire;
+
+/// Where the servers wait for the next scenario.
+pub type Lot = Arc<Mutex<Option<Grounds>>>;
+
+/// pgherd in front of real servers.
+#[derive(Debug)]
+pub struct Real {
+    lot: Lot,
+    /// Taken out of the lot, and put back when this is dropped. Always there in between.
+    grounds: Option<Grounds>,
+    proxy: Proxy,
+    wires: BTreeMap<Conn, Wire>,
+    conn_count: usize,
+    /// One session on each server, for [`World::sql`].
+    admins: BTreeMap<usize, Client>,
+    began: Instant,
+}
+
+impl Real {
+    /// Takes the servers from the lot, or makes them, and starts pgherd in front of them.
+    ///
+    /// # Panics
+    /// There is no PostgreSQL or no pgherd to run.
+    #[must_use]
+    pub fn new(lot: &Lot, setup: &Setup) -> Self {
+        let taken = lot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut grounds = taken.unwrap_or_else(Grounds::build);
+        grounds.prepare(setup);
+        let proxy = match Proxy::start(&grounds, setup) {
+            Ok(proxy) => proxy,
+            Err(why) => {
+                // The servers are good for the next scenario.
+                *lot.lock().unwrap_or_else(PoisonError::into_inner) = Some(grounds);
+                panic!("{why}");
+            }
+        };
+        Self {
+            lot: Arc::clone(lot),
+            grounds: Some(grounds),
+            proxy,
+            wires: BTreeMap::new(),
+            conn_count: 0,
+            admins: BTreeMap::new(),
+            began: Instant::now(),
+        }
+    }
+
+    /// What pgherd has logged, for a scenario that failed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.proxy.log()
+    }
+
+    /// The port at which pgherd listens, for clients that bring their own sockets.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.proxy.port()
+    }
+
+    fn grounds(&self) -> &Grounds {
+        self.grounds.as_ref().expect("put back only when this is dropped")
+    }
+
+    fn connect_to(&mut self, port: u16) -> Conn {
+        let conn = Conn(self.conn_count);
+        self.conn_count += 1;
+        self.wires.insert(conn, Wire::open(port));
+        conn
+    }
+
+    fn wire(&mut self, conn: Conn) -> Option<&mut Wire> {
+        self.wires.get_mut(&conn)
+    }
+
+    /// Returns the session for [`World::sql`] on a node, a new one if need be.
+    fn admin(&mut self, node: usize) -> Result<Client, String> {
+        if let Some(admin) = self.admins.remove(&node) {
+            if !self.is_gone(&admin) {
+                return Ok(admin);
+            }
+            self.close(admin.conn, End::Orderly);
+        }
+        let login = Login::app(grounds::ADMIN_APP);
+        let admin = Client::new(self.open_direct(node), &login);
+        self.send(admin.conn, &login.packet());
+        let answer = self.exchange(&admin)?;
+        if answer.failed() { Err(answer.trouble()) } else { Ok(admin) }
+    }
+
+    /// Waits for an answer; a server that does not answer is no reason to fail.
+    fn exchange(&mut self, client: &Client) -> Result<Answer, String> {
+        let end = Instant::now() + SQL_LIMIT;
+        loop {
+            self.pump(client);
+            if let Some(answer) = client.take_answer() {
+                return Ok(answer);
+            }
+            if self.is_closed(client.conn) {
+                return Ok(client.take_rest());
+            }
+            if Instant::now() >= end {
+                return Err(format!("no answer within {SQL_LIMIT:?}"));
+            }
+            self.step();
+        }
+    }
+
+    fn pause_replay(&mut self, node: usize) {
+        self.sql(node, "select pg_wal_replay_pause()").expect("the standby is well");
+        // Asking for a pause is not having one. Before PostgreSQL 14 one cannot know.
+        let state = "select pg_get_wal_replay_pause_state()";
+        if self.sql(node, state).is_ok() {
+            self.wait_truth(node, state, "paused");
+        }
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        self.wires.clear();
+        self.proxy.end();
+        *self.lot.lock().unwrap_or_else(PoisonError::into_inner) = self.grounds.take();
+    }
+}
+
+impl World for Real {
+    fn open(&mut self) -> Conn {
+        self.connect_to(self.proxy.port())
+    }
+
+    fn open_direct(&mut self, node: usize) -> Conn {
+        let port = self.grounds().port(node);
+        self.connect_to(port)
+    }
+
+    fn send(&mut self, conn: Conn, bytes: &[u8]) {
+        if let Some(wire) = self.wire(conn) {
+            wire.send(bytes);
+        }
+    }
+
+    fn take(&mut self, conn: Conn) -> Vec<u8> {
+        self.wire(conn).map(Wire::take).unwrap_or_default()
+    }
+
+    fn is_closed(&mut self, conn: Conn) -> bool {
+        self.wire(conn).is_none_or(|wire| wire.is_closed())
+    }
+
+    fn unsent(&mut self, conn: Conn) -> usize {
+        self.wire(conn).map_or(0, |wire| wire.unsent())
+    }
+
+    fn close(&mut self, conn: Conn, how: End) {
+        match how {
+            End::Reset => {
+                if let Some(wire) = self.wires.remove(&conn) {
+                    wire.reset();
+                }
+            }
+            End::Orderly => {
+                if let Some(wire) = self.wire(conn) {
+                    wire.close();
+                }
+            }
+        }
+    }
+
+    fn stop_reading(&mut self, conn: Conn) {
+        if let Some(wire) = self.wire(conn) {
+            wire.stop_reading();
+        }
+    }
+
+    fn resume_reading(&mut self, conn: Conn) {
+        if let Some(wire) = self.wire(conn) {
+            wire.resume_reading();
+        }
+    }
+
+    fn step(&mut self) {
+        let watched: Vec<(Conn, PollFlags)> = self
+            .wires
+            .iter()
+            .map(|(conn, wire)| (*conn, wire.interest()))
+            .filter(|(_, flags)| !flags.is_empty())
+            .collect();
+        let mut fds: Vec<PollFd<'_>> = watched
+            .iter()
+            .filter_map(|(conn, flags)| {
+                let stream = self.wires.get(conn)?.stream()?;
+                Some(PollFd::new(stream, *flags))
+            })
+            .collect();
+        let span = Timespec { tv_sec: 0, tv_nsec: STEP_NANOSECONDS };
+        // Interrupted or not, whoever waits looks again.
+        let count = poll(&mut fds, Some(&span)).unwrap_or(0);
+        if count == 0 {
+            return;
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+        for ((conn, _), ready) in watched.iter().zip(ready) {
+            if ready && let Some(wire) = self.wires.get_mut(conn) {
+                wire.progress();
+            }
+        }
+        self.wires.retain(|_, wire| !wire.is_done());
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn befall(&mut self, node: usize, fate: Fate) {
+        match fate {
+            Fate::PauseReplay => self.pause_replay(node),
+            Fate::ResumeReplay => {
+                self.sql(node, "select pg_wal_replay_resume()").expect("the standby is well");
+            }
+            Fate::TerminateSessions => {
+                self.sql(node, grounds::TERMINATE).expect("the server is well");
+            }
+            Fate::Crash | Fate::Stop | Fate::Start | Fate::Freeze | Fate::Thaw => {
+                self.grounds().befall(node, fate);
+            }
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        self.proxy.signal(match signal {
+            Signal::Reload => ProcessSignal::HUP,
+            Signal::Smart => ProcessSignal::TERM,
+            Signal::Fast => ProcessSignal::INT,
+            Signal::Immediate => ProcessSignal::QUIT,
+        });
+    }
+
+    fn configure(&mut self, setup: &Setup) {
+        let grounds = self.grounds.as_ref().expect("put back only when this is dropped");
+        self.proxy.configure(grounds, setup);
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        self.proxy.exit_code()
+    }
+
+    fn memory(&mut self) -> usize {
+        self.proxy.memory()
+    }
+
+    fn server_connections(&mut self, node: usize) -> usize {
+        let count = self.truth(node, grounds::COUNT_CONNECTIONS);
+        count.parse().expect("count(*) is a count")
+    }
+
+    fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        let admin = self.admin(node)?;
+        self.query_start(&admin, sql);
+        let answer = self.exchange(&admin)?;
+        self.admins.insert(node, admin);
+        if answer.failed() { Err(answer.trouble()) } else { Ok(answer.rows()) }
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::REAL
+    }
+}
+
+/// How long a step lasts in which nothing happens.
+const STEP_NANOSECONDS: i64 = 2_000_000;
+
+/// How long a server may take over what [`World::sql`] asks.
+const SQL_LIMIT: Duration = Duration::from_secs(30);

@@ -1,0 +1,164 @@
+//! The scenarios: one file per theme, one function per scenario, every one in every lane.
+
+pub mod cancel;
+pub mod copy;
+pub mod extended;
+pub mod failures;
+pub mod hostile;
+pub mod login;
+pub mod operate;
+pub mod pool;
+pub mod routing;
+pub mod session;
+pub mod statements;
+
+use std::any::Any;
+
+use crate::world::{Setup, World};
+
+/// A scenario, ready to be played in a world.
+#[derive(Debug)]
+pub struct Scenario<W> {
+    /// Its name, which is that of its function.
+    pub name: &'static str,
+    /// What its world begins with.
+    pub setup: fn() -> Setup,
+    /// What happens.
+    pub play: fn(&mut W),
+}
+
+/// What a panic said.
+#[must_use]
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words").into()
+}
+
+/// Lists scenarios: `theme { name, name with setup, … }`.
+macro_rules! scenarios {
+    ($($theme:ident { $($name:ident $(with $setup:ident)?),* $(,)? })*) => {
+        /// All scenarios, for whichever world a lane plays them in.
+        #[must_use]
+        pub fn all<W: World>() -> Vec<Scenario<W>> {
+            vec![$($(Scenario {
+                name: stringify!($name),
+                setup: scenarios!(@setup $theme $($setup)?),
+                play: $theme::$name,
+            }),*),*]
+        }
+    };
+    (@setup $theme:ident) => { Setup::default };
+    (@setup $theme:ident $setup:ident) => { $theme::$setup };
+}
+
+scenarios! {
+    routing {
+        reads_are_spread_by_weight with spread,
+        a_node_of_weight_zero_serves_no_reads with primary_only,
+        writes_go_to_the_primary_and_reads_to_a_standby with standby_only,
+        nothing_that_writes_reaches_a_standby with standby_only,
+        a_transaction_stays_on_the_primary with standby_only,
+        a_read_only_transaction_leaves_the_primary with standby_only,
+        a_write_in_a_read_only_transaction_is_refused with standby_only,
+    }
+    session {
+        settings_hold_on_both_servers_of_a_session with standby_only,
+        settings_given_at_login_hold_on_both_servers with standby_only,
+        a_setting_rolled_back_holds_nowhere with standby_only,
+        a_temporary_table_stays_visible_to_its_session with standby_only,
+        prepared_statements_work_in_and_out_of_transactions with standby_only,
+        statements_prepared_by_sql_work_everywhere with standby_only,
+        a_cursor_lives_as_long_as_its_transaction with standby_only,
+        changes_of_parameters_are_told,
+        notices_pass_through,
+        notifications_reach_whoever_listens,
+    }
+    statements {
+        several_statements_in_one_query,
+        an_error_among_several_statements,
+        an_empty_query,
+        queries_sent_ahead_are_answered_in_order,
+        savepoints_survive_an_error,
+        a_failed_transaction_stays_failed_until_rolled_back,
+        a_function_call,
+        a_long_statement_passes,
+    }
+    extended {
+        a_statement_by_the_extended_protocol,
+        an_error_in_the_middle_of_a_pipeline,
+        a_pipeline_of_many_statements,
+        a_pipeline_that_reads_and_writes with standby_only,
+        flush_brings_answers_without_sync,
+        rows_come_a_few_at_a_time,
+        closed_statements_are_gone,
+        an_error_skips_everything_until_sync,
+    }
+    copy {
+        a_large_copy_out_passes_in_little_memory,
+        a_large_copy_in_passes_in_little_memory,
+        a_client_that_never_reads_harms_nobody,
+        a_row_larger_than_every_buffer,
+        a_copy_that_the_client_gives_up,
+        a_copy_that_the_server_refuses_half_way,
+        a_client_that_dies_in_a_copy with one_connection,
+    }
+    cancel {
+        a_cancel_reaches_its_session_and_no_other,
+        cancels_under_load_reach_whom_they_name,
+        a_cancel_with_a_wrong_key_does_nothing,
+        a_late_cancel_does_not_hit_the_next_client with one_connection,
+    }
+    pool {
+        a_connection_is_used_again with one_connection,
+        nothing_of_a_client_is_left_for_the_next with one_connection,
+        clients_wait_in_line with one_connection,
+        waiting_in_line_ends_with_a_clear_error with short_wait,
+        a_client_that_dies_in_a_transaction with one_connection,
+        a_client_that_dies_in_a_pipeline with one_connection,
+        a_client_that_dies_in_line with one_connection,
+        clients_that_open_and_reset_leave_nothing with small_pool,
+    }
+    failures {
+        a_standby_dies_under_read_load with standbys_only,
+        a_standby_comes_back with standby_preferred,
+        a_standby_that_hangs_is_left_alone with impatient,
+        a_write_waits_for_the_primary_to_come_back,
+        a_write_gives_up_when_the_primary_stays_away with short_failover_wait,
+        a_transaction_does_not_outlive_its_server,
+        sessions_ended_by_an_administrator_do_not_mean_a_server_is_down,
+        one_session_ended_by_another,
+    }
+    login {
+        a_login_by_scram,
+        a_login_by_md5 with md5,
+        a_login_by_clear_password with password,
+        a_login_without_password with trust,
+        a_wrong_password_is_refused with more_users,
+        a_wrong_md5_password_is_refused with md5,
+        an_unknown_user_looks_like_a_wrong_password,
+        users_log_in_as_themselves with more_users,
+        an_unknown_database_is_refused_by_the_server,
+        encryption_is_declined_and_the_login_goes_on,
+        a_newer_protocol_is_negotiated,
+        an_ancient_protocol_is_refused,
+    }
+    hostile {
+        bytes_behind_a_request_for_encryption_end_the_connection,
+        startup_packets_that_lie_about_their_length,
+        random_bytes_end_only_their_own_connection,
+        a_message_of_two_gigabytes_is_not_believed,
+        an_unknown_message_ends_only_its_own_session,
+        a_password_of_any_length_is_not_believed,
+        half_a_startup_packet_and_silence with hasty,
+        a_login_one_byte_at_a_time with hasty,
+        a_query_one_byte_at_a_time,
+    }
+    operate {
+        show_pool_nodes_by_both_protocols,
+        show_pool_version,
+        an_unknown_show_is_refused_by_the_server,
+        a_smart_shutdown_lets_a_transaction_finish,
+        a_fast_shutdown_tells_the_clients,
+        a_reload_changes_a_weight with primary_only,
+    }
+}

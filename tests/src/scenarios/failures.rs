@@ -1,0 +1,249 @@
+//! Servers that die, hang and come back.
+
+use crate::client::{Client, Login};
+use crate::play::{LIMIT, PRIMARY, Play, secs};
+use crate::world::{Fate, Setup, World};
+
+const STANDBY: usize = 1;
+const STANDBYS: usize = 2;
+
+/// Reads go to both standbys.
+#[must_use]
+pub fn standbys_only() -> Setup {
+    Setup::weights(&[0.0, 1.0, 1.0])
+}
+
+/// Reads go to one standby, as long as it is there.
+#[must_use]
+pub fn standby_preferred() -> Setup {
+    Setup::weights(&[0.0, 1.0, 0.0])
+}
+
+/// The same, and servers are looked at often.
+#[must_use]
+pub fn impatient() -> Setup {
+    standby_preferred()
+        .set("sr_check_period = \"1s\"")
+        .set("health_check_timeout = \"2s\"")
+        .set("health_check_max_retries = 1")
+        .set("health_check_retry_delay = \"1s\"")
+}
+
+/// Writes wait for a primary, but not for long.
+#[must_use]
+pub fn short_failover_wait() -> Setup {
+    Setup::default().set("failover_wait_timeout = \"3s\"")
+}
+
+/// Many clients read all the time; a standby dies. Only what it was answering at that moment may
+/// fail, and every client goes on.
+pub fn a_standby_dies_under_read_load(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "under_load", STANDBYS);
+    let mut readers: Vec<Reader> =
+        (0..READERS).map(|n| Reader::new(w.connect(&format!("reader {n}")))).collect();
+    for round in 0..ROUNDS {
+        for reader in &mut readers {
+            reader.ask(w);
+        }
+        if round == ROUNDS / 2 {
+            for reader in &mut readers {
+                reader.crash_meets();
+            }
+            w.crash(STANDBY);
+        }
+        for reader in &mut readers {
+            reader.listen(w);
+        }
+    }
+    w.wait_status(&admin, STANDBY, "down");
+    w.run(&admin, "insert into under_load values (1)");
+    let failed = readers.iter().filter(|reader| reader.fate == Meeting::Failed).count();
+    assert!(failed < READERS, "the other standby's readers notice nothing");
+}
+
+/// A client that reads.
+struct Reader {
+    client: Client,
+    fate: Meeting,
+}
+
+/// How a client met the crash.
+#[derive(Debug, PartialEq)]
+enum Meeting {
+    /// Not yet, or no more: nothing may fail.
+    None,
+    /// Its read is in flight.
+    InFlight,
+    /// Its read failed.
+    Failed,
+}
+
+impl Reader {
+    fn new(client: Client) -> Self {
+        Self { client, fate: Meeting::None }
+    }
+
+    fn ask(&mut self, w: &mut impl World) {
+        if w.is_gone(&self.client) {
+            assert_eq!(self.fate, Meeting::Failed, "a session without a failed read was closed");
+            self.client = w.connect("reader again");
+        }
+        w.query_start(&self.client, "select count(*) from under_load");
+    }
+
+    fn crash_meets(&mut self) {
+        self.fate = Meeting::InFlight;
+    }
+
+    fn listen(&mut self, w: &mut impl World) {
+        let answer = w.finish(&self.client);
+        match (answer.failed(), &self.fate) {
+            (true, Meeting::InFlight) => self.fate = Meeting::Failed,
+            (true, Meeting::None | Meeting::Failed) => {
+                panic!("a read failed that was not in flight: {}", answer.trouble())
+            }
+            (false, Meeting::InFlight) => self.fate = Meeting::None,
+            (false, Meeting::None | Meeting::Failed) => assert_eq!(answer.value(), "0"),
+        }
+    }
+}
+
+/// While it is away reads go elsewhere; when it is back it serves reads again, by itself.
+pub fn a_standby_comes_back(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "comes_back", STANDBYS);
+    for _ in 0..2 {
+        w.crash(STANDBY);
+        w.wait_status(&app, STANDBY, "down");
+        read_and_leave(w, "comes_back");
+        let before = w.pool_nodes(&app)[STANDBY].select_count;
+        w.start(STANDBY);
+        w.wait_status(&app, STANDBY, "up");
+        read_and_leave(w, "comes_back");
+        let after = w.pool_nodes(&app)[STANDBY].select_count;
+        assert_eq!(after, before + 1, "it serves reads again");
+    }
+}
+
+/// A standby with open connections that answers nothing is taken out, and taken in again.
+pub fn a_standby_that_hangs_is_left_alone(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "hangs", STANDBYS);
+    w.befall(STANDBY, Fate::Freeze);
+    w.wait_status(&app, STANDBY, "down");
+    read_and_leave(w, "hangs");
+    w.run(&app, "insert into hangs values (1)");
+    w.befall(STANDBY, Fate::Thaw);
+    w.wait_status(&app, STANDBY, "up");
+    w.wait("the standby has caught up", LIMIT, |w| {
+        let reader = w.connect("reader");
+        let count = w.run(&reader, "select count(*) from hangs").value();
+        w.terminate(&reader);
+        count == "1"
+    });
+}
+
+/// The primary restarts. A write that comes meanwhile waits, and succeeds; reads do not wait.
+pub fn a_write_waits_for_the_primary_to_come_back(w: &mut impl World) {
+    let writer = w.connect("writer");
+    w.table(&writer, "waits", STANDBYS);
+    w.crash(PRIMARY);
+    let admin = w.connect("admin");
+    w.wait_status(&admin, PRIMARY, "down");
+    let writer = if w.is_gone(&writer) { w.connect("writer") } else { writer };
+    w.query_start(&writer, "insert into waits values (1)");
+    for _ in 0..5 {
+        read_and_leave(w, "waits");
+        assert!(!w.has_answer(&writer), "there is no primary to write to");
+    }
+    w.start(PRIMARY);
+    assert_eq!(w.finish(&writer).good().tags(), ["INSERT 0 1"]);
+    assert_eq!(w.truth(PRIMARY, "select count(*) from waits"), "1", "written once");
+    w.wait_status(&admin, PRIMARY, "up");
+}
+
+/// The primary stays away: a write ends with an error that says why; reads go on.
+pub fn a_write_gives_up_when_the_primary_stays_away(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "gives_up", STANDBYS);
+    w.crash(PRIMARY);
+    let writer = w.connect("writer");
+    let answer = w.query(&writer, "insert into gives_up values (1)");
+    assert_eq!(answer.code(), "57P03", "{}", answer.trouble());
+    assert!(answer.trouble().contains("primary"), "{}", answer.trouble());
+    read_and_leave(w, "gives_up");
+    w.start(PRIMARY);
+    w.wait("writes go on", LIMIT, |w| can_write(w, "insert into gives_up values (2)"));
+    assert_eq!(w.truth(PRIMARY, "select count(*) from gives_up where n = 1"), "0");
+}
+
+/// A transaction whose server went away has failed, and its client is told so.
+pub fn a_transaction_does_not_outlive_its_server(w: &mut impl World) {
+    let app = w.connect("app");
+    w.run(&app, "create table outlived (n int)");
+    w.terminate(&app);
+    for fate in [Fate::Stop, Fate::Crash] {
+        let app = w.connect("app");
+        w.run(&app, "begin");
+        w.run(&app, "insert into outlived values (1)");
+        w.befall(PRIMARY, fate);
+        let answer = w.query(&app, "commit");
+        assert!(answer.failed(), "after {fate:?} the commit cannot succeed");
+        if fate == Fate::Stop {
+            assert!(answer.error().is_some(), "the client is told");
+        }
+        w.start(PRIMARY);
+        w.wait("writes go on", LIMIT, |w| can_write(w, "delete from outlived where n = 2"));
+        assert_eq!(w.truth(PRIMARY, "select count(*) from outlived"), "0", "after {fate:?}");
+    }
+}
+
+/// 57P01 is about a session, not about a server.
+pub fn sessions_ended_by_an_administrator_do_not_mean_a_server_is_down(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "administered", STANDBYS);
+    w.befall(PRIMARY, Fate::TerminateSessions);
+    let next = w.connect("next");
+    w.run(&next, "insert into administered values (1)");
+    w.never("the primary counts as down", secs(5), |w| w.pool_nodes(&next)[PRIMARY].status != "up");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from administered"), "1");
+}
+
+/// `pg_terminate_backend` ends the session that it names and disturbs no other.
+pub fn one_session_ended_by_another(w: &mut impl World) {
+    let (victim, bystander) = (w.connect("victim"), w.connect("bystander"));
+    w.run(&victim, "begin");
+    let pid = w.run(&victim, "select pg_backend_pid()").value();
+    let bystanders = w.run(&bystander, "select pg_backend_pid()").value();
+    assert_ne!(pid, bystanders, "two sessions, two connections");
+    let admin = w.connect("admin");
+    w.run(&admin, &format!("select pg_terminate_backend({pid})"));
+    let answer = w.query(&victim, "select 1");
+    assert!(answer.failed(), "its transaction is lost");
+    assert_eq!(answer.code(), "57P01", "{}", answer.trouble());
+    assert_eq!(w.run(&bystander, "select pg_backend_pid()").value(), bystanders);
+    assert_eq!(w.pool_nodes(&admin)[PRIMARY].status, "up");
+    let again = w.connect_as(&Login::app("victim"));
+    w.run(&again, "begin; commit");
+}
+
+/// One read in a session of its own.
+fn read_and_leave(w: &mut impl World, table: &str) {
+    let reader = w.connect("reader");
+    assert!(!w.query(&reader, &format!("select count(*) from {table}")).failed(), "a read failed");
+    w.terminate(&reader);
+}
+
+/// Tells whether a write in a session of its own succeeds.
+fn can_write(w: &mut impl World, sql: &str) -> bool {
+    let Ok(writer) = w.try_connect(&Login::app("writer")) else { return false };
+    let answer = w.query(&writer, sql);
+    w.terminate(&writer);
+    !answer.failed()
+}
+
+/// Clients that read at once.
+const READERS: usize = 12;
+/// Reads of each.
+const ROUNDS: usize = 60;

@@ -1,0 +1,136 @@
+//! Programs that people use, through pgherd in front of real servers: psql, pgbench, psycopg and
+//! tokio-postgres. A program that is missing fails the test, and says what to install.
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, PoisonError};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use pgherd_tests::real::{Lot, Real};
+use pgherd_tests::scenarios::panic_text;
+use pgherd_tests::world::Setup;
+
+#[path = "clients/pgbench.rs"]
+mod pgbench;
+#[path = "clients/psql.rs"]
+mod psql;
+#[path = "clients/tokio_postgres_traffic.rs"]
+mod tokio_postgres_traffic;
+
+/// A test: what one program does at this port.
+type Traffic = fn(u16);
+
+const TESTS: [(&str, Traffic); 15] = [
+    ("psql_describes_tables", psql::describes_tables),
+    ("psql_runs_several_statements", psql::runs_several_statements),
+    ("psql_runs_one_command_and_leaves", psql::runs_one_command_and_leaves),
+    ("psql_copies_from_and_to_files", psql::copies_from_and_to_files),
+    ("psql_uses_variables_and_loops", psql::uses_variables_and_loops),
+    ("psql_exits_with_an_error", psql::exits_with_an_error),
+    ("pgbench_simple", pgbench::simple),
+    ("pgbench_extended", pgbench::extended),
+    ("pgbench_prepared", pgbench::prepared),
+    ("pgbench_reads", pgbench::reads),
+    ("pgbench_connects_for_each_transaction", pgbench::connects_for_each_transaction),
+    ("psycopg_traffic", psycopg),
+    ("tokio_postgres_queries", tokio_postgres_traffic::queries),
+    ("tokio_postgres_copies", tokio_postgres_traffic::copies),
+    ("tokio_postgres_cancels_and_listens", tokio_postgres_traffic::cancels_and_listens),
+];
+
+fn main() {
+    let mut args = Arguments::from_args();
+    // Load from one test would be noise in another.
+    args.test_threads = Some(1);
+    let lot = Lot::default();
+    let trials = TESTS
+        .into_iter()
+        .map(|(name, traffic)| {
+            let lot = Arc::clone(&lot);
+            Trial::test(name, move || play(&lot, traffic))
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&args, trials);
+    // Exiting drops nothing.
+    drop(lot.lock().unwrap_or_else(PoisonError::into_inner).take());
+    conclusion.exit();
+}
+
+fn play(lot: &Lot, traffic: Traffic) -> Result<(), Failed> {
+    let mut log = String::new();
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let world = Real::new(lot, &Setup::default());
+        let played = catch_unwind(AssertUnwindSafe(|| traffic(world.port())));
+        log = world.log();
+        played
+    }));
+    match played {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(panic)) | Err(panic) => {
+            Err(format!("{}\npgherd's log:\n{log}", panic_text(panic.as_ref())).into())
+        }
+    }
+}
+
+/// Everything that `clients/psycopg_traffic.py` does.
+fn psycopg(port: u16) {
+    let python = python();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/psycopg_traffic.py");
+    let output = Command::new(&python).arg(script).arg(port.to_string()).output();
+    check("psycopg", &output.unwrap_or_else(|error| panic!("{}: {error}", python.display())));
+}
+
+/// Finds a Python that has psycopg: `$PGHERD_PYTHON`, or the one in `target/clients`.
+fn python() -> PathBuf {
+    if let Some(path) = env::var_os("PGHERD_PYTHON") {
+        return path.into();
+    }
+    let own = env::current_exe().expect("a process knows its program");
+    let target = own.ancestors().nth(3).expect("a test is in target/<profile>/deps");
+    let dir = target.join("clients");
+    let path = dir.join("bin/python");
+    assert!(
+        path.exists(),
+        "no program {path}: run `python3 -m venv {dir} && {dir}/bin/pip install \
+         'psycopg[binary]'`, or set PGHERD_PYTHON to a Python that has psycopg 3",
+        path = path.display(),
+        dir = dir.display()
+    );
+    path
+}
+
+/// Prepares one of PostgreSQL's own programs to work through pgherd.
+fn program(name: &str, port: u16) -> Command {
+    let installed = pgherd_herd::Binaries::find().unwrap_or_else(|trouble| panic!("{trouble}"));
+    let mut command = Command::new(installed.dir.join(name));
+    command
+        .env("PGHOST", "127.0.0.1")
+        .env("PGPORT", port.to_string())
+        .env("PGUSER", "postgres")
+        .env("PGPASSWORD", "postgres")
+        .env("PGDATABASE", "postgres")
+        .env("LC_ALL", "C")
+        .current_dir(env::temp_dir());
+    command
+}
+
+/// Runs a program to its end; it has to succeed.
+fn run(command: &mut Command) -> String {
+    let what = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("cannot run {what}: {error}; install the package \"postgresql\"")
+    });
+    check(&what, &output)
+}
+
+fn check(what: &str, output: &Output) -> String {
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{what}: {}\n{out}\n{err}", output.status);
+    out
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

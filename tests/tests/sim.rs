@@ -1,0 +1,84 @@
+//! The scenarios in the simulation: each with 32 seeds, each of them played twice.
+//!
+//! `PGHERD_SEED` plays one seed only, as a failure says.
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use pgherd_tests::scenarios::{Scenario, all, panic_text};
+use pgherd_tests::sim::Sim;
+use pgherd_tests::world::World;
+
+/// Seeds for each scenario.
+const SEEDS: u64 = 32;
+
+fn main() {
+    let args = Arguments::from_args();
+    let trials = all::<Sim>()
+        .into_iter()
+        .map(|scenario| Trial::test(scenario.name, move || play_all(&scenario)))
+        .collect();
+    libtest_mimic::run(&args, trials).exit();
+}
+
+fn play_all(scenario: &Scenario<Sim>) -> Result<(), Failed> {
+    if let Some(seed) = given_seed()? {
+        return play_twice(scenario, seed);
+    }
+    (0..SEEDS).try_for_each(|index| play_twice(scenario, seed_of(scenario.name, index)))
+}
+
+/// Plays a seed, and again: a simulation that is not the same twice proves nothing.
+fn play_twice(scenario: &Scenario<Sim>, seed: u64) -> Result<(), Failed> {
+    let first = play(scenario, seed)?;
+    let second = play(scenario, seed)?;
+    if first == second {
+        return Ok(());
+    }
+    let name = scenario.name;
+    Err(format!(
+        "scenario {name}, seed {seed:#x}: played twice, it was {first:#x} and {second:#x}\n{}",
+        replay(name, seed)
+    )
+    .into())
+}
+
+/// Plays a seed and returns the hash of its trace.
+fn play(scenario: &Scenario<Sim>, seed: u64) -> Result<u64, Failed> {
+    let mut world = Sim::new(seed, &(scenario.setup)());
+    let played = catch_unwind(AssertUnwindSafe(|| (scenario.play)(&mut world)));
+    played.map(|()| world.trace_hash()).map_err(|panic| {
+        let (name, now) = (scenario.name, world.now().as_secs_f64());
+        let what = panic_text(panic.as_ref());
+        format!("scenario {name}, seed {seed:#x}, at {now:.6}s: {what}\n{}", replay(name, seed))
+            .into()
+    })
+}
+
+fn replay(name: &str, seed: u64) -> String {
+    format!("replay: PGHERD_SEED={seed:#x} cargo test -p pgherd-tests --test sim {name}")
+}
+
+/// The seed that the environment asks for.
+fn given_seed() -> Result<Option<u64>, Failed> {
+    let Ok(text) = env::var("PGHERD_SEED") else { return Ok(None) };
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map(Some).map_err(|_| format!("PGHERD_SEED={text:?} is no number").into())
+}
+
+/// Derives the seeds of a scenario from its name, so that they are its own and always the same
+/// (the hash is FNV-1a, the mixing of the index splitmix64's).
+fn seed_of(name: &str, index: u64) -> u64 {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut seed = hash.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    // Short enough to be typed.
+    (seed ^ (seed >> 31)) & 0xffff_ffff
+}
