@@ -38,7 +38,7 @@ pub(crate) enum Input {
     Close(ConnId, Closed),
     Message(Peer, Box<Message>),
     /// A connection that another machine gave away, with its unread bytes.
-    Adopt(Box<Socket>),
+    Adopt(Box<Socket>, Arrival),
     Timeout,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Input {
 #[derive(Debug)]
 pub(crate) enum Letter {
     Message(Box<Message>),
-    Socket(Box<Socket>),
+    Socket(Box<Socket>, Arrival),
 }
 
 /// One machine and what its driver holds for it.
@@ -114,7 +114,7 @@ impl Host {
                 self.adopt(stage, conn, socket);
                 Some(conn)
             }
-            Input::Adopt(socket) => Some(self.on_adopt(stage, *socket)),
+            Input::Adopt(socket, arrival) => Some(self.on_adopt(stage, *socket, arrival)),
             Input::Connect(conn, result) => self.on_answer(stage, conn, result),
             Input::Read(conn) => {
                 let socket = self.sockets.get(&conn).filter(|s| s.phase == Phase::Open)?;
@@ -160,8 +160,8 @@ impl Host {
         }
     }
 
-    fn on_adopt(&mut self, stage: &mut Stage, socket: Socket) -> ConnId {
-        let conn = self.machine.handle_accept(stage.now, socket.arrival());
+    fn on_adopt(&mut self, stage: &mut Stage, socket: Socket, arrival: Arrival) -> ConnId {
+        let conn = self.machine.handle_accept(stage.now, arrival);
         stage.note(format_args!("{:?} adopts {conn}", self.name));
         if let Some(end) = socket.end {
             stage.owners.insert(end, Owner::Machine(self.name, conn));

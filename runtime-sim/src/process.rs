@@ -59,7 +59,7 @@ impl Process {
         for (to, letter) in host.letters() {
             self.post(stage, name, to, letter);
         }
-        let accepting = self.hosts.values().any(|host| host.machine().is_accepting());
+        let accepting = self.acceptor().is_some();
         stage.listen(Address::Proxy, if accepting { Answer::Accepted } else { Answer::Refused });
         if self.hosts.values().all(|host| host.machine().is_finished()) {
             self.end(stage, 0);
@@ -80,25 +80,29 @@ impl Process {
         let letter = self.mail.get_mut(&(from, to)).and_then(VecDeque::pop_front);
         let input = match letter {
             Some(Letter::Message(message)) => Input::Message(from, message),
-            Some(Letter::Socket(socket)) => Input::Adopt(socket),
+            Some(Letter::Socket(socket, arrival)) => Input::Adopt(socket, arrival),
             None => return,
         };
         self.with(stage, to, |host, stage| host.run(stage, input));
     }
 
-    /// A client has connected: gives it to the shard with the fewest.
+    /// A client has connected. The control plane accepts it; in a proxy without one, the shard
+    /// with the fewest clients does.
     pub(crate) fn accept(&mut self, stage: &mut Stage, end: End) {
+        let Some(name) = self.acceptor() else { return stage.reset(end) };
         let clients: usize = self.hosts.values().map(Host::clients).sum();
         let room = if clients < self.client_max { Room::Free } else { Room::Full };
-        let willing = self
-            .hosts
-            .iter()
-            .filter(|(name, host)| matches!(name, Peer::Shard(_)) && host.machine().is_accepting());
-        let Some((name, _)) = willing.min_by_key(|(_, host)| host.clients()) else {
-            return stage.reset(end);
-        };
         let input = Input::Accept(end, arrival(room));
-        self.with(stage, *name, |host, stage| host.run(stage, input));
+        self.with(stage, name, |host, stage| host.run(stage, input));
+    }
+
+    /// Who accepts clients, if anybody does.
+    fn acceptor(&self) -> Option<Peer> {
+        let (name, host) = match self.hosts.get_key_value(&Peer::Control) {
+            Some(control) => control,
+            None => self.hosts.iter().min_by_key(|(_, host)| host.clients())?,
+        };
+        host.machine().is_accepting().then_some(*name)
     }
 
     /// Stops in one of three ways.

@@ -53,7 +53,7 @@ impl Host {
             }
             Output::Connect { conn, to } => self.connect(stage, conn, to),
             Output::Close { conn, when } => self.close(stage, conn, when),
-            Output::Move { conn, to } => {
+            Output::Move { conn, to, arrival } => {
                 stage.note(format_args!("{:?}: move {conn} to shard {to}", self.name));
                 let socket = self.open(conn)?;
                 if !socket.queue.is_empty() {
@@ -64,7 +64,8 @@ impl Host {
                 if let Some(end) = socket.end {
                     stage.owners.remove(&end);
                 }
-                self.letters.push((Peer::Shard(to), Letter::Socket(Box::new(socket))));
+                let letter = Letter::Socket(Box::new(socket), arrival);
+                self.letters.push((Peer::Shard(to), letter));
                 Ok(())
             }
             Output::Post { to, message } => {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use pgherd_core::limits;
-use pgherd_core::message::{Arrival, Room};
 
 use crate::check::Outgoing;
 use crate::check::framing::{Purpose, Sender};
@@ -96,11 +95,6 @@ impl Socket {
     /// Tells whether this is a session's connection to a server.
     pub(crate) fn is_session_on(&self, node: usize) -> bool {
         self.to == Some(node) && self.outgoing.purpose() == Purpose::Session
-    }
-
-    /// Describes it to the machine that adopts it.
-    pub(crate) const fn arrival(&self) -> Arrival {
-        super::arrival(Room::Free)
     }
 
     /// Checks that every byte was forwarded once, skipped once or is unread.

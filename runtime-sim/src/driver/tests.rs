@@ -19,15 +19,20 @@ struct Desk {
 }
 
 impl Machine for Desk {
-    fn handle_accept(&mut self, _: Instant, _: Arrival) -> ConnId {
+    fn handle_accept(&mut self, _: Instant, arrival: Arrival) -> ConnId {
+        assert_eq!(arrival.room == Room::Full, self.name != Peer::Control);
         self.conns.insert(())
     }
     fn handle_connect(&mut self, _: Instant, _: ConnId, _: Result<(), Closed>) {}
     fn handle_read(&mut self, _: Instant, conn: ConnId, unread: &[u8]) {
         match (self.name, unread.len()) {
-            (Peer::Shard(ShardId(0)), 4..) => {
+            (Peer::Control, 4..) => {
                 self.outputs.skip(conn, 1);
-                self.outputs.push(Output::Move { conn, to: ShardId(1) });
+                self.outputs.push(Output::Move {
+                    conn,
+                    to: ShardId(1),
+                    arrival: arrival(Room::Full),
+                });
                 self.conns.remove(conn);
                 let message = Message::AskCounts;
                 self.outputs.post(Peer::Shard(ShardId(1)), message);
@@ -77,7 +82,7 @@ impl Machine for Desk {
         1
     }
     fn is_accepting(&self) -> bool {
-        self.name == Peer::Shard(ShardId(0))
+        self.name == Peer::Control
     }
     fn is_finished(&self) -> bool {
         false
