@@ -12,4 +12,5 @@ pub mod client;
 pub mod play;
 pub mod real;
 pub mod scenarios;
+pub mod sim;
 pub mod world;

@@ -1,0 +1,218 @@
+//! What must hold after every step of every run, whatever the scenario.
+//!
+//! Whoever sees a rule broken [reports](Checks::report) it; the run ends there. The rules that
+//! need a memory of their own are here: epochs and their primaries, what clients may expect, and
+//! which source may write to which destination.
+
+pub(crate) mod framing;
+
+use std::collections::BTreeMap;
+
+use pgherd_core::id::{BackendId, ConnId, Epoch};
+use pgherd_core::message::Message;
+use pgherd_core::wire::{backend, frontend};
+
+use self::framing::{Framing, Purpose, Sender};
+
+/// Verdicts and what they need.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    broken: Option<String>,
+    /// The primary that each epoch was published with.
+    primaries: BTreeMap<Epoch, Option<BackendId>>,
+    /// The last epoch that was published.
+    epoch: Epoch,
+}
+
+impl Checks {
+    /// Records that a rule was broken; the first one is what the run fails with.
+    pub(crate) fn report(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    /// Returns the first broken rule.
+    pub(crate) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// Looks at a message between machines: at most one primary in an epoch, epochs that never
+    /// go back.
+    pub(crate) fn posted(&mut self, message: &Message) {
+        let Message::Topology(topology) = message else { return };
+        let (epoch, primary) = (topology.epoch, topology.primary);
+        if epoch < self.epoch {
+            self.report(format!("epoch {epoch} was published after epoch {}", self.epoch));
+        }
+        self.epoch = epoch;
+        let known = *self.primaries.entry(epoch).or_insert(primary);
+        if known != primary {
+            let name = |id: Option<BackendId>| id.map_or("none".to_owned(), |id| id.to_string());
+            self.report(format!(
+                "two primaries in epoch {epoch}: {} and {}",
+                name(known),
+                name(primary)
+            ));
+        }
+    }
+
+    /// Forgets the epochs of a process that has ended.
+    pub(crate) fn process_ended(&mut self) {
+        self.primaries.clear();
+        self.epoch = Epoch::default();
+    }
+}
+
+/// Where the bytes of a stream come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Composed by the machine.
+    Machine,
+    /// Forwarded from a connection.
+    Conn(ConnId),
+}
+
+/// Watches what a machine sends to one connection.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    framing: Framing,
+    source: Source,
+}
+
+impl Outgoing {
+    /// Begins to watch what is sent to a client (as a backend) or a server (as a frontend).
+    pub(crate) const fn new(sender: Sender) -> Self {
+        Self { framing: Framing::new(sender), source: Source::Machine }
+    }
+
+    /// Looks at bytes before they are queued.
+    ///
+    /// A machine may compose the header of a message whose body it forwards; two connections
+    /// never share a message, and what the machine composes never lands inside a forwarded one.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub(crate) fn follow(&mut self, source: Source, bytes: &[u8]) -> Result<(), String> {
+        if source != self.source {
+            let composed_header = self.source == Source::Machine;
+            if !self.framing.is_at_boundary() && !self.framing.is_lost() && !composed_header {
+                return Err(format!("bytes of {source:?} inside a message of {:?}", self.source));
+            }
+            self.source = source;
+        }
+        match self.framing.follow(bytes, |_| ()) {
+            // A client's rubbish may pass to the server, which knows what to say about it.
+            Err(_) if matches!(source, Source::Conn(_)) => Ok(()),
+            other => other.map_err(|what| format!("the machine sent {what}")),
+        }
+    }
+
+    /// Returns what the stream is for, if it goes to a server.
+    pub(crate) const fn purpose(&self) -> Purpose {
+        self.framing.purpose()
+    }
+}
+
+/// Watches both directions of a client's connection to the proxy.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    sent: Framing,
+    got: Framing,
+    /// `ReadyForQuery` messages that the client may have got by now.
+    ready_due: u64,
+    /// Those that it did get.
+    /// `ready_got <= ready_due`
+    ready_got: u64,
+}
+
+impl Conversation {
+    /// Begins; one `ReadyForQuery` ends the login.
+    pub(crate) const fn new() -> Self {
+        Self {
+            sent: Framing::new(Sender::Frontend),
+            got: Framing::new(Sender::Backend),
+            ready_due: 1,
+            ready_got: 0,
+        }
+    }
+
+    /// Looks at bytes that the client sends; they may be rubbish.
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        let due = &mut self.ready_due;
+        let rubbish = self.sent.follow(bytes, |seen| {
+            let asks = [frontend::tag::QUERY, frontend::tag::SYNC, frontend::tag::FUNCTION_CALL];
+            *due += u64::from(asks.contains(&seen.tag));
+        });
+        drop(rubbish);
+    }
+
+    /// Looks at bytes that the client got; they must never be rubbish.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub(crate) fn got(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let got = &mut self.ready_got;
+        self.got.follow(bytes, |seen| *got += u64::from(seen.tag == backend::tag::READY))?;
+        if self.ready_got > self.ready_due {
+            return Err(format!(
+                "{} times ReadyForQuery where {} were due",
+                self.ready_got, self.ready_due
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pgherd_core::topology::Topology;
+
+    use super::*;
+
+    fn topology(epoch: u64, primary: u8) -> Message {
+        Message::Topology(Arc::new(Topology {
+            epoch: Epoch(epoch),
+            primary: Some(BackendId(primary)),
+            nodes: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn one_epoch_has_one_primary() {
+        let mut checks = Checks::default();
+        checks.posted(&topology(4, 0));
+        checks.posted(&topology(4, 0));
+        checks.posted(&topology(5, 1));
+        assert_eq!(checks.broken(), None);
+        checks.posted(&topology(5, 0));
+        assert_eq!(checks.broken(), Some("two primaries in epoch 5: 1 and 0"));
+    }
+
+    #[test]
+    fn epochs_never_go_back() {
+        let mut checks = Checks::default();
+        checks.posted(&topology(5, 0));
+        checks.posted(&topology(4, 0));
+        assert!(checks.broken().is_some());
+    }
+
+    #[test]
+    fn a_client_gets_no_more_ready_than_it_asked_for() {
+        let mut talk = Conversation::new();
+        talk.sent(b"\0\0\0\x09\0\x03\0\0\0Q\0\0\0\x05\0");
+        assert_eq!(talk.got(b"Z\0\0\0\x05IZ\0\0\0\x05I"), Ok(()));
+        assert!(talk.got(b"Z\0\0\0\x05I").is_err());
+        assert!(Conversation::new().got(b"?").is_err());
+    }
+
+    #[test]
+    fn a_machine_may_not_speak_inside_a_forwarded_message() {
+        let conn = pgherd_core::id::Slab::new().insert(());
+        let mut outgoing = Outgoing::new(Sender::Backend);
+        assert_eq!(outgoing.follow(Source::Machine, b"Z\0\0\0\x05"), Ok(()));
+        assert_eq!(outgoing.follow(Source::Conn(conn), b"I"), Ok(()));
+        assert_eq!(outgoing.follow(Source::Conn(conn), b"Z\0\0"), Ok(()));
+        assert!(outgoing.follow(Source::Machine, b"Z\0\0\0\x05I").is_err());
+    }
+}

@@ -1,0 +1,60 @@
+//! What befalls servers, and how it is told to everybody concerned.
+
+use crate::agenda::Event;
+use crate::simulation::Simulation;
+
+/// What befalls a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It dies at once, its connections with it. Commits are durable.
+    Crash,
+    /// It is stopped fast: its sessions are told (57P01).
+    Stop,
+    /// It is started again; for a while it refuses sessions (57P03).
+    Start,
+    /// It stops answering, with its connections open.
+    Freeze,
+    /// It answers again.
+    Thaw,
+    /// A standby receives WAL but does not replay it.
+    PauseReplay,
+    /// It replays again.
+    ResumeReplay,
+    /// All its sessions are terminated by an administrator (57P01).
+    TerminateSessions,
+    /// It becomes a primary.
+    Promote,
+}
+
+impl Simulation {
+    /// Does something to a server.
+    pub fn befall(&mut self, node: usize, fault: Fault) {
+        let stage = &mut self.stage;
+        stage.note(format_args!("node {node}: {fault:?}"));
+        let Some(server) = self.servers.get_mut(node) else { return };
+        match fault {
+            Fault::Crash => server.crash(stage),
+            Fault::Stop => server.stop(stage),
+            Fault::Start => server.start(stage),
+            Fault::Freeze => server.freeze(),
+            Fault::Thaw => server.thaw(stage),
+            Fault::PauseReplay => server.pause_replay(),
+            Fault::ResumeReplay => server.resume_replay(),
+            Fault::TerminateSessions => server.terminate_sessions(stage),
+            Fault::Promote => server.promote(stage),
+        }
+        self.herd_changed();
+    }
+
+    /// Something changed that decides who follows whom: standbys catch up, and the primary knows.
+    pub(crate) fn herd_changed(&mut self) {
+        let standbys = self.servers.iter().zip(0..).filter(|(s, _)| s.is_well() && !s.is_primary());
+        let nodes: Vec<usize> = standbys.map(|(_, node)| node).collect();
+        for server in self.servers.iter_mut().filter(|server| server.is_primary()) {
+            server.followed_by(&nodes);
+        }
+        for node in nodes {
+            self.stage.soon(200, 5_000, Event::Replicate { node });
+        }
+    }
+}

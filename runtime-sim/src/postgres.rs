@@ -1,0 +1,476 @@
+//! A PostgreSQL server, as far as its clients can tell: the real protocol over a small engine.
+//!
+//! One [`Server`] is a postmaster with its sessions and its data. It is honest where proxies go
+//! wrong: answers are held back until `Sync`, `Flush` or a full buffer; a busy session does not
+//! notice that its client has left; errors skip to `Sync`; cancel requests take effect only while
+//! something runs; results of any size are produced as they are taken. What it does not have is
+//! a planner, most of SQL, and transaction isolation beyond read committed.
+
+mod context;
+mod engine;
+mod eval;
+mod execute;
+mod login;
+mod outbox;
+mod parse;
+mod select;
+mod session;
+mod settings;
+mod syntax;
+mod token;
+mod value;
+
+use std::collections::BTreeMap;
+
+use pgherd_core::wire::word;
+
+use self::engine::{Deed, Engine, Follower, Released, Replay, Role};
+use self::session::{Accounts, Cancelled, Door, Rest, Session};
+use crate::agenda::Event;
+use crate::net::{Address, Answer, End, Read, Write};
+use crate::plan::Plan;
+use crate::stage::{Owner, Stage};
+
+/// Bytes that a session reads at once, as PostgreSQL's receive buffer.
+const READ_LEN: usize = 8192;
+
+/// Turns of one session before others have theirs.
+const TURNS_MAX: usize = 10_000;
+
+/// Whether a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    Down,
+    Starting,
+    Up,
+}
+
+/// Whether a server that runs gets the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Breath {
+    Free,
+    Frozen,
+}
+
+/// A session and its connection.
+#[derive(Debug)]
+struct Seat {
+    session: Session,
+    end: End,
+    /// Whether the session is on the agenda.
+    scheduled: Scheduled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheduled {
+    No,
+    Yes,
+}
+
+/// A server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    node: usize,
+    engine: Engine,
+    seats: BTreeMap<u32, Seat>,
+    power: Power,
+    breath: Breath,
+    accounts: Accounts,
+    sessions_max: usize,
+    starts: u32,
+    process_next: u32,
+    /// The last commit that a client could have been told of.
+    /// `acknowledged <= engine.lsn_received()` for ever
+    acknowledged: u64,
+}
+
+impl Server {
+    /// Makes a server that runs.
+    pub(crate) fn new(node: usize, plan: &Plan, stage: &mut Stage) -> Self {
+        let role = if node == 0 { Role::Primary } else { Role::Standby(Replay::Running) };
+        stage.listen(Address::Node(node), Answer::Accepted);
+        Self {
+            node,
+            engine: Engine::new(role, &plan.probe),
+            seats: BTreeMap::new(),
+            power: Power::Up,
+            breath: Breath::Free,
+            accounts: Accounts {
+                auth: plan.auth,
+                users: plan.users.clone(),
+                databases: plan.databases.clone(),
+            },
+            sessions_max: plan.server_connections_max,
+            starts: 0,
+            process_next: 1000 * (u32::try_from(node).unwrap_or(0) + 1),
+            acknowledged: 0,
+        }
+    }
+
+    /// Tells whether it runs and gets the processor.
+    pub(crate) fn is_well(&self) -> bool {
+        self.power == Power::Up && self.breath == Breath::Free
+    }
+
+    pub(crate) fn is_primary(&self) -> bool {
+        !self.engine.is_standby()
+    }
+
+    /// Somebody has connected.
+    pub(crate) fn arrive(&mut self, stage: &mut Stage, end: End) {
+        self.process_next += 1;
+        let process = self.process_next;
+        let door = match self.power {
+            Power::Up if self.seats.len() >= self.sessions_max => Door::Full,
+            Power::Up => Door::Open,
+            Power::Starting | Power::Down => Door::StartingUp,
+        };
+        let secret = stage.chance.bytes();
+        let session = Session::new(process, self.node, secret, self.accounts.clone(), door);
+        stage.owners.insert(end, Owner::Session { node: self.node, process });
+        self.seats.insert(process, Seat { session, end, scheduled: Scheduled::No });
+    }
+
+    /// Lets a session have the processor soon.
+    pub(crate) fn wake(&mut self, stage: &mut Stage, process: u32) {
+        let Some(seat) = self.seats.get_mut(&process) else { return };
+        if seat.scheduled == Scheduled::No {
+            seat.scheduled = Scheduled::Yes;
+            stage.soon(3, 60, Event::Serve { node: self.node, process });
+        }
+    }
+
+    fn wake_all(&mut self, stage: &mut Stage) {
+        let all: Vec<u32> = self.seats.keys().copied().collect();
+        for process in all {
+            self.wake(stage, process);
+        }
+    }
+
+    /// Gives a session the processor.
+    pub(crate) fn serve(&mut self, stage: &mut Stage, process: u32) {
+        let Some(seat) = self.seats.get_mut(&process) else { return };
+        seat.scheduled = Scheduled::No;
+        if self.breath == Breath::Frozen {
+            return;
+        }
+        for _ in 0..TURNS_MAX {
+            let Some(seat) = self.seats.get_mut(&process) else { return };
+            let now = stage.now;
+            let rest = seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
+            let stays = seat.write(stage);
+            match rest {
+                _ if !stays => {
+                    self.dismiss(stage, process);
+                    break;
+                }
+                Rest::Listening => match seat.read(stage) {
+                    Read::Bytes(_) => {}
+                    Read::Nothing => break,
+                    Read::End | Read::Broken => {
+                        self.dismiss(stage, process);
+                        break;
+                    }
+                },
+                Rest::Full if seat.session.out.is_full() => break,
+                Rest::Full => {}
+                Rest::Until(until) => {
+                    stage.agenda.at(until, Event::Serve { node: self.node, process });
+                    break;
+                }
+                Rest::Blocked => break,
+                Rest::Ended if !seat.session.out.leaving().is_empty() => break,
+                Rest::Ended => {
+                    self.dismiss(stage, process);
+                    break;
+                }
+                Rest::Cancel { process: other, secret } => {
+                    self.cancel(stage, other, &secret);
+                    self.dismiss(stage, process);
+                    break;
+                }
+            }
+        }
+        self.acknowledged = self.acknowledged.max(self.engine.lsn_received());
+        self.follow_up(stage);
+    }
+
+    /// Ends a session and its connection.
+    fn dismiss(&mut self, stage: &mut Stage, process: u32) {
+        let Some(mut seat) = self.seats.remove(&process) else { return };
+        seat.session.end(&mut self.engine);
+        self.engine.activity.remove(&process);
+        stage.close(seat.end);
+    }
+
+    /// What a session's turn means for the others.
+    fn follow_up(&mut self, stage: &mut Stage) {
+        for deed in std::mem::take(&mut self.engine.deeds) {
+            match deed {
+                Deed::Terminate(process) => {
+                    let why = "terminating connection due to administrator command";
+                    if let Some(seat) = self.seats.get_mut(&process) {
+                        seat.session.terminate(&mut self.engine, why);
+                    }
+                    self.wake(stage, process);
+                }
+                Deed::Cancel(process) => {
+                    if let Some(seat) = self.seats.get_mut(&process) {
+                        seat.session.cancelled = Cancelled::Yes;
+                    }
+                    self.wake(stage, process);
+                }
+                Deed::Replay(replay) => self.set_replay(replay),
+            }
+        }
+        let notifications = std::mem::take(&mut self.engine.notifications);
+        for notification in &notifications {
+            // The sender has heard itself already.
+            for (_, seat) in self.seats.iter_mut().filter(|(p, _)| **p != notification.process) {
+                seat.session.context.hear(notification);
+            }
+        }
+        let released = std::mem::take(&mut self.engine.released) == Released::Yes;
+        if released || !notifications.is_empty() {
+            self.wake_all(stage);
+        }
+    }
+
+    fn cancel(&mut self, stage: &mut Stage, process: u32, secret: &[u8]) {
+        stage.note(format_args!("node {}: cancel request for {process}", self.node));
+        if let Some(seat) = self.seats.get_mut(&process)
+            && seat.session.secret == secret
+        {
+            seat.session.cancelled = Cancelled::Yes;
+            self.wake(stage, process);
+        }
+    }
+
+    fn set_replay(&mut self, replay: Replay) {
+        if self.engine.is_standby() {
+            self.engine.role = Role::Standby(replay);
+        }
+    }
+
+    /// Receives and replays what the primary has, as far as it may.
+    pub(crate) fn replicate(&mut self, primary: Option<&Self>) {
+        if !self.is_well() || !self.engine.is_standby() {
+            return;
+        }
+        if let Some(primary) = primary.filter(|primary| primary.is_well()) {
+            self.engine.receive(&primary.engine);
+        }
+        if self.engine.role == Role::Standby(Replay::Running) {
+            self.engine.replay();
+        }
+    }
+
+    /// Where the server's log ends.
+    pub(crate) fn lsn(&self) -> u64 {
+        self.engine.lsn_received()
+    }
+
+    /// Notes which standbys follow.
+    pub(crate) fn followed_by(&mut self, nodes: &[usize]) {
+        let follower = |node: &usize| Follower {
+            application_name: format!("node{node}"),
+            state: "streaming",
+            sync_state: "async",
+        };
+        self.engine.followers = nodes.iter().map(follower).collect();
+    }
+
+    /// Dies at once. Commits are durable; everything else is lost.
+    pub(crate) fn crash(&mut self, stage: &mut Stage) {
+        self.power = Power::Down;
+        self.breath = Breath::Free;
+        stage.listen(Address::Node(self.node), Answer::Refused);
+        for seat in std::mem::take(&mut self.seats).into_values() {
+            // The operating system closes the dead process's sockets: a reset if something was
+            // unread, an orderly end otherwise.
+            if stage.net.is_readable(seat.end) || stage.chance.happens(1, 2) {
+                stage.reset(seat.end);
+            } else {
+                stage.close(seat.end);
+            }
+        }
+        self.engine.crash();
+    }
+
+    /// Stops fast: sessions are told, and closed.
+    pub(crate) fn stop(&mut self, stage: &mut Stage) {
+        if self.breath == Breath::Frozen {
+            return self.crash(stage);
+        }
+        self.power = Power::Down;
+        stage.listen(Address::Node(self.node), Answer::Refused);
+        for mut seat in std::mem::take(&mut self.seats).into_values() {
+            let why = "terminating connection due to administrator command";
+            seat.session.terminate(&mut self.engine, why);
+            seat.write(stage);
+            stage.close(seat.end);
+        }
+        self.engine.crash();
+    }
+
+    /// Starts again; for a while everybody is told to wait.
+    pub(crate) fn start(&mut self, stage: &mut Stage) {
+        if self.power != Power::Down {
+            return;
+        }
+        self.power = Power::Starting;
+        self.starts += 1;
+        stage.listen(Address::Node(self.node), Answer::Accepted);
+        let (node, start) = (self.node, self.starts);
+        stage.soon(20_000, 400_000, Event::Started { node, start });
+    }
+
+    /// A start has come to its end.
+    pub(crate) fn started(&mut self, start: u32) {
+        if self.power == Power::Starting && self.starts == start {
+            self.power = Power::Up;
+        }
+    }
+
+    /// Stops answering, with its connections open and its kernel alive.
+    pub(crate) fn freeze(&mut self) {
+        if self.power != Power::Down {
+            self.breath = Breath::Frozen;
+        }
+    }
+
+    /// Answers again.
+    pub(crate) fn thaw(&mut self, stage: &mut Stage) {
+        self.breath = Breath::Free;
+        self.wake_all(stage);
+    }
+
+    /// Holds replay up.
+    pub(crate) fn pause_replay(&mut self) {
+        self.set_replay(Replay::Paused);
+    }
+
+    /// Lets replay go on.
+    pub(crate) fn resume_replay(&mut self) {
+        self.set_replay(Replay::Running);
+    }
+
+    /// Terminates all sessions that have logged in, one by one.
+    pub(crate) fn terminate_sessions(&mut self, stage: &mut Stage) {
+        let all: Vec<u32> = self.seats.keys().copied().collect();
+        for process in all {
+            if let Some(seat) = self.seats.get_mut(&process).filter(|s| s.session.is_ready()) {
+                let why = "terminating connection due to administrator command";
+                seat.session.terminate(&mut self.engine, why);
+            }
+            self.wake(stage, process);
+        }
+    }
+
+    /// Becomes a primary, on a new timeline, with everything that it has received.
+    pub(crate) fn promote(&mut self, stage: &mut Stage) {
+        if self.engine.is_standby() {
+            self.engine.replay();
+            self.engine.role = Role::Primary;
+            self.engine.timeline += 1;
+            for seat in self.seats.values_mut() {
+                seat.session.promoted();
+            }
+            self.wake_all(stage);
+        }
+    }
+
+    /// Counts sessions.
+    pub(crate) fn sessions(&self) -> usize {
+        self.seats.values().filter(|seat| seat.session.is_ready()).count()
+    }
+
+    /// Checks that no commit was lost that a client was told of.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.engine.lsn_received() < self.acknowledged {
+            return Err(format!("node {} has lost an acknowledged commit", self.node));
+        }
+        Ok(())
+    }
+
+    /// Runs a statement past the network.
+    pub(crate) fn sql(&mut self, stage: &mut Stage, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        if !self.is_well() {
+            return Err("the server does not answer".to_owned());
+        }
+        let accounts = self.accounts.clone();
+        let mut session = Session::inside(u32::MAX, self.node, accounts);
+        session.receive(b"Q");
+        session.receive(&(u32::try_from(sql.len()).unwrap_or(0) + 5).to_be_bytes());
+        session.receive(sql.as_bytes());
+        session.receive(&[0]);
+        let mut bytes = Vec::new();
+        let rest = loop {
+            let rest = session.pump(&mut self.engine, stage.now, &mut || [0; 40]);
+            bytes.extend_from_slice(session.out.leaving());
+            session.out.left(session.out.leaving().len());
+            if rest != Rest::Full {
+                break rest;
+            }
+        };
+        session.end(&mut self.engine);
+        self.follow_up(stage);
+        match rest {
+            Rest::Listening => rows(&bytes),
+            other => Err(format!("the statement waits: {other:?}")),
+        }
+    }
+}
+
+impl Seat {
+    /// Offers what may leave to the kernel; tells whether the connection still stands.
+    fn write(&mut self, stage: &mut Stage) -> bool {
+        while !self.session.out.leaving().is_empty() {
+            match stage.write(self.end, self.session.out.leaving()) {
+                Write::Took(0) => return true,
+                Write::Took(len) => self.session.out.left(len),
+                Write::Broken => return false,
+            }
+        }
+        true
+    }
+
+    fn read(&mut self, stage: &mut Stage) -> Read {
+        let mut bytes = Vec::new();
+        let read = stage.read(self.end, READ_LEN, &mut bytes);
+        self.session.receive(&bytes);
+        read
+    }
+}
+
+/// Reads the rows of an answer, or its error.
+fn rows(mut bytes: &[u8]) -> Result<Vec<Vec<String>>, String> {
+    let mut rows = Vec::new();
+    while let (Some(tag), Some(len)) = (bytes.first(), word(bytes, 1)) {
+        let end = (len as usize).saturating_add(1);
+        let body = bytes.get(5..end).unwrap_or_default();
+        match tag {
+            b'D' => rows.push(row(body)),
+            b'E' => {
+                let fields = pgherd_core::wire::error::Fields::read(body);
+                let text = |field| String::from_utf8_lossy(field).into_owned();
+                return Err(format!("{}: {}", text(fields.code), text(fields.message)));
+            }
+            _ => {}
+        }
+        bytes = bytes.get(end..).unwrap_or_default();
+    }
+    Ok(rows)
+}
+
+fn row(body: &[u8]) -> Vec<String> {
+    let mut values = Vec::new();
+    let mut rest = body.get(2..).unwrap_or_default();
+    while let Some(len) = word(rest, 0) {
+        let len = if len == u32::MAX { 0 } else { len as usize };
+        let value = rest.get(4..len.saturating_add(4)).unwrap_or_default();
+        values.push(String::from_utf8_lossy(value).into_owned());
+        rest = rest.get(len.saturating_add(4)..).unwrap_or_default();
+    }
+    values
+}

@@ -1,0 +1,300 @@
+//! Values of expressions.
+
+use std::cell::RefCell;
+
+use pgherd_core::time::Instant;
+
+use super::engine::{Deed, Replay, print_lsn};
+use super::settings::Settings;
+use super::syntax::{Column, Expr, Op};
+use super::value::{SqlError, Type, Value};
+
+/// What an expression may ask about besides its row.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) now: Instant,
+    pub(super) process: u32,
+    pub(super) user: String,
+    pub(super) database: String,
+    pub(super) node: usize,
+    pub(super) standby: bool,
+    pub(super) lsn: u64,
+    pub(super) lsn_received: u64,
+    pub(super) settings: Settings,
+    pub(super) params: Vec<Value>,
+    /// What the expression does to others.
+    pub(super) deeds: RefCell<Vec<Deed>>,
+    /// What it sends to others.
+    pub(super) notes: RefCell<Vec<(String, String)>>,
+}
+
+impl Facts {
+    /// Makes facts for a result that outlives its statement, and does nothing to others.
+    pub(super) fn detached(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            params: self.params.clone(),
+            user: self.user.clone(),
+            database: self.database.clone(),
+            deeds: RefCell::default(),
+            notes: RefCell::default(),
+            ..*self
+        }
+    }
+}
+
+/// The row that an expression is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowView<'a> {
+    pub(super) columns: &'a [Column],
+    pub(super) values: &'a [Value],
+}
+
+impl RowView<'_> {
+    /// No row.
+    pub(super) const NONE: RowView<'static> = RowView { columns: &[], values: &[] };
+}
+
+/// Computes an expression.
+pub(super) fn eval(expr: &Expr, row: RowView<'_>, facts: &Facts) -> Result<Value, SqlError> {
+    match expr {
+        Expr::Literal(value, _) => Ok(value.clone()),
+        Expr::Param(number) => {
+            let value = number.checked_sub(1).and_then(|at| facts.params.get(at));
+            let what = || SqlError::new("42P02", format!("there is no parameter ${number}"));
+            value.cloned().ok_or_else(what)
+        }
+        Expr::Column(name) => {
+            let at = row.columns.iter().position(|column| column.name == *name);
+            let value = at.and_then(|at| row.values.get(at)).cloned();
+            value.ok_or_else(|| no_column(name))
+        }
+        Expr::Cast(inside, ty) => ty.cast(eval(inside, row, facts)?),
+        Expr::Call(function, arguments) => {
+            let arguments: Result<Vec<_>, _> =
+                arguments.iter().map(|argument| eval(argument, row, facts)).collect();
+            call(function, &arguments?, facts)
+        }
+        Expr::Not(inside) => Ok(match eval(inside, row, facts)? {
+            Value::Null => Value::Null,
+            value => Value::Bool(!is_true(&value)),
+        }),
+        Expr::IsNull(inside) => Ok(Value::Bool(eval(inside, row, facts)? == Value::Null)),
+        Expr::Binary(op, left, right) => {
+            binary(*op, eval(left, row, facts)?, eval(right, row, facts)?)
+        }
+    }
+}
+
+pub(super) fn no_column(name: &str) -> SqlError {
+    SqlError::new("42703", format!("column \"{name}\" does not exist"))
+}
+
+/// Tells whether a filter lets a row pass.
+pub(super) fn is_true(value: &Value) -> bool {
+    matches!(Type::Bool.cast(value.clone()), Ok(Value::Bool(true)))
+}
+
+fn binary(op: Op, left: Value, right: Value) -> Result<Value, SqlError> {
+    match op {
+        Op::And => return Ok(Value::Bool(is_true(&left) && is_true(&right))),
+        Op::Or => return Ok(Value::Bool(is_true(&left) || is_true(&right))),
+        _ if left == Value::Null || right == Value::Null => return Ok(Value::Null),
+        Op::Concat => return Ok(Value::Text(format!("{left}{right}"))),
+        Op::Equal
+        | Op::Unequal
+        | Op::Less
+        | Op::LessEqual
+        | Op::Greater
+        | Op::GreaterEqual
+        | Op::Add
+        | Op::Subtract
+        | Op::Multiply
+        | Op::Divide
+        | Op::Modulo => {}
+    }
+    let (left, right) = alike(left, right)?;
+    let compared = match op {
+        Op::Equal => left == right,
+        Op::Unequal => left != right,
+        Op::Less => left < right,
+        Op::LessEqual => left <= right,
+        Op::Greater => left > right,
+        Op::GreaterEqual => left >= right,
+        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Modulo => {
+            return arithmetic(op, left, right);
+        }
+        Op::And | Op::Or | Op::Concat => false,
+    };
+    Ok(Value::Bool(compared))
+}
+
+/// A text beside another type is read as that type.
+fn alike(left: Value, right: Value) -> Result<(Value, Value), SqlError> {
+    Ok(match (left, right) {
+        (left @ Value::Int(_), right @ Value::Text(_)) => (left, Type::Int8.cast(right)?),
+        (left @ Value::Text(_), right @ Value::Int(_)) => (Type::Int8.cast(left)?, right),
+        (left @ Value::Bool(_), right @ Value::Text(_)) => (left, Type::Bool.cast(right)?),
+        (left @ Value::Text(_), right @ Value::Bool(_)) => (Type::Bool.cast(left)?, right),
+        pair => pair,
+    })
+}
+
+fn arithmetic(op: Op, left: Value, right: Value) -> Result<Value, SqlError> {
+    let (Value::Int(left), Value::Int(right)) = (Type::Int8.cast(left)?, Type::Int8.cast(right)?)
+    else {
+        return Err(SqlError::new("42883", "operator does not exist"));
+    };
+    if right == 0 && matches!(op, Op::Divide | Op::Modulo) {
+        return Err(SqlError::new("22012", "division by zero"));
+    }
+    let result = match op {
+        Op::Add => left.checked_add(right),
+        Op::Subtract => left.checked_sub(right),
+        Op::Multiply => left.checked_mul(right),
+        Op::Divide => left.checked_div(right),
+        Op::Modulo => left.checked_rem(right),
+        Op::Or
+        | Op::And
+        | Op::Equal
+        | Op::Unequal
+        | Op::Less
+        | Op::LessEqual
+        | Op::Greater
+        | Op::GreaterEqual
+        | Op::Concat => None,
+    };
+    result.map(Value::Int).ok_or_else(|| SqlError::new("22003", "bigint out of range"))
+}
+
+fn call(function: &str, arguments: &[Value], facts: &Facts) -> Result<Value, SqlError> {
+    let text = |text: &str| Ok(Value::Text(text.to_owned()));
+    let first = arguments.first().cloned().unwrap_or(Value::Null);
+    match function {
+        "pg_is_in_recovery" => Ok(Value::Bool(facts.standby)),
+        "pg_backend_pid" => Ok(Value::Int(i64::from(facts.process))),
+        "inet_server_port" => Ok(Value::Int(5432 + facts.node as i64)),
+        "txid_current" => Ok(Value::Int(1000)),
+        "current_user" => text(&facts.user),
+        "current_database" => text(&facts.database),
+        "current_schema" => text("public"),
+        "now" | "clock_timestamp" | "current_timestamp" => text(&facts.now.to_string()),
+        "version" => text("PostgreSQL 15.18 (simulated)"),
+        "current_setting" => text(facts.settings.show(&first.to_string())?),
+        "pg_current_wal_lsn" if facts.standby => {
+            Err(SqlError::new("55000", "recovery is in progress"))
+        }
+        "pg_current_wal_lsn" => text(&print_lsn(facts.lsn)),
+        "pg_last_wal_replay_lsn" if facts.standby => text(&print_lsn(facts.lsn)),
+        "pg_last_wal_receive_lsn" if facts.standby => text(&print_lsn(facts.lsn_received)),
+        "pg_last_wal_replay_lsn" | "pg_last_wal_receive_lsn" => Ok(Value::Null),
+        "repeat" => {
+            let times = arguments.get(1).map_or(Ok(Value::Null), |n| Type::Int4.cast(n.clone()))?;
+            let Value::Int(times) = times else { return Ok(Value::Null) };
+            text(&first.to_string().repeat(usize::try_from(times).unwrap_or(0)))
+        }
+        "length" | "char_length" => {
+            Ok(Value::Int(i64::try_from(first.to_string().chars().count()).unwrap_or(0)))
+        }
+        "upper" => text(&first.to_string().to_uppercase()),
+        "lower" => text(&first.to_string().to_lowercase()),
+        "md5" => {
+            use md5::{Digest, Md5};
+            let digest = Md5::digest(first.to_string().as_bytes());
+            Ok(Value::Text(digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+        }
+        "coalesce" => {
+            Ok(arguments.iter().find(|v| **v != Value::Null).cloned().unwrap_or(Value::Null))
+        }
+        _ => deed(function, &first, arguments, facts),
+    }
+}
+
+/// Functions that do something.
+fn deed(
+    function: &str,
+    first: &Value,
+    arguments: &[Value],
+    facts: &Facts,
+) -> Result<Value, SqlError> {
+    let process = match Type::Int8.cast(first.clone()) {
+        Ok(Value::Int(value)) => u32::try_from(value).unwrap_or(0),
+        Ok(Value::Null | Value::Bool(_) | Value::Text(_)) | Err(_) => 0,
+    };
+    let doing = match function {
+        "pg_terminate_backend" => Deed::Terminate(process),
+        "pg_cancel_backend" => Deed::Cancel(process),
+        "pg_wal_replay_pause" | "pg_wal_replay_resume" if !facts.standby => {
+            return Err(SqlError::new("55000", "recovery is not in progress"));
+        }
+        "pg_wal_replay_pause" => Deed::Replay(Replay::Paused),
+        "pg_wal_replay_resume" => Deed::Replay(Replay::Running),
+        "pg_notify" => {
+            let payload = arguments.get(1).map(ToString::to_string).unwrap_or_default();
+            facts.notes.borrow_mut().push((first.to_string(), payload));
+            return Ok(Value::Text(String::new()));
+        }
+        // Carried out before the row is computed, because they may wait.
+        "pg_sleep" | "pg_advisory_lock" | "pg_advisory_unlock_all" | "pg_advisory_xact_lock" => {
+            return Ok(Value::Text(String::new()));
+        }
+        "pg_advisory_unlock" | "pg_try_advisory_lock" => return Ok(Value::Bool(true)),
+        _ => {
+            let what = format!("function {function}() does not exist");
+            return Err(SqlError::new("42883", what));
+        }
+    };
+    facts.deeds.borrow_mut().push(doing);
+    let answers = matches!(doing, Deed::Terminate(_) | Deed::Cancel(_));
+    Ok(if answers { Value::Bool(true) } else { Value::Text(String::new()) })
+}
+
+/// The type of an expression over the given columns.
+pub(super) fn type_of(expr: &Expr, columns: &[Column], params: &[Type]) -> Type {
+    match expr {
+        Expr::Literal(_, ty) | Expr::Cast(_, ty) => *ty,
+        Expr::Param(number) => {
+            let ty = number.checked_sub(1).and_then(|at| params.get(at));
+            ty.copied().unwrap_or(Type::Text)
+        }
+        Expr::Column(name) => {
+            columns.iter().find(|column| column.name == *name).map_or(Type::Text, |c| c.ty)
+        }
+        Expr::Not(_) | Expr::IsNull(_) => Type::Bool,
+        Expr::Binary(op, left, right) => match op {
+            Op::Concat => Type::Text,
+            Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Modulo => {
+                let types = [type_of(left, columns, params), type_of(right, columns, params)];
+                if types.contains(&Type::Int8) { Type::Int8 } else { Type::Int4 }
+            }
+            Op::Or
+            | Op::And
+            | Op::Equal
+            | Op::Unequal
+            | Op::Less
+            | Op::LessEqual
+            | Op::Greater
+            | Op::GreaterEqual => Type::Bool,
+        },
+        Expr::Call(function, arguments) => match function.as_str() {
+            "count" | "sum" | "txid_current" => Type::Int8,
+            "pg_backend_pid" | "length" | "char_length" | "inet_server_port" => Type::Int4,
+            "pg_is_in_recovery"
+            | "pg_terminate_backend"
+            | "pg_cancel_backend"
+            | "pg_advisory_unlock"
+            | "pg_try_advisory_lock" => Type::Bool,
+            "pg_sleep"
+            | "pg_advisory_lock"
+            | "pg_advisory_unlock_all"
+            | "pg_notify"
+            | "pg_advisory_xact_lock"
+            | "pg_wal_replay_pause"
+            | "pg_wal_replay_resume" => Type::Void,
+            "min" | "max" | "coalesce" => {
+                arguments.first().map_or(Type::Text, |one| type_of(one, columns, params))
+            }
+            _ => Type::Text,
+        },
+    }
+}

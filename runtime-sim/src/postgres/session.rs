@@ -1,0 +1,548 @@
+//! One server process: reads its client's messages, runs statements, answers.
+
+mod extended;
+mod flow;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use pgherd_core::time::{Duration, Instant};
+use pgherd_core::wire::{text, word};
+
+use self::extended::Portal;
+use super::context::{Block, Context, Rested};
+use super::engine::Engine;
+use super::execute::Stop;
+use super::login::{self, Proof, Step};
+use super::outbox::Outbox;
+use super::parse::parse;
+use super::select::RowSet;
+use super::syntax::Statement;
+use super::value::{Format, SqlError};
+use crate::plan::Auth;
+
+/// What the server says to everybody who wants in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    Open,
+    /// 57P03
+    StartingUp,
+    /// 53300
+    Full,
+}
+
+/// Who may log in, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Accounts {
+    pub(super) auth: Auth,
+    pub(super) users: BTreeMap<String, String>,
+    pub(super) databases: Vec<String>,
+}
+
+/// What a session does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It waits for its client to say more.
+    Listening,
+    /// It waits for its client to take what was said.
+    Full,
+    /// It sleeps.
+    Until(Instant),
+    /// It waits for a lock.
+    Blocked,
+    /// It has ended.
+    Ended,
+    /// It asks that another session be cancelled, and has ended.
+    Cancel { process: u32, secret: Vec<u8> },
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Before the startup packet.
+    Startup,
+    Login(Proof),
+    Ready,
+    Ended,
+}
+
+/// A query string in progress.
+#[derive(Debug)]
+struct Script {
+    statements: VecDeque<Statement>,
+}
+
+/// What goes on after the current result.
+#[derive(Debug)]
+enum Then {
+    Script(Script),
+    Portal(String),
+}
+
+#[derive(Debug)]
+enum Work {
+    Idle,
+    Script(Script),
+    Portal {
+        name: String,
+        limit: u64,
+    },
+    /// Rows leave one by one.
+    Stream {
+        rows: RowSet,
+        formats: Vec<Format>,
+        verb: &'static str,
+        sent: u64,
+        limit: u64,
+        then: Then,
+    },
+    CopyOut {
+        rows: RowSet,
+        sent: u64,
+        then: Then,
+    },
+    CopyIn {
+        table: String,
+        columns: Vec<String>,
+        data: Vec<u8>,
+        then: Then,
+    },
+}
+
+/// A session of a server.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) context: Context,
+    pub(super) secret: [u8; 4],
+    accounts: Accounts,
+    door: Door,
+    inbox: Vec<u8>,
+    pub(super) out: Outbox,
+    stage: Stage,
+    work: Work,
+    portals: BTreeMap<String, Portal>,
+    /// After an error in the extended protocol: until `Sync`.
+    skipping: Skipping,
+    sleep_until: Option<Instant>,
+    pub(super) cancelled: Cancelled,
+}
+
+/// Whether messages are skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Skipping {
+    No,
+    UntilSync,
+}
+
+/// Whether the statement in progress is to be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    No,
+    Yes,
+}
+
+/// Steps of one turn; then others have theirs.
+const STEPS_MAX: usize = 100_000;
+
+impl Session {
+    pub(super) fn new(
+        process: u32,
+        node: usize,
+        secret: [u8; 4],
+        accounts: Accounts,
+        door: Door,
+    ) -> Self {
+        Self {
+            context: Context::new(process, node),
+            secret,
+            accounts,
+            door,
+            inbox: Vec::new(),
+            out: Outbox::default(),
+            stage: Stage::Startup,
+            work: Work::Idle,
+            portals: BTreeMap::new(),
+            skipping: Skipping::No,
+            sleep_until: None,
+            cancelled: Cancelled::No,
+        }
+    }
+
+    /// Makes a session that nobody logs in to, for looking at the server from outside.
+    pub(super) fn inside(process: u32, node: usize, accounts: Accounts) -> Self {
+        let mut session = Self::new(process, node, [0; 4], accounts, Door::Open);
+        session.context.user = "postgres".to_owned();
+        session.context.database = "postgres".to_owned();
+        session.stage = Stage::Ready;
+        session
+    }
+
+    /// Adds bytes of the client.
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        self.inbox.extend_from_slice(bytes);
+    }
+
+    /// Tells whether a login has succeeded.
+    pub(super) const fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready)
+    }
+
+    /// Ends the session from outside, as its administrator or a fast shutdown does.
+    pub(super) fn terminate(&mut self, engine: &mut Engine, why: &str) {
+        self.out.report(b'E', "FATAL", "57P01", why);
+        self.end(engine);
+    }
+
+    /// Ends the session: the client has left, or is to leave.
+    pub(super) fn end(&mut self, engine: &mut Engine) {
+        self.context.roll_back(engine);
+        engine.unadvise_all(self.context.process);
+        self.out.flush();
+        self.stage = Stage::Ended;
+    }
+
+    fn fatal(&mut self, engine: &mut Engine, error: &SqlError) {
+        self.out.report(b'E', "FATAL", error.code, &error.message);
+        self.end(engine);
+    }
+
+    /// Does as much as there is to do.
+    pub(super) fn pump(
+        &mut self,
+        engine: &mut Engine,
+        now: Instant,
+        chance: &mut dyn FnMut() -> [u8; 40],
+    ) -> Rest {
+        for _ in 0..STEPS_MAX {
+            if matches!(self.stage, Stage::Ended) {
+                return Rest::Ended;
+            }
+            if self.out.is_full() {
+                return Rest::Full;
+            }
+            let rest = match &self.stage {
+                Stage::Startup => self.on_startup(engine, chance),
+                Stage::Login(_) => self.on_login(engine),
+                Stage::Ready => self.step(engine, now),
+                Stage::Ended => Some(Rest::Ended),
+            };
+            if let Some(rest) = rest {
+                return rest;
+            }
+        }
+        Rest::Until(now + Duration::from_micros(10))
+    }
+
+    fn on_startup(
+        &mut self,
+        engine: &mut Engine,
+        chance: &mut dyn FnMut() -> [u8; 40],
+    ) -> Option<Rest> {
+        let (Some(len), Some(code)) = (word(&self.inbox, 0), word(&self.inbox, 4)) else {
+            return Some(Rest::Listening);
+        };
+        let len = len as usize;
+        if !(8..=10_000).contains(&len) {
+            self.end(engine);
+            return None;
+        }
+        let Some(packet) = self.inbox.get(..len).map(<[u8]>::to_vec) else {
+            return Some(Rest::Listening);
+        };
+        self.inbox.drain(..len);
+        let rest = packet.get(8..).unwrap_or_default();
+        match code {
+            80_877_103 | 80_877_104 => {
+                self.out.raw(b"N");
+                return None;
+            }
+            80_877_102 => {
+                self.end(engine);
+                let process = word(rest, 0).unwrap_or(0);
+                let secret = rest.get(4..).unwrap_or_default().to_vec();
+                return Some(Rest::Cancel { process, secret });
+            }
+            code if code >> 16 != 3 => {
+                let error = SqlError::new("0A000", "unsupported frontend protocol");
+                self.fatal(engine, &error);
+                return None;
+            }
+            _ => {}
+        }
+        if let Err(error) = self.begin(rest) {
+            self.fatal(engine, &error);
+            return None;
+        }
+        match login::ask(self.accounts.auth, chance(), &mut self.out) {
+            Some(proof) => self.stage = Stage::Login(proof),
+            None if !self.accounts.users.contains_key(&self.context.user) => {
+                let what = format!("role \"{}\" does not exist", self.context.user);
+                self.fatal(engine, &SqlError::new("28000", what));
+            }
+            None => self.welcome(engine),
+        }
+        None
+    }
+
+    /// Reads the startup packet's parameters.
+    fn begin(&mut self, mut rest: &[u8]) -> Result<(), SqlError> {
+        match self.door {
+            Door::Open => {}
+            Door::StartingUp => {
+                return Err(SqlError::new("57P03", "the database system is starting up"));
+            }
+            Door::Full => return Err(SqlError::new("53300", "sorry, too many clients already")),
+        }
+        let layout = || SqlError::new("08P01", "invalid startup packet layout");
+        while rest != [0] {
+            let (name, after) = text(rest).ok_or_else(layout)?;
+            let (value, after) = text(after).ok_or_else(layout)?;
+            rest = after;
+            let value = String::from_utf8_lossy(value).into_owned();
+            match name {
+                b"user" => self.context.user = value,
+                b"database" => self.context.database = value,
+                b"options" => self.options(&value)?,
+                b"replication" => return Err(SqlError::unsupported("replication")),
+                name => {
+                    let name = String::from_utf8_lossy(name);
+                    if !name.starts_with("_pq_.") {
+                        self.context.settings.begin(&name, &value)?;
+                    }
+                }
+            }
+        }
+        if self.context.user.is_empty() {
+            let what = "no PostgreSQL user name specified in startup packet";
+            return Err(SqlError::new("28000", what));
+        }
+        if self.context.database.is_empty() {
+            self.context.database = self.context.user.clone();
+        }
+        Ok(())
+    }
+
+    /// Reads `-c name=value` options.
+    fn options(&mut self, options: &str) -> Result<(), SqlError> {
+        for option in options.split_whitespace() {
+            let pair = option.trim_start_matches("--").trim_start_matches("-c");
+            if let Some((name, value)) = pair.split_once('=') {
+                self.context.settings.begin(name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_login(&mut self, engine: &mut Engine) -> Option<Rest> {
+        let Some((tag, body)) = self.message() else { return Some(Rest::Listening) };
+        let Stage::Login(proof) = std::mem::replace(&mut self.stage, Stage::Startup) else {
+            return None;
+        };
+        if tag != b'p' {
+            // A client that finds it has no password just leaves.
+            self.end(engine);
+            return None;
+        }
+        let user = self.context.user.clone();
+        let password = self.accounts.users.get(&user).map(String::as_str);
+        match login::answer(proof, &user, password, &body, &mut self.out) {
+            Ok(Step::Proved) => self.welcome(engine),
+            Ok(Step::Further(proof)) => self.stage = Stage::Login(proof),
+            Err(error) => self.fatal(engine, &error),
+        }
+        None
+    }
+
+    /// Ends a login that has succeeded.
+    fn welcome(&mut self, engine: &mut Engine) {
+        if !self.accounts.databases.contains(&self.context.database) {
+            let what = format!("database \"{}\" does not exist", self.context.database);
+            self.out.authentication(0, b"");
+            return self.fatal(engine, &SqlError::new("3D000", what));
+        }
+        self.out.authentication(0, b"");
+        let superuser = if self.context.user == "postgres" { "on" } else { "off" };
+        let standby = if engine.is_standby() { "on" } else { "off" };
+        let user = self.context.user.clone();
+        self.context.settings.force("is_superuser", superuser);
+        self.context.settings.force("session_authorization", &user);
+        self.context.settings.force("in_hot_standby", standby);
+        self.tell_settings();
+        let (process, secret) = (self.context.process, self.secret);
+        self.out.message(b'K', |body| {
+            body.extend_from_slice(&process.to_be_bytes());
+            body.extend_from_slice(&secret);
+        });
+        self.stage = Stage::Ready;
+        let name = self.context.settings.show("application_name").unwrap_or_default().to_owned();
+        engine.activity.insert(process, [user, self.context.database.clone(), name]);
+        self.ready();
+    }
+
+    /// The server is no longer what it was: sessions hear of it (`in_hot_standby`).
+    pub(super) fn promoted(&mut self) {
+        self.context.settings.force("in_hot_standby", "off");
+    }
+
+    fn tell_settings(&mut self) {
+        for (name, value) in self.context.settings.news() {
+            self.out.texts(b'S', &[name, &value]);
+        }
+    }
+
+    /// Says `ReadyForQuery`, and what should be known before it.
+    fn ready(&mut self) {
+        self.tell_settings();
+        if self.context.block == Block::None {
+            self.tell_notifications();
+        }
+        let status = match self.context.block {
+            Block::None | Block::Implicit => b'I',
+            Block::Open => b'T',
+            Block::Failed => b'E',
+        };
+        self.out.message(b'Z', |body| body.push(status));
+        self.out.flush();
+    }
+
+    /// Takes a whole message out of the inbox.
+    fn message(&mut self) -> Option<(u8, Vec<u8>)> {
+        let tag = *self.inbox.first()?;
+        let len = word(&self.inbox, 1)? as usize;
+        let body = self.inbox.get(5..(len + 1).max(5))?.to_vec();
+        self.inbox.drain(..=len.min(self.inbox.len().saturating_sub(1)));
+        Some((tag, body))
+    }
+
+    /// Does one thing of a session that is logged in; none if there is more to do.
+    fn step(&mut self, engine: &mut Engine, now: Instant) -> Option<Rest> {
+        if std::mem::replace(&mut self.cancelled, Cancelled::No) == Cancelled::Yes
+            && !matches!(self.work, Work::Idle)
+        {
+            let what = "canceling statement due to user request";
+            self.fail(&SqlError::new("57014", what), engine);
+            return None;
+        }
+        match self.sleep_until {
+            Some(until) if until > now => return Some(Rest::Until(until)),
+            Some(_) => {
+                self.sleep_until = None;
+                self.context.rested = Rested::Yes;
+            }
+            None => {}
+        }
+        match std::mem::replace(&mut self.work, Work::Idle) {
+            Work::Idle => self.on_idle(engine),
+            Work::Script(script) => self.on_script(script, engine, now),
+            Work::Portal { name, limit } => self.on_portal(&name, limit, engine, now),
+            Work::Stream { rows, formats, verb, sent, limit, then } => {
+                self.on_stream(rows, formats, verb, sent, limit, then, engine);
+                None
+            }
+            Work::CopyOut { rows, sent, then } => {
+                self.on_copy_out(rows, sent, then, engine);
+                None
+            }
+            Work::CopyIn { table, columns, data, then } => {
+                self.on_copy_in(table, columns, data, then, engine)
+            }
+        }
+    }
+
+    fn on_idle(&mut self, engine: &mut Engine) -> Option<Rest> {
+        let Some((tag, body)) = self.message() else {
+            if self.context.block == Block::None && !self.context.heard.is_empty() {
+                self.tell_notifications();
+                self.out.flush();
+            }
+            return Some(Rest::Listening);
+        };
+        if self.skipping == Skipping::UntilSync && !matches!(tag, b'S' | b'X') {
+            return None;
+        }
+        match tag {
+            b'Q' => self.on_query(&body, engine),
+            b'X' => self.end(engine),
+            b'S' => {
+                self.skipping = Skipping::No;
+                self.finish_implicit(engine);
+                self.ready();
+            }
+            b'F' => {
+                self.fail(&SqlError::unsupported("FunctionCall"), engine);
+                self.skipping = Skipping::No;
+                self.ready();
+            }
+            b'd' | b'c' | b'f' => {}
+            b'P' | b'B' | b'D' | b'E' | b'C' | b'H' => {
+                if let Err(error) = self.on_extended(tag, &body, engine) {
+                    self.fail(&error, engine);
+                }
+            }
+            _ => {
+                let what = format!("invalid frontend message type {tag}");
+                self.fatal(engine, &SqlError::new("08P01", what));
+            }
+        }
+        None
+    }
+
+    fn tell_notifications(&mut self) {
+        for note in std::mem::take(&mut self.context.heard) {
+            self.out.message(b'A', |body| {
+                body.extend_from_slice(&note.process.to_be_bytes());
+                body.extend_from_slice(note.channel.as_bytes());
+                body.push(0);
+                body.extend_from_slice(note.payload.as_bytes());
+                body.push(0);
+            });
+        }
+    }
+
+    fn on_query(&mut self, body: &[u8], engine: &mut Engine) {
+        let sql = String::from_utf8_lossy(body.strip_suffix(b"\0").unwrap_or(body)).into_owned();
+        if !engine.probe.is_empty() && sql == engine.probe {
+            let rows = super::execute::probe(engine);
+            self.out.row_description(&rows.header, &[]);
+            let then = Then::Script(Script { statements: VecDeque::new() });
+            let (formats, limit) = (Vec::new(), u64::MAX);
+            self.work = Work::Stream { rows, formats, verb: "SELECT", sent: 0, limit, then };
+            return;
+        }
+        self.portals.remove("");
+        match parse(&sql) {
+            Ok(statements) if statements.is_empty() => {
+                self.out.message(b'I', |_| ());
+                self.work = Work::Script(Script { statements: VecDeque::new() });
+            }
+            Ok(statements) => {
+                self.work = Work::Script(Script { statements: statements.into() });
+            }
+            Err(error) => {
+                self.work = Work::Script(Script { statements: VecDeque::new() });
+                self.fail(&error, engine);
+            }
+        }
+    }
+
+    /// Why a statement gave nothing: it waits, or it failed.
+    fn stop(&mut self, stop: Stop, work: Work, engine: &mut Engine, now: Instant) -> Option<Rest> {
+        match stop {
+            Stop::Error(error) => {
+                self.work = work;
+                self.fail(&error, engine);
+                None
+            }
+            Stop::Blocked => {
+                self.work = work;
+                Some(Rest::Blocked)
+            }
+            Stop::Sleep(duration) => {
+                self.work = work;
+                self.sleep_until = Some(now + duration);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

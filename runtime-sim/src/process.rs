@@ -1,0 +1,171 @@
+//! One pgherd: several shards and a control plane, and the mailboxes between them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use pgherd_core::config::Config;
+use pgherd_core::id::ShardId;
+use pgherd_core::message::{Message, Peer, Room, Shutdown};
+
+use crate::agenda::Event;
+use crate::driver::{Host, Input, Letter, arrival, post_delay};
+use crate::net::{Address, Answer, End};
+use crate::plan::Plan;
+use crate::simulation::Machines;
+use crate::stage::Stage;
+
+/// The machines of one proxy.
+pub(crate) struct Process {
+    hosts: BTreeMap<Peer, Host>,
+    /// One mailbox for each pair, so that one sender's messages keep their order.
+    mail: BTreeMap<(Peer, Peer), VecDeque<Letter>>,
+    client_max: usize,
+    exit_code: Option<i32>,
+}
+
+impl Process {
+    /// Starts the machines.
+    pub(crate) fn start(plan: &Plan, machines: &Machines, stage: &mut Stage) -> Self {
+        let shards = (0..plan.shards).map(|shard| Peer::Shard(ShardId(shard)));
+        let mut process = Self {
+            hosts: BTreeMap::new(),
+            mail: BTreeMap::new(),
+            client_max: plan.client_max,
+            exit_code: None,
+        };
+        for name in shards.chain([Peer::Control]) {
+            let entropy = stage.chance.split();
+            if let Some(machine) = machines(name, entropy, stage.now) {
+                let host = Host::new(name, machine, plan.backend_connections_max);
+                process.hosts.insert(name, host);
+            }
+        }
+        let names: Vec<Peer> = process.hosts.keys().copied().collect();
+        for name in names {
+            process.with(stage, name, Host::start);
+        }
+        process
+    }
+
+    /// Lets one machine do something, and sees to what follows for the others.
+    pub(crate) fn with(
+        &mut self,
+        stage: &mut Stage,
+        name: Peer,
+        what: impl FnOnce(&mut Host, &mut Stage),
+    ) {
+        let Some(host) = self.hosts.get_mut(&name) else { return };
+        what(host, stage);
+        for (to, letter) in host.letters() {
+            self.post(stage, name, to, letter);
+        }
+        let accepting = self.acceptor().is_some();
+        stage.listen(Address::Proxy, if accepting { Answer::Accepted } else { Answer::Refused });
+        if self.hosts.values().all(|host| host.machine().is_finished()) {
+            self.end(stage, 0);
+        }
+    }
+
+    fn post(&mut self, stage: &mut Stage, from: Peer, to: Peer, letter: Letter) {
+        if !self.hosts.contains_key(&to) {
+            return stage.checks.report(format!("{from:?} posts to {to:?}, who is not there"));
+        }
+        self.mail.entry((from, to)).or_default().push_back(letter);
+        let delay = post_delay(stage);
+        stage.agenda.after(stage.now, delay, Event::Mail { from, to });
+    }
+
+    /// Delivers the oldest letter of a pair.
+    pub(crate) fn deliver(&mut self, stage: &mut Stage, from: Peer, to: Peer) {
+        let letter = self.mail.get_mut(&(from, to)).and_then(VecDeque::pop_front);
+        let input = match letter {
+            Some(Letter::Message(message)) => Input::Message(from, message),
+            Some(Letter::Socket(socket, arrival)) => Input::Adopt(socket, arrival),
+            None => return,
+        };
+        self.with(stage, to, |host, stage| host.run(stage, input));
+    }
+
+    /// A client has connected. The control plane accepts it; in a proxy without one, the shard
+    /// with the fewest clients does.
+    pub(crate) fn accept(&mut self, stage: &mut Stage, end: End) {
+        let Some(name) = self.acceptor() else { return stage.reset(end) };
+        let clients: usize = self.hosts.values().map(Host::clients).sum();
+        let room = if clients < self.client_max { Room::Free } else { Room::Full };
+        let input = Input::Accept(end, arrival(room));
+        self.with(stage, name, |host, stage| host.run(stage, input));
+    }
+
+    /// Who accepts clients, if anybody does.
+    fn acceptor(&self) -> Option<Peer> {
+        let (name, host) = match self.hosts.get_key_value(&Peer::Control) {
+            Some(control) => control,
+            None => self.hosts.iter().min_by_key(|(_, host)| host.clients())?,
+        };
+        host.machine().is_accepting().then_some(*name)
+    }
+
+    /// Stops in one of three ways.
+    pub(crate) fn shutdown(&mut self, stage: &mut Stage, how: Shutdown) {
+        self.tell_all(stage, &Message::Shutdown(how));
+    }
+
+    /// Takes a new configuration into effect.
+    pub(crate) fn reload(&mut self, stage: &mut Stage, config: &Arc<Config>) {
+        self.client_max = config.client_max;
+        for host in self.hosts.values_mut() {
+            host.limit_connections(config.pool.backend_connections_max);
+        }
+        self.tell_all(stage, &Message::Reload(Arc::clone(config)));
+    }
+
+    fn tell_all(&mut self, stage: &mut Stage, message: &Message) {
+        let names: Vec<Peer> = self.hosts.keys().copied().collect();
+        for name in names {
+            let letter = Letter::Message(Box::new(message.clone()));
+            self.post(stage, Peer::Operator, name, letter);
+        }
+    }
+
+    fn end(&mut self, stage: &mut Stage, code: i32) {
+        if self.hosts.is_empty() {
+            return;
+        }
+        stage.note(format_args!("the process ends with exit code {code}"));
+        stage.listen(Address::Proxy, Answer::Refused);
+        for host in std::mem::take(&mut self.hosts).into_values() {
+            host.end(stage);
+        }
+        self.mail.clear();
+        stage.checks.process_ended();
+        self.exit_code = Some(code);
+    }
+
+    /// How the process ended, if it did.
+    pub(crate) const fn exit_code(&self) -> Option<i32> {
+        self.exit_code
+    }
+
+    /// Counts the sessions that shards hold on a server.
+    pub(crate) fn sessions(&self, node: usize) -> usize {
+        let shards = self.hosts.iter().filter(|(name, _)| matches!(name, Peer::Shard(_)));
+        shards.map(|(_, host)| host.sessions(node)).sum()
+    }
+
+    /// The greatest number of sessions that shards may hold on one server.
+    pub(crate) fn connections_max(&self) -> usize {
+        self.hosts.values().map(Host::connections_max).max().unwrap_or(usize::MAX)
+    }
+
+    /// Counts the bytes held for connections.
+    pub(crate) fn memory(&self) -> usize {
+        self.hosts.values().map(Host::memory).sum()
+    }
+
+    /// Checks the byte accounts of all connections.
+    pub(crate) fn balance(&self, stage: &mut Stage) {
+        for host in self.hosts.values() {
+            host.balance(stage);
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! One world: a proxy, its servers and its clients, on one clock, out of one seed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pgherd_core::config::Config;
+use pgherd_core::entropy::Entropy;
+use pgherd_core::machine::Machine;
+use pgherd_core::message::{Peer, Shutdown};
+use pgherd_core::time::{Duration, Instant};
+
+use crate::agenda::Event;
+use crate::check::Conversation;
+use crate::client::Client;
+use crate::net::{Address, Notice};
+use crate::plan::Plan;
+use crate::postgres::Server;
+use crate::process::Process;
+use crate::stage::{Owner, Stage};
+
+/// Makes the machines of a proxy: one for each shard and one for the control plane. None where
+/// the proxy under test has no such machine.
+pub type Machines = dyn Fn(Peer, Entropy, Instant) -> Option<Box<dyn Machine>>;
+
+/// Events between two looks at everything. What a single event can break is looked at at once.
+const EVENTS_PER_ROUND: u64 = 64;
+
+/// A connection of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conn(pub usize);
+
+/// A world.
+pub struct Simulation {
+    plan: Plan,
+    pub(crate) stage: Stage,
+    pub(crate) servers: Vec<Server>,
+    process: Process,
+    clients: Vec<Client>,
+    events: u64,
+    failure: Option<Failure>,
+}
+
+/// A rule was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In which scenario.
+    pub scenario: String,
+    /// With which seed.
+    pub seed: u64,
+    /// When.
+    pub at: Instant,
+    /// What was broken, and by whom.
+    pub what: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scenario, seed, at, what } = self;
+        writeln!(f, "scenario {scenario}, seed {seed:#x}, at {at}: {what}")?;
+        write!(f, "replay: PGHERD_SEED={seed:#x} cargo test -p pgherd-tests --test sim {scenario}")
+    }
+}
+
+impl Simulation {
+    /// Makes a world and starts everything in it.
+    #[must_use]
+    pub fn new(plan: Plan, machines: &Machines) -> Self {
+        let mut stage = Stage::new(plan.seed);
+        let servers = (0..=plan.standbys).map(|node| Server::new(node, &plan, &mut stage));
+        let servers = servers.collect();
+        let process = Process::start(&plan, machines, &mut stage);
+        let mut world =
+            Self { plan, stage, servers, process, clients: Vec::new(), events: 0, failure: None };
+        world.herd_changed();
+        world.check();
+        world
+    }
+
+    /// Lets the next event happen. Nothing happens any more after a failure.
+    pub fn step(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
+        match self.stage.agenda.next() {
+            Some((when, event)) => {
+                self.stage.now = when.max(self.stage.now);
+                self.happen(event);
+            }
+            None => self.stage.now = self.stage.now + Duration::from_millis(1),
+        }
+        self.events += 1;
+        if self.events.is_multiple_of(EVENTS_PER_ROUND) {
+            self.process.balance(&mut self.stage);
+        }
+        self.check();
+    }
+
+    /// Lets everything happen that happens within `duration`.
+    pub fn run(&mut self, duration: Duration) {
+        let until = self.stage.now + duration;
+        // Without an event of its own, the moment would be passed by the first one after it.
+        self.stage.agenda.at(until, Event::Tick);
+        while self.stage.now < until && self.failure.is_none() {
+            self.step();
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let stage = &mut self.stage;
+        match event {
+            Event::Tick => {}
+            Event::Net(due) => {
+                let now = stage.now;
+                let notices = stage.net.handle(now, due, &mut stage.chance, &mut stage.agenda);
+                for notice in notices {
+                    self.tell(notice);
+                }
+            }
+            Event::Timer(name) => {
+                self.process.with(stage, name, |host, stage| host.on_timer(stage));
+            }
+            Event::Read(name, conn) => {
+                self.process.with(stage, name, |host, stage| host.on_read(stage, conn));
+            }
+            Event::Mail { from, to } => self.process.deliver(stage, from, to),
+            Event::Serve { node, process } => {
+                let Some(server) = self.servers.get_mut(node) else { return };
+                let before = server.lsn();
+                server.serve(stage, process);
+                if server.lsn() > before {
+                    self.replicate_soon();
+                }
+            }
+            Event::Replicate { node } => self.replicate(node),
+            Event::Started { node, start } => {
+                if let Some(server) = self.servers.get_mut(node) {
+                    server.started(start);
+                }
+                self.herd_changed();
+            }
+        }
+    }
+
+    /// Tells the owner of an end what has happened there.
+    fn tell(&mut self, notice: Notice) {
+        let stage = &mut self.stage;
+        let (Notice::Answered(end, _) | Notice::Readable(end) | Notice::Writable(end)) = notice
+        else {
+            let Notice::Arrived(end, at) = notice else { return };
+            match at {
+                Address::Proxy => self.process.accept(stage, end),
+                Address::Node(node) => {
+                    if let Some(server) = self.servers.get_mut(node) {
+                        server.arrive(stage, end);
+                    }
+                }
+            }
+            return;
+        };
+        match stage.owners.get(&end).copied() {
+            None => {}
+            Some(Owner::Client(client)) => self.tell_client(client, notice),
+            Some(Owner::Session { node, process }) => {
+                if let Some(server) = self.servers.get_mut(node) {
+                    server.wake(stage, process);
+                }
+            }
+            Some(Owner::Machine(name, conn)) => {
+                self.process.with(stage, name, |host, stage| match notice {
+                    Notice::Answered(_, answer) => host.on_connected(stage, conn, answer),
+                    Notice::Readable(_) => host.schedule_read(stage, conn),
+                    Notice::Writable(_) => host.on_writable(stage, conn),
+                    Notice::Arrived(..) => {}
+                });
+            }
+        }
+    }
+
+    fn tell_client(&mut self, number: usize, notice: Notice) {
+        let stage = &mut self.stage;
+        let Some(client) = self.clients.get_mut(number) else { return };
+        match notice {
+            Notice::Answered(_, answer) => client.on_connected(stage, answer),
+            Notice::Writable(_) => client.flush(stage),
+            Notice::Readable(_) => {
+                if let Err(what) = client.read(stage) {
+                    stage.checks.report(format!("client {number} got {what}"));
+                }
+            }
+            Notice::Arrived(..) => {}
+        }
+    }
+
+    /// WAL travels to every standby, to each in its own time.
+    fn replicate_soon(&mut self) {
+        for node in 0..self.servers.len() {
+            let slow = self.stage.chance.happens(1, 8);
+            self.stage.soon(100, if slow { 50_000 } else { 2_000 }, Event::Replicate { node });
+        }
+    }
+
+    fn replicate(&mut self, node: usize) {
+        let Some(mut standby) = take_at(&mut self.servers, node) else { return };
+        standby.replicate(self.servers.iter().find(|server| server.is_primary()));
+        self.servers.insert(node, standby);
+    }
+
+    /// Looks whether a rule was broken.
+    fn check(&mut self) {
+        for server in &self.servers {
+            if let Err(what) = server.check() {
+                self.stage.checks.report(what);
+            }
+        }
+        let limit = self.process.connections_max();
+        for node in 0..self.servers.len() {
+            let held = self.process.sessions(node);
+            if held > limit {
+                let what = format!("{held} connections to node {node}, {limit} are allowed");
+                self.stage.checks.report(what);
+            }
+        }
+        if let (None, Some(what)) = (&self.failure, self.stage.checks.broken()) {
+            self.failure = Some(Failure {
+                scenario: self.plan.scenario.clone(),
+                seed: self.plan.seed,
+                at: self.stage.now,
+                what: what.to_owned(),
+            });
+        }
+    }
+
+    /// Ends the run with a failure that somebody else has found.
+    pub fn fail(&mut self, what: &str) {
+        self.stage.checks.report(what.to_owned());
+        self.check();
+    }
+
+    /// The first broken rule.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// What happened last, oldest first.
+    pub fn last_events(&self) -> impl Iterator<Item = &str> {
+        self.stage.trace.last()
+    }
+
+    /// A hash over everything that has happened.
+    #[must_use]
+    pub const fn trace_hash(&self) -> u64 {
+        self.stage.trace.hash()
+    }
+
+    /// Time since the beginning.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.stage.now
+    }
+
+    /// Connects a client to the proxy.
+    pub fn open(&mut self) -> Conn {
+        self.open_to(Address::Proxy, Client::new(Some(Conversation::new())))
+    }
+
+    /// Connects a client to a server.
+    pub fn open_direct(&mut self, node: usize) -> Conn {
+        self.open_to(Address::Node(node), Client::new(None))
+    }
+
+    fn open_to(&mut self, to: Address, mut client: Client) -> Conn {
+        let conn = Conn(self.clients.len());
+        client.connecting(self.stage.connect(to, Owner::Client(conn.0)));
+        self.clients.push(client);
+        conn
+    }
+
+    fn with<T: Default>(
+        &mut self,
+        conn: Conn,
+        what: impl FnOnce(&mut Client, &mut Stage) -> T,
+    ) -> T {
+        match self.clients.get_mut(conn.0) {
+            Some(client) => what(client, &mut self.stage),
+            None => T::default(),
+        }
+    }
+
+    /// Queues bytes of a client.
+    pub fn send(&mut self, conn: Conn, bytes: &[u8]) {
+        self.with(conn, |client, stage| client.send(stage, bytes));
+    }
+
+    /// Takes what a client has received.
+    pub fn take(&mut self, conn: Conn) -> Vec<u8> {
+        let bytes = self.with(conn, |client, _| client.take());
+        self.read_client(conn);
+        bytes
+    }
+
+    fn read_client(&mut self, conn: Conn) {
+        let read = self.with(conn, |client, stage| client.read(stage).err());
+        if let Some(what) = read {
+            self.fail(&format!("client {} got {what}", conn.0));
+        }
+    }
+
+    /// Tells whether the other side has closed and everything that it sent has been taken.
+    pub fn is_closed(&mut self, conn: Conn) -> bool {
+        self.with(conn, |client, _| client.is_closed())
+    }
+
+    /// Counts the bytes that have not left a client.
+    pub fn unsent(&mut self, conn: Conn) -> usize {
+        self.with(conn, |client, _| client.unsent())
+    }
+
+    /// Ends a client's connection in order.
+    pub fn close(&mut self, conn: Conn) {
+        self.with(conn, Client::leave);
+    }
+
+    /// Kills a client.
+    pub fn reset(&mut self, conn: Conn) {
+        self.with(conn, Client::reset);
+    }
+
+    /// Lets a client's receive buffer fill up.
+    pub fn stop_reading(&mut self, conn: Conn) {
+        self.with(conn, |client, _| client.stop_reading());
+    }
+
+    /// Lets a client read again.
+    pub fn resume_reading(&mut self, conn: Conn) {
+        self.with(conn, |client, _| client.resume_reading());
+        self.read_client(conn);
+    }
+
+    /// Stops the proxy.
+    pub fn shutdown(&mut self, how: Shutdown) {
+        self.process.shutdown(&mut self.stage, how);
+    }
+
+    /// Gives the proxy a new configuration.
+    pub fn reload(&mut self, config: &Arc<Config>) {
+        self.process.reload(&mut self.stage, config);
+    }
+
+    /// How the proxy ended, if it did.
+    #[must_use]
+    pub const fn exit_code(&self) -> Option<i32> {
+        self.process.exit_code()
+    }
+
+    /// Bytes that the proxy holds for its connections.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.process.memory()
+    }
+
+    /// Sessions that the proxy's shards hold on a server.
+    #[must_use]
+    pub fn server_connections(&self, node: usize) -> usize {
+        self.process.sessions(node)
+    }
+
+    /// Sessions of all sorts on a server, as it counts them itself.
+    #[must_use]
+    pub fn server_sessions(&self, node: usize) -> usize {
+        self.servers.get(node).map_or(0, Server::sessions)
+    }
+
+    /// Runs a statement on a server, past the network, and returns its rows.
+    ///
+    /// # Errors
+    /// The statement's error, or that the server does not answer.
+    pub fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        let server = self.servers.get_mut(node).ok_or("there is no such server")?;
+        let result = server.sql(&mut self.stage, sql);
+        self.replicate_soon();
+        result
+    }
+
+    /// The node that takes writes and answers, as the servers themselves see it.
+    #[must_use]
+    pub fn primary(&self) -> Option<usize> {
+        self.servers.iter().position(|server| server.is_primary() && server.is_well())
+    }
+}
+
+fn take_at<T>(list: &mut Vec<T>, at: usize) -> Option<T> {
+    (at < list.len()).then(|| list.remove(at))
+}

@@ -1,0 +1,278 @@
+//! The simulation as a [`World`]: pgherd's own machines around `pgherd-sim`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgherd_core::config::{Config, Files, KeyFile, load};
+use pgherd_core::control::Control;
+use pgherd_core::entropy::Entropy;
+use pgherd_core::health::probe;
+use pgherd_core::machine::Machine;
+use pgherd_core::message::{Peer, Shutdown};
+use pgherd_core::shard::Shard;
+use pgherd_core::time::{Instant, WallClock, WallTime};
+use pgherd_sim::{Auth, Fault, Plan, Simulation};
+
+use crate::world::{Conn, End, Fate, ServerAuth, Setup, Signal, World};
+
+/// Shards of the simulated proxy.
+const SHARDS: u16 = 2;
+
+/// Wall-clock time at the beginning, for what people read: 2026-01-01 00:00:00 UTC.
+const CLOCK: WallClock = WallClock { start: WallTime(1_767_225_600), offset: 0 };
+
+/// A simulated world.
+pub struct Sim {
+    simulation: Simulation,
+    /// What takes effect with the next reload.
+    config: Arc<Config>,
+}
+
+impl Sim {
+    /// Makes a world out of a seed.
+    ///
+    /// # Panics
+    /// The setup makes no configuration.
+    #[must_use]
+    pub fn new(seed: u64, setup: &Setup) -> Self {
+        Self::named("unnamed", seed, setup)
+    }
+
+    /// Makes a world out of a seed, for a scenario with a name.
+    ///
+    /// # Panics
+    /// The setup makes no configuration.
+    #[must_use]
+    pub fn named(scenario: &str, seed: u64, setup: &Setup) -> Self {
+        let config = Arc::new(config(setup));
+        let own = [("postgres".to_owned(), "postgres".to_owned())];
+        let plan = Plan {
+            scenario: scenario.to_owned(),
+            seed,
+            standbys: setup.standbys,
+            auth: match setup.server_auth {
+                ServerAuth::Scram => Auth::Scram,
+                ServerAuth::Md5 => Auth::Md5,
+                ServerAuth::Password => Auth::Password,
+                ServerAuth::Trust => Auth::Trust,
+            },
+            users: own.into_iter().chain(setup.users.iter().cloned()).collect::<BTreeMap<_, _>>(),
+            probe: probe::QUERY.to_owned(),
+            shards: SHARDS,
+            client_max: config.client_max,
+            backend_connections_max: config.pool.backend_connections_max,
+            ..Plan::default()
+        };
+        let machines = {
+            let config = Arc::clone(&config);
+            move |name, entropy, now| machine(name, &config, entropy, now)
+        };
+        Self { simulation: Simulation::new(plan, &machines), config }
+    }
+
+    /// A hash over everything that has happened.
+    #[must_use]
+    pub const fn trace_hash(&self) -> u64 {
+        self.simulation.trace_hash()
+    }
+
+    /// What happened last, oldest first.
+    pub fn last_events(&self) -> impl Iterator<Item = &str> {
+        self.simulation.last_events()
+    }
+
+    /// Ends the scenario if a rule was broken.
+    fn check(&self) {
+        if let Some(failure) = self.simulation.failure() {
+            if std::env::var_os("PGHERD_TRACE").is_some() {
+                for line in self.last_events() {
+                    eprintln!("{line}");
+                }
+            }
+            panic!("{}", failure.what);
+        }
+    }
+}
+
+fn machine(
+    name: Peer,
+    config: &Arc<Config>,
+    entropy: Entropy,
+    now: Instant,
+) -> Option<Box<dyn Machine>> {
+    let config = Arc::clone(config);
+    match name {
+        Peer::Shard(id) => Some(Box::new(Shard::new(id, config, entropy, CLOCK, now))),
+        Peer::Control => Some(Box::new(Control::new(config, entropy, CLOCK, now))),
+        Peer::Operator => None,
+    }
+}
+
+/// The one file that there is.
+struct OneFile(String);
+
+impl Files for OneFile {
+    fn read(&self, path: &str) -> Result<String, String> {
+        match path {
+            CONFIG => Ok(self.0.clone()),
+            _ => Err("No such file or directory".to_owned()),
+        }
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        path == CONFIG
+    }
+
+    fn key_file(&self) -> Option<KeyFile> {
+        None
+    }
+}
+
+const CONFIG: &str = "pgherd.toml";
+
+fn config(setup: &Setup) -> Config {
+    let text = config_text(setup);
+    match load(CONFIG, &OneFile(text.clone())) {
+        Ok(loaded) => loaded.config,
+        Err(mistakes) => panic!("{mistakes:#?} in\n{text}"),
+    }
+}
+
+/// Composes `pgherd.toml`.
+fn config_text(setup: &Setup) -> String {
+    let mut text = setup.settings.join("\n");
+    let own = [
+        ("worker_threads", SHARDS.to_string()),
+        ("sr_check_user", "\"postgres\"".to_owned()),
+        ("sr_check_period", "\"1s\"".to_owned()),
+        ("health_check_timeout", "\"5s\"".to_owned()),
+        ("health_check_max_retries", "1".to_owned()),
+        ("health_check_retry_delay", "\"1s\"".to_owned()),
+    ];
+    let asked = |name: &str| {
+        setup.settings.iter().any(|line| line.split('=').next().is_some_and(|n| n.trim() == name))
+    };
+    for (name, value) in own {
+        if !asked(name) {
+            write!(text, "\n{name} = {value}").expect("text can be written");
+        }
+    }
+    for node in 0..=setup.standbys {
+        let weight = setup.weights.get(node).copied().unwrap_or(1.0);
+        write!(
+            text,
+            "\n\n[[backends]]\nhostname = \"node{node}\"\nport = 5432\nweight = {weight:?}"
+        )
+        .expect("text can be written");
+    }
+    text.push_str("\n\n[users]\n");
+    let own = [("postgres".to_owned(), "postgres".to_owned())];
+    for (name, password) in own.iter().chain(&setup.users) {
+        writeln!(text, "{} = {}", quoted(name), quoted(password)).expect("text can be written");
+    }
+    text
+}
+
+/// A text as TOML has it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+const fn inner(conn: Conn) -> pgherd_sim::Conn {
+    pgherd_sim::Conn(conn.0)
+}
+
+impl World for Sim {
+    fn open(&mut self) -> Conn {
+        Conn(self.simulation.open().0)
+    }
+
+    fn open_direct(&mut self, node: usize) -> Conn {
+        Conn(self.simulation.open_direct(node).0)
+    }
+
+    fn send(&mut self, conn: Conn, bytes: &[u8]) {
+        self.simulation.send(inner(conn), bytes);
+    }
+
+    fn take(&mut self, conn: Conn) -> Vec<u8> {
+        self.simulation.take(inner(conn))
+    }
+
+    fn is_closed(&mut self, conn: Conn) -> bool {
+        self.simulation.is_closed(inner(conn))
+    }
+
+    fn unsent(&mut self, conn: Conn) -> usize {
+        self.simulation.unsent(inner(conn))
+    }
+
+    fn close(&mut self, conn: Conn, how: End) {
+        match how {
+            End::Orderly => self.simulation.close(inner(conn)),
+            End::Reset => self.simulation.reset(inner(conn)),
+        }
+    }
+
+    fn stop_reading(&mut self, conn: Conn) {
+        self.simulation.stop_reading(inner(conn));
+    }
+
+    fn resume_reading(&mut self, conn: Conn) {
+        self.simulation.resume_reading(inner(conn));
+    }
+
+    fn step(&mut self) {
+        self.simulation.step();
+        self.check();
+    }
+
+    fn now(&self) -> Duration {
+        self.simulation.now().since(Instant::ZERO)
+    }
+
+    fn befall(&mut self, node: usize, fate: Fate) {
+        let fault = match fate {
+            Fate::Crash => Fault::Crash,
+            Fate::Stop => Fault::Stop,
+            Fate::Start => Fault::Start,
+            Fate::Freeze => Fault::Freeze,
+            Fate::Thaw => Fault::Thaw,
+            Fate::PauseReplay => Fault::PauseReplay,
+            Fate::ResumeReplay => Fault::ResumeReplay,
+            Fate::TerminateSessions => Fault::TerminateSessions,
+        };
+        self.simulation.befall(node, fault);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Reload => self.simulation.reload(&self.config),
+            Signal::Smart => self.simulation.shutdown(Shutdown::Smart),
+            Signal::Fast => self.simulation.shutdown(Shutdown::Fast),
+            Signal::Immediate => self.simulation.shutdown(Shutdown::Immediate),
+        }
+    }
+
+    fn configure(&mut self, setup: &Setup) {
+        self.config = Arc::new(config(setup));
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        self.simulation.exit_code()
+    }
+
+    fn memory(&mut self) -> usize {
+        self.simulation.memory()
+    }
+
+    fn server_connections(&mut self, node: usize) -> usize {
+        self.simulation.server_connections(node)
+    }
+
+    fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        self.simulation.sql(node, sql)
+    }
+}
