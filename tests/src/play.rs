@@ -301,10 +301,12 @@ pub trait Play: World + Sized {
         answer.rows().iter().map(|row| PoolNode::new(&columns, row)).collect()
     }
 
-    /// Waits until `SHOW pool_nodes` gives a node this status.
+    /// Waits until `SHOW pool_nodes` gives a node this status; one that is up is called `waiting`
+    /// until a session uses it.
     fn wait_status(&mut self, client: &Client, node: usize, status: &str) {
         self.wait(&format!("node {node} is {status}"), LIMIT, |w| {
-            w.pool_nodes(client)[node].status == status
+            let seen = w.pool_nodes(client)[node].status.clone();
+            seen == status || (status == "up" && seen == "waiting")
         });
     }
 }

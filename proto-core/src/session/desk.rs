@@ -196,7 +196,7 @@ impl Desk {
         if self.pools.figures(key).waiting > 0 {
             return self.queue(key, waiter);
         }
-        match self.pools.checkout(key, startup, &self.config.pool) {
+        match self.pools.checkout(key, startup, self.size_max()) {
             Checkout::Lent(link) => {
                 self.lend(link, session, ticket);
                 Asked::Lent(link)
@@ -213,6 +213,12 @@ impl Desk {
         }
     }
 
+    /// This shard's part of `pool_size_max`.
+    fn size_max(&self) -> usize {
+        let shards = self.config.worker_threads;
+        crate::pool::part(self.config.pool.size_max, shards, self.shard.index())
+    }
+
     fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter) -> Asked {
         if self.pools.queue(key, waiter) { Asked::Waiting } else { Asked::Full }
     }
@@ -225,7 +231,7 @@ impl Desk {
                 self.notices.push_back((waiter.session, Notice::Look));
                 continue;
             }
-            match self.pools.checkout(&key, &waiter.startup, &self.config.pool) {
+            match self.pools.checkout(&key, &waiter.startup, self.size_max()) {
                 Checkout::Lent(link) => {
                     self.lend(link, waiter.session, waiter.ticket);
                     self.notices.push_back((waiter.session, Notice::Lent(link)));

@@ -239,10 +239,10 @@ impl Session {
                 | PoolShow::HealthCheckStats
                 | PoolShow::BackendStats),
             ) => Some(Err(Refusal::ShowNotYet(show))),
-            Local::Rollback => {
-                self.limbo = Limbo::None;
-                Some(Ok(Vec::new()))
-            }
+            Local::Rollback => match std::mem::take(&mut self.limbo) {
+                Limbo::Untold(refusal) => Some(Err(refusal)),
+                Limbo::Told | Limbo::None => Some(Ok(Vec::new())),
+            },
         }
     }
 
