@@ -94,9 +94,9 @@ scenarios! {
         an_error_skips_everything_until_sync,
     }
     copy {
-        a_large_copy_out_passes_in_little_memory,
+        a_large_copy_out_passes_in_little_memory with primary_only,
         a_large_copy_in_passes_in_little_memory,
-        a_client_that_never_reads_harms_nobody,
+        a_client_that_never_reads_harms_nobody with primary_only,
         a_row_larger_than_every_buffer,
         a_copy_that_the_client_gives_up,
         a_copy_that_the_server_refuses_half_way,
