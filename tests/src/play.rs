@@ -301,6 +301,17 @@ pub trait Play: World + Sized {
         answer.rows().iter().map(|row| PoolNode::new(&columns, row)).collect()
     }
 
+    /// Waits until pgherd knows all of its servers, as a scenario begins with: a session that
+    /// comes earlier reads from whatever is known then.
+    fn settle(&mut self) {
+        let admin = self.connect("settling");
+        self.wait("all servers are known", LIMIT, |w| {
+            let nodes = w.pool_nodes(&admin);
+            nodes.iter().all(PoolNode::is_up) && nodes.iter().any(|node| node.role == "primary")
+        });
+        self.terminate(&admin);
+    }
+
     /// Waits until `SHOW pool_nodes` says that a node is up.
     fn wait_up(&mut self, client: &Client, node: usize) {
         let what = format!("node {node} is up");

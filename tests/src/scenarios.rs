@@ -14,6 +14,7 @@ pub mod statements;
 
 use std::any::Any;
 
+use crate::play::Play;
 use crate::world::{Setup, World};
 
 /// A scenario, ready to be played in a world.
@@ -25,6 +26,14 @@ pub struct Scenario<W> {
     pub setup: fn() -> Setup,
     /// What happens.
     pub play: fn(&mut W),
+}
+
+impl<W: World> Scenario<W> {
+    /// Lets it happen in a world that was made from [`Scenario::setup`].
+    pub fn run(&self, world: &mut W) {
+        world.settle();
+        (self.play)(world);
+    }
 }
 
 /// What a panic said.
