@@ -1,6 +1,7 @@
 //! Bulk: what passes through pgherd is not held by it.
 
 pub use super::pool::one_connection;
+pub use super::routing::primary_only;
 use crate::client::{Message, compose};
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::World;
