@@ -24,8 +24,8 @@ use crate::wire::backend::{Composer, TxStatus};
 use crate::wire::error::Violation;
 use crate::wire::frame::Frame;
 use crate::wire::frontend::{self, tag};
-use crate::wire::word;
 use crate::wire::startup::{self, Look, Packet, Params, Startup, VERSION_3_0};
+use crate::wire::word;
 
 /// How many bits of a cancel key's process number name the session's place in its shard; the rest
 /// names the shard.
@@ -298,10 +298,7 @@ impl Session {
         self.passing = Passing::Nowhere;
         self.hint = 0;
         self.active = desk.now;
-        self.disarm(desk);
-        if let Some(limit) = desk.config.client_idle_limit {
-            self.arm(desk, limit);
-        }
+        self.arm_idle(desk);
         self.look_again(desk);
     }
 
