@@ -60,7 +60,7 @@ impl Sim {
             },
             users: own.into_iter().chain(setup.users.iter().cloned()).collect::<BTreeMap<_, _>>(),
             probe: probe::QUERY.to_owned(),
-            shards: SHARDS,
+            shards: u16::try_from(config.worker_threads.max(1)).unwrap_or(SHARDS),
             client_max: config.client_max,
             backend_connections_max: config.pool.backend_connections_max,
             ..Plan::default()
@@ -86,12 +86,18 @@ impl Sim {
     /// Ends the scenario if a rule was broken.
     fn check(&self) {
         if let Some(failure) = self.simulation.failure() {
-            if std::env::var_os("PGHERD_TRACE").is_some() {
-                for line in self.last_events() {
-                    eprintln!("{line}");
-                }
-            }
             panic!("{}", failure.what);
+        }
+    }
+}
+
+/// With `PGHERD_TRACE` set, what happened last is printed when a world ends.
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if std::env::var_os("PGHERD_TRACE").is_some() {
+            for line in self.last_events() {
+                eprintln!("{line}");
+            }
         }
     }
 }
