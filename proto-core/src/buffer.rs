@@ -194,7 +194,8 @@ mod tests {
                     }
                     Step::Split(len) => {
                         let split: Vec<u8> = model.drain(..len.min(model.len())).collect();
-                        prop_assert_eq!(buffer.split(len).as_ref(), &split[..]);
+                        let bytes = buffer.split(len);
+                        prop_assert_eq!(bytes.as_ref(), &split[..]);
                     }
                 }
                 prop_assert_eq!(buffer.unread(), &model[..]);
@@ -211,9 +212,11 @@ mod tests {
             chunks.iter().for_each(|chunk| queue.push(Bytes::from(chunk.clone())));
             let mut out = Vec::new();
             while !queue.is_empty() {
-                let mut slices = [IoSlice::new(&[]); 4];
-                let count = queue.fill(&mut slices);
-                let view: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
+                let view: Vec<u8> = {
+                    let mut slices = [IoSlice::new(&[]); 4];
+                    let count = queue.fill(&mut slices);
+                    slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+                };
                 let len = taken.min(view.len());
                 out.extend_from_slice(&view[..len]);
                 queue.sent(len);

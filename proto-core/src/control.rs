@@ -367,7 +367,9 @@ impl Control {
         if let Some(question) = question {
             question.open.retain(|shard| *shard != from);
         }
-        while let Some(question) = self.questions.pop_front_if(|q| q.open.is_empty()) {
+        while self.questions.front().is_some_and(|question| question.open.is_empty())
+            && let Some(question) = self.questions.pop_front()
+        {
             let mut sums: BTreeMap<BackendId, u64> = BTreeMap::new();
             for (id, count) in self.counts.values().flatten() {
                 *sums.entry(*id).or_default() += count;

@@ -101,11 +101,11 @@ impl<T> Slab<T> {
     /// Puts a tenant into a free place and names it.
     pub fn insert(&mut self, tenant: T) -> ConnId {
         self.count += 1;
-        if let Some(index) = self.free.pop() {
-            if let Some(place) = self.places.get_mut(index as usize) {
-                place.tenant = Some(tenant);
-                return ConnId { index, generation: place.generation };
-            }
+        if let Some(index) = self.free.pop()
+            && let Some(place) = self.places.get_mut(index as usize)
+        {
+            place.tenant = Some(tenant);
+            return ConnId { index, generation: place.generation };
         }
         let index = u32::try_from(self.places.len()).expect("connections are fewer than 2^32");
         self.places.push(Place { generation: 0, tenant: Some(tenant) });

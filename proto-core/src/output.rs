@@ -161,10 +161,14 @@ mod tests {
         outputs.forward(a, b, 7);
         outputs.forward(b, a, 7);
         let lens: Vec<_> = std::iter::from_fn(|| outputs.pop())
-            .map(|output| match output {
-                Output::Forward { len, .. } => ("forward", len),
-                Output::Skip { len, .. } => ("skip", len),
-                other => panic!("{other:?}"),
+            .map(|output| {
+                if let Output::Forward { len, .. } = output {
+                    ("forward", len)
+                } else if let Output::Skip { len, .. } = output {
+                    ("skip", len)
+                } else {
+                    panic!("{output:?}")
+                }
             })
             .collect();
         assert_eq!(lens, [("forward", 15), ("skip", 3), ("forward", 7), ("forward", 7)]);

@@ -229,7 +229,7 @@ enum Wait {
     /// A link of a pool.
     Link(Arc<PoolKey>),
     /// A node fit for the purpose.
-    Node(Side),
+    Node,
     /// The control plane's answer.
     Answer,
 }
@@ -400,7 +400,7 @@ impl Session {
     /// The cluster has changed.
     pub fn handle_topology(&mut self, desk: &mut Desk) {
         match self.wait {
-            Wait::Node(_) | Wait::Link(_) => self.look_again(desk),
+            Wait::Node | Wait::Link(_) => self.look_again(desk),
             Wait::Nothing | Wait::Turn | Wait::Answer => {}
         }
     }

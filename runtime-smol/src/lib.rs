@@ -10,4 +10,4 @@ mod process;
 mod socket;
 mod timer;
 
-pub use process::{Operator, Options, StartError, start};
+pub use process::{Operator, Options, Remote, StartError, start};

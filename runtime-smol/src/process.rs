@@ -87,7 +87,13 @@ pub struct Operator {
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Operator {
+/// A hand on a running process that does not wait for it.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    post: Post,
+}
+
+impl Remote {
     /// Hands out a new configuration.
     pub fn reload(&self, config: Arc<Config>) {
         self.post.announce(&Message::Reload(config));
@@ -97,11 +103,18 @@ impl Operator {
     pub fn shut_down(&self, how: Shutdown) {
         self.post.announce(&Message::Shutdown(how));
     }
+}
 
-    /// Tells whether every thread has ended.
+impl Operator {
+    /// Makes a further hand on the process.
     #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.threads.iter().all(JoinHandle::is_finished)
+    pub fn remote(&self) -> Remote {
+        Remote { post: self.post.clone() }
+    }
+
+    /// Stops the process.
+    pub fn shut_down(&self, how: Shutdown) {
+        self.remote().shut_down(how);
     }
 
     /// Waits for the process to end; whether no thread panicked.

@@ -71,11 +71,15 @@ impl Socket {
 
 /// What an error of the operating system means to a machine.
 pub(crate) fn closed(error: &io::Error) -> Closed {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Closed::Refused,
-        io::ErrorKind::TimedOut => Closed::TimedOut,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Closed::ByPeer,
-        _ => Closed::Broken,
+    let kind = error.kind();
+    if matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
+        Closed::Refused
+    } else if kind == io::ErrorKind::TimedOut {
+        Closed::TimedOut
+    } else if matches!(kind, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) {
+        Closed::ByPeer
+    } else {
+        Closed::Broken
     }
 }
 

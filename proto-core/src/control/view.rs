@@ -145,7 +145,8 @@ mod tests {
         let p = |timeline| fact(Up, Primary, timeline, 100);
         let s = || fact(Up, Standby, 1, 90);
         let id = |n| Some(BackendId(n));
-        let cases: &[(&str, Option<BackendId>, Vec<Fact>, Option<BackendId>)] = &[
+        type Case = (&'static str, Option<BackendId>, Vec<Fact>, Option<BackendId>);
+        let cases: &[Case] = &[
             ("the one that says so", None, vec![s(), p(1)], id(1)),
             ("nobody says so", id(0), vec![s(), s()], None),
             (

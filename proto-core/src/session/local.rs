@@ -60,7 +60,15 @@ impl Local {
         match self {
             Self::Show(PoolShow::Nodes) => Some(&NODE_COLUMNS),
             Self::Show(PoolShow::Version) => Some(&VERSION_COLUMNS),
-            Self::Show(_) | Self::Rollback => None,
+            Self::Show(
+                PoolShow::Processes
+                | PoolShow::Pools
+                | PoolShow::Status
+                | PoolShow::Cache
+                | PoolShow::HealthCheckStats
+                | PoolShow::BackendStats,
+            )
+            | Self::Rollback => None,
         }
     }
 }
@@ -110,10 +118,9 @@ impl Session {
         if self.must_settle(desk) && matches!(self.limbo, Limbo::None) {
             return Ok(Taken::Nothing);
         }
-        self.wait = match std::mem::take(&mut self.wait) {
-            Wait::Turn => Wait::Nothing,
-            other => other,
-        };
+        if matches!(self.wait, Wait::Turn) {
+            self.wait = Wait::Nothing;
+        }
         let Turn::Local(mut batch) = std::mem::take(&mut self.turn) else {
             return Ok(self.take_nowhere(desk, message));
         };
@@ -224,7 +231,14 @@ impl Session {
                     None
                 }
             },
-            Local::Show(show) => Some(Err(Refusal::ShowNotYet(show))),
+            Local::Show(
+                show @ (PoolShow::Processes
+                | PoolShow::Pools
+                | PoolShow::Status
+                | PoolShow::Cache
+                | PoolShow::HealthCheckStats
+                | PoolShow::BackendStats),
+            ) => Some(Err(Refusal::ShowNotYet(show))),
             Local::Rollback => {
                 self.limbo = Limbo::None;
                 Some(Ok(Vec::new()))
@@ -288,10 +302,10 @@ impl Session {
 
     /// Whether pgherd answers a text of this kind now.
     pub(super) fn answers(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::Pgherd(_) => true,
-            Kind::End => !matches!(self.limbo, Limbo::None),
-            _ => false,
+        match local_of(kind) {
+            Some(Local::Show(_)) => true,
+            Some(Local::Rollback) => !matches!(self.limbo, Limbo::None),
+            None => false,
         }
     }
 }
@@ -300,7 +314,14 @@ const fn local_of(kind: Kind) -> Option<Local> {
     match kind {
         Kind::Pgherd(show) => Some(Local::Show(show)),
         Kind::End => Some(Local::Rollback),
-        _ => None,
+        Kind::Read
+        | Kind::Write
+        | Kind::Begin { .. }
+        | Kind::Transaction
+        | Kind::Setting
+        | Kind::Empty
+        | Kind::Show
+        | Kind::DiscardAll => None,
     }
 }
 

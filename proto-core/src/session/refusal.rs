@@ -148,6 +148,7 @@ impl Told {
 impl Refusal {
     /// Says what a client is told.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "it is one table")]
     pub fn tell(&self) -> Told {
         match self {
             Self::TooManyClients => told("53300", "sorry, too many clients already")
@@ -168,9 +169,34 @@ impl Refusal {
             Self::LoginTimeout => told("57014", "canceling authentication due to timeout"),
             Self::Violation(violation) => told("08P01", violation.to_string()),
             Self::Exchange(violation) => told("08P01", violation.to_string()),
-            Self::NoSecret { .. } | Self::ServerLogin { .. } => self.tell_login(),
-            Self::WaitTimeout { .. } | Self::QueueFull { .. } => self.tell_pool(),
-            Self::NoPrimary { .. } | Self::NoServer { .. } => self.tell_absence(),
+            Self::NoSecret { user } => told(
+                "28000",
+                format!("pgherd has no usable password for user \"{}\"", lossy(user)),
+            )
+            .hint("Add the user to [users] or pool_passwd, with its password, not an MD5 hash."),
+            Self::ServerLogin { .. } => told("08001", "pgherd could not log in to the server")
+                .hint("See pgherd's log for details."),
+            Self::WaitTimeout { pool, figures, waited } => {
+                let waited = seconds(*waited);
+                tell_pool(
+                    format!("no server connection became free within {waited}"),
+                    pool,
+                    *figures,
+                )
+            }
+            Self::QueueFull { pool, figures } => {
+                tell_pool("too many clients wait for a server connection".into(), pool, *figures)
+            }
+            Self::NoPrimary { waited } => told(
+                "57P03",
+                format!("no primary server is available (waited {})", seconds(*waited)),
+            )
+            .detail("Reads go on where a standby is available.")
+            .hint("SHOW pool_nodes tells the state of the nodes."),
+            Self::NoServer { waited } => {
+                told("57P03", format!("no server is available (waited {})", seconds(*waited)))
+                    .hint("See pgherd's log for the state of the nodes.")
+            }
             Self::Server { body } => copied(body),
             Self::Lost { backend, words } => match words {
                 Some(body) => copied(body),
@@ -200,61 +226,23 @@ impl Refusal {
             }
         }
     }
+}
 
-    fn tell_login(&self) -> Told {
-        if let Self::NoSecret { user } = self {
-            return told(
-                "28000",
-                format!("pgherd has no usable password for user \"{}\"", lossy(user)),
-            )
-            .hint("Add the user to [users] or pool_passwd, with its password, not an MD5 hash.");
-        }
-        told("08001", "pgherd could not log in to the server").hint("See pgherd's log for details.")
-    }
-
-    fn tell_pool(&self) -> Told {
-        let (pool, figures, message) = match self {
-            Self::WaitTimeout { pool, figures, waited } => (
-                pool,
-                figures,
-                format!("no server connection became free within {}", seconds(*waited)),
-            ),
-            Self::QueueFull { pool, figures } => {
-                (pool, figures, String::from("too many clients wait for a server connection"))
-            }
-            _ => return told("53300", "no server connection is free"),
-        };
-        told("53300", message)
-            .detail(format!(
-                "Pool of user \"{}\", database \"{}\" on node {}: {} connections, {} idle, {} \
-                 waiting; {} of {} connections to the node in use.",
-                lossy(&pool.user),
-                lossy(&pool.database),
-                pool.backend,
-                figures.open,
-                figures.idle,
-                figures.waiting,
-                figures.node.open,
-                figures.node.quota,
-            ))
-            .hint("Raise pool_size_max or backend_connections_max, or let clients leave.")
-    }
-
-    fn tell_absence(&self) -> Told {
-        match self {
-            Self::NoPrimary { waited } => told(
-                "57P03",
-                format!("no primary server is available (waited {})", seconds(*waited)),
-            )
-            .detail("Reads go on where a standby is available.")
-            .hint("SHOW pool_nodes tells the state of the nodes."),
-            Self::NoServer { waited } => {
-                told("57P03", format!("no server is available (waited {})", seconds(*waited)))
-                    .hint("See pgherd's log for the state of the nodes.")
-            }
-            _ => told("57P03", "no server is available"),
-        }
-    }
+fn tell_pool(message: String, pool: &PoolKey, figures: Figures) -> Told {
+    told("53300", message)
+        .detail(format!(
+            "Pool of user \"{}\", database \"{}\" on node {}: {} connections, {} idle, {} waiting; \
+             {} of {} connections to the node in use.",
+            lossy(&pool.user),
+            lossy(&pool.database),
+            pool.backend,
+            figures.open,
+            figures.idle,
+            figures.waiting,
+            figures.node.open,
+            figures.node.quota,
+        ))
+        .hint("Raise pool_size_max or backend_connections_max, or let clients leave.")
 }
 
 fn seconds(duration: Duration) -> String {

@@ -9,7 +9,6 @@ use crate::backend::login::Failure;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::message::Closed;
-use crate::output::Close;
 use crate::pool::{PoolKey, Pools, Purpose, Ticket};
 use crate::route::balance::{self, Candidate, Condition};
 use crate::route::{self, Side};
@@ -138,7 +137,7 @@ impl Session {
             });
             return None;
         }
-        self.wait = Wait::Node(side);
+        self.wait = Wait::Node;
         let left = (since + limit) - desk.now;
         self.arm(desk, left.min(limits::PRIMARY_RETRY_DELAY));
         None
@@ -160,7 +159,7 @@ impl Session {
                 self.verdict = Some(Refusal::ControlSilent);
                 self.look_again(desk);
             }
-            Wait::Node(_) => self.look_again(desk),
+            Wait::Node => self.look_again(desk),
             Wait::Link(key) => {
                 let figures = desk.pools.figures(key);
                 let pool = (**key).clone();
@@ -305,11 +304,5 @@ impl Session {
         for query in queries {
             desk.send_link(id, query);
         }
-    }
-
-    /// Closes a link that nobody can use any more.
-    pub(super) fn drop_link(&mut self, desk: &mut Desk, id: ConnId) {
-        self.held.drop_link(id);
-        desk.close_link(id, Close::Now);
     }
 }

@@ -319,11 +319,11 @@ const fn copy_run() -> crate::wire::frame::Looks {
 
 /// What a statement of this kind does to the session if it succeeds.
 pub(super) fn effect_of(kind: Kind, text: Option<&[u8]>) -> Option<Effect> {
-    match (kind, text) {
-        (Kind::Setting, Some(text)) => Some(Effect::Set(Bytes::copy_from_slice(text))),
-        (Kind::DiscardAll, _) => Some(Effect::Discard),
-        _ => None,
+    if kind == Kind::DiscardAll {
+        return Some(Effect::Discard);
     }
+    let text = text.filter(|_| kind == Kind::Setting)?;
+    Some(Effect::Set(Bytes::copy_from_slice(text)))
 }
 
 /// What a class means in a transaction, with a freedom.

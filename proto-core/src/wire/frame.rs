@@ -122,7 +122,7 @@ pub fn plain_run(unread: &[u8], looks: &Looks) -> usize {
             break;
         }
         let len = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        if len < 4 || len > limits::MESSAGE_LEN_MAX || unread.len() - at < len + 1 {
+        if !(4..=limits::MESSAGE_LEN_MAX).contains(&len) || unread.len() - at < len + 1 {
             break;
         }
         at += len + 1;

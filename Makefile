@@ -1,0 +1,46 @@
+# pgherd. `make demo` shows it, `make test` proves it; both install what they need.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+RUNTIME ?= smol
+# Further flags of `pgherd demo`, such as DEMO="--standbys 4 --port 6432".
+DEMO ?=
+# Seconds a fuzz target.
+SECONDS_EACH ?= 10
+# Further flags of the end-to-end benchmark.
+BENCH ?=
+
+.PHONY: help demo build test bench fuzz install clean
+
+help:
+	@echo "make demo     a throw-away herd of PostgreSQL servers with pgherd in front"
+	@echo "make test     everything: lints, unit, property, simulated and real scenarios, docs"
+	@echo "make bench    micro benchmarks, then pgbench against pgherd and its peers"
+	@echo "make fuzz     every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds"
+	@echo "make install  the program under PREFIX=$(PREFIX)"
+
+demo: build
+	@./scripts/need postgresql
+	@./target/release/pgherd demo --runtime $(RUNTIME) $(DEMO)
+
+build:
+	@./scripts/need rust
+	$(CARGO) build --release --locked --package pgherd
+
+test:
+	@./scripts/test
+
+bench: build
+	@./scripts/need postgresql peers
+	@./scripts/bench $(BENCH)
+
+fuzz:
+	@./scripts/need rust
+	@./fuzz/run.sh $(SECONDS_EACH)
+
+install: build
+	install -D -m 755 target/release/pgherd $(DESTDIR)$(PREFIX)/bin/pgherd
+
+clean:
+	$(CARGO) clean

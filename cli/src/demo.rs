@@ -1,0 +1,204 @@
+//! `pgherd demo`: a throw-away herd of real servers with pgherd in front, for trying things out.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use pgherd_core::auth::passwd::Stored;
+use pgherd_core::auth::secret::Secret;
+use pgherd_core::config::check::KeyFile;
+use pgherd_core::config::{Config, Files, load};
+use pgherd_core::message::Shutdown;
+use pgherd_herd::{Herd, PASSWORD, Plan, USER};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::args::DemoArgs;
+use crate::dial::{Dial, Line};
+use crate::ending::Ending;
+use crate::{files, logging, run};
+
+/// Pause between two looks at the herd.
+const STATUS_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long the demo waits for pgherd to know its nodes.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause between two looks at whether somebody asked to stop.
+const STOP_POLL: Duration = Duration::from_millis(50);
+
+/// Sets up the herd, shows how it is until it is asked to stop, and takes it down.
+pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
+    logging::start(log::LevelFilter::Warn);
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())
+            .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
+    }
+    ensure_free(args.port)?;
+    let plan = Plan {
+        standbys: usize::from(args.standbys),
+        directory: args.dir.clone(),
+        interrupt: Some(stop.clone()),
+        ..Plan::default()
+    };
+    let started = Instant::now();
+    let herd = Herd::build(plan, &mut |step| {
+        println!("{:5.1} s  {step}", started.elapsed().as_secs_f64());
+    })
+    .map_err(|trouble| Ending::CannotStart(trouble.to_string()))?;
+    let config = files::share(config(&herd, args.port)?);
+    let operator = run::start(config)?;
+    greet(&herd, args);
+    let watched = watch(args, &stop);
+    println!("\nstopping pgherd and {} servers …", herd.nodes().len());
+    operator.shut_down(Shutdown::Fast);
+    let is_well = operator.join();
+    drop(herd);
+    watched?;
+    if is_well { Ok(()) } else { Err(Ending::Broken("a thread has panicked".into())) }
+}
+
+/// A port that is taken is worth knowing before servers are set up.
+fn ensure_free(port: u16) -> Result<(), Ending> {
+    TcpListener::bind(("127.0.0.1", port)).map(drop).map_err(|error| {
+        Ending::CannotStart(format!(
+            "cannot listen on 127.0.0.1:{port}: {error}; choose another with --port"
+        ))
+    })
+}
+
+/// The configuration, as a file would hold it.
+fn config(herd: &Herd, port: u16) -> Result<Config, Ending> {
+    let mut text = format!(
+        "listen_addresses = \"127.0.0.1\"\nport = {port}\nunix_socket_directories = \"\"\n\
+         sr_check_user = \"{USER}\"\nsr_check_period = \"1s\"\n"
+    );
+    for node in herd.nodes() {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\n[[backends]]\nhostname = \"{}\"\nport = {}\nweight = {}\napplication_name = \"{}\"\n",
+            node.host(),
+            node.port(),
+            // Reads go to the standbys, so that the split can be seen.
+            u8::from(node.id() > 0 || herd.nodes().len() == 1),
+            node.name()
+        );
+    }
+    let _ = write!(text, "\n[users]\n{USER} = \"{PASSWORD}\"\n");
+    match load("demo.toml", &InMemory(text)) {
+        Ok(loaded) => Ok(files::resolve(loaded.config)),
+        Err(mistakes) => {
+            for mistake in &mistakes {
+                eprintln!("{mistake}");
+            }
+            Err(Ending::Mistakes(mistakes.len()))
+        }
+    }
+}
+
+struct InMemory(String);
+
+impl Files for InMemory {
+    fn read(&self, _path: &str) -> Result<String, String> {
+        Ok(self.0.clone())
+    }
+
+    fn exists(&self, _path: &str) -> bool {
+        true
+    }
+
+    fn key_file(&self) -> Option<KeyFile> {
+        None
+    }
+}
+
+fn greet(herd: &Herd, args: &DemoArgs) {
+    println!("\npgherd is in front of {} servers. In another terminal:\n", herd.nodes().len());
+    println!("  PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -p {} -U {USER} -d postgres\n", args.port);
+    for node in herd.nodes() {
+        println!(
+            "  node {} itself: port {}, log {}",
+            node.id(),
+            node.port(),
+            node.log_file().display()
+        );
+    }
+    if args.dir.is_some() {
+        println!("  the servers' directory is kept: {}", herd.directory().display());
+    }
+    match args.seconds {
+        Some(seconds) => println!("\nEnds after {seconds} seconds, or at Ctrl-C.\n"),
+        None => println!("\nCtrl-C stops everything.\n"),
+    }
+}
+
+/// Shows how the nodes are until it is time to stop.
+fn watch(args: &DemoArgs, stop: &AtomicBool) -> Result<(), Ending> {
+    let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let is_over = || stop.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
+    let stored = Stored::Plain(Secret::new(PASSWORD));
+    let line = Line {
+        host: "127.0.0.1",
+        port: args.port,
+        user: USER,
+        database: "postgres",
+        stored: Some(&stored),
+        timeout: READY_TIMEOUT,
+    };
+    let mut dial = Dial::up(&line)
+        .map_err(|error| Ending::CannotStart(format!("pgherd does not answer: {error}")))?;
+    let mut board = Board::default();
+    while !is_over() {
+        match dial.ask("SHOW pool_nodes") {
+            Ok(rows) => board.show(&rows),
+            Err(error) => return Err(Ending::Broken(format!("pgherd does not answer: {error}"))),
+        }
+        let next = Instant::now() + STATUS_PERIOD;
+        while Instant::now() < next && !is_over() {
+            std::thread::sleep(STOP_POLL);
+        }
+    }
+    Ok(())
+}
+
+/// The status lines: rewritten in place on a terminal, printed when they change elsewhere.
+#[derive(Default)]
+struct Board {
+    shown: String,
+}
+
+impl Board {
+    fn show(&mut self, rows: &[Vec<String>]) {
+        let on_terminal = std::io::stdout().is_terminal();
+        let text: String = rows.iter().map(|row| status_line(row)).collect();
+        if on_terminal && !self.shown.is_empty() {
+            let lines = self.shown.lines().count();
+            print!("\x1b[{lines}A\x1b[J");
+        } else if !on_terminal && text == self.shown {
+            return;
+        }
+        print!("{text}");
+        if let Err(error) = std::io::stdout().flush() {
+            log::debug!("the status cannot be shown: {error}");
+        }
+        self.shown = text;
+    }
+}
+
+fn status_line(row: &[String]) -> String {
+    let column = |at: usize| row.get(at).map_or("", String::as_str);
+    let lag = column(10).parse::<u64>().unwrap_or(0);
+    format!(
+        "  node {}  {:7}  {:8}  {:>9} reads  {:>8} bytes behind  {}\n",
+        column(0),
+        column(6),
+        column(3),
+        column(8),
+        lag,
+        column(11),
+    )
+}

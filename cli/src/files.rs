@@ -1,0 +1,71 @@
+//! Lends files to the core's reader of configurations.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pgherd_core::config::check::{KeyFault, KeyFile};
+use pgherd_core::config::{Config, Files, Mistake, Note, load};
+
+/// The files of this machine.
+pub(crate) struct Disk {
+    key_file: Option<PathBuf>,
+}
+
+impl Disk {
+    /// The key file is the one named, else `$PGPOOLKEYFILE`, else `~/.pgpoolkey`, as in Pgpool-II.
+    pub(crate) fn new(key_file: Option<&Path>) -> Self {
+        let from_environment = || std::env::var_os("PGPOOLKEYFILE").map(PathBuf::from);
+        let from_home = || {
+            let home = std::env::var_os("HOME")?;
+            let path = Path::new(&home).join(".pgpoolkey");
+            path.exists().then_some(path)
+        };
+        let key_file = key_file.map(Path::to_path_buf);
+        Self { key_file: key_file.or_else(from_environment).or_else(from_home) }
+    }
+}
+
+impl Files for Disk {
+    fn read(&self, path: &str) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Path::new(path).exists()
+    }
+
+    fn key_file(&self) -> Option<KeyFile> {
+        let path = self.key_file.as_ref()?;
+        Some(KeyFile { path: path.display().to_string(), text: read_key(path) })
+    }
+}
+
+fn read_key(path: &Path) -> Result<String, KeyFault> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let unreadable = |error: std::io::Error| KeyFault::Unreadable(error.to_string());
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(KeyFault::ReadableByOthers);
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// Reads a configuration, with the number of worker threads resolved.
+pub(crate) fn read(path: &Path, disk: &Disk) -> Result<(Config, Vec<Note>), Vec<Mistake>> {
+    let loaded = load(&path.display().to_string(), disk)?;
+    Ok((resolve(loaded.config), loaded.notes))
+}
+
+/// Counts the cores where the configuration leaves the number of threads open.
+pub(crate) fn resolve(mut config: Config) -> Config {
+    if config.worker_threads == 0 {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        config.worker_threads = cores;
+    }
+    config
+}
+
+/// Shares a configuration.
+pub(crate) fn share(config: Config) -> Arc<Config> {
+    Arc::new(config)
+}
