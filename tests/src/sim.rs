@@ -20,6 +20,9 @@ use crate::world::{Conn, End, Fate, ServerAuth, Setup, Signal, World};
 /// Shards of the simulated proxy.
 const SHARDS: u16 = 2;
 
+/// How long a proxy may take to have looked at all its servers.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
+
 /// Wall-clock time at the beginning, for what people read: 2026-01-01 00:00:00 UTC.
 const CLOCK: WallClock = WallClock { start: WallTime(1_767_225_600), offset: 0 };
 
@@ -69,7 +72,11 @@ impl Sim {
             let config = Arc::clone(&config);
             move |name, entropy, now| machine(name, &config, entropy, now)
         };
-        Self { simulation: Simulation::new(plan, &machines), config }
+        let mut simulation = Simulation::new(plan, &machines);
+        // Scenarios begin with a proxy that has looked at its servers, as in reality, where it
+        // is waited for.
+        simulation.run(SETTLING_TIME);
+        Self { simulation, config }
     }
 
     /// A hash over everything that has happened.

@@ -467,9 +467,7 @@ impl Session {
                 self.ready();
             }
             b'F' => {
-                self.fail(&SqlError::unsupported("FunctionCall"), engine);
-                self.skipping = Skipping::No;
-                self.ready();
+                self.on_function_call(&body, engine);
             }
             b'd' | b'c' | b'f' => {}
             b'P' | b'B' | b'D' | b'E' | b'C' | b'H' => {
@@ -495,6 +493,22 @@ impl Session {
                 body.push(0);
             });
         }
+    }
+
+    /// Calls the one function that there is by number, `pg_backend_pid()`.
+    fn on_function_call(&mut self, body: &[u8], engine: &mut Engine) {
+        if word(body, 0) == Some(2026) && self.context.block != Block::Failed {
+            let process = self.context.process.to_string();
+            self.out.message(b'V', |body| {
+                let len = u32::try_from(process.len()).unwrap_or(0);
+                body.extend_from_slice(&len.to_be_bytes());
+                body.extend_from_slice(process.as_bytes());
+            });
+        } else {
+            self.fail(&SqlError::new("42883", "function does not exist"), engine);
+            self.skipping = Skipping::No;
+        }
+        self.ready();
     }
 
     fn on_query(&mut self, body: &[u8], engine: &mut Engine) {
