@@ -132,13 +132,13 @@ fn relay_rows() -> Box<dyn FnMut() -> usize> {
 fn relay_long_row() -> Box<dyn FnMut() -> usize> {
     let mut rig = Rig::new();
     rig.from_client(frontend::compose_query(SELECT));
+    let len = u32::try_from(ROW_READS * READ_LEN + 4).unwrap_or_default();
+    let header: Bytes = [b"D".as_slice(), &len.to_be_bytes()].concat().into();
     let (mut left, part) = (0, Bytes::from(vec![b'D'; READ_LEN]));
     Box::new(move || {
         if left == 0 {
             left = ROW_READS;
-            let len = u32::try_from(ROW_READS * READ_LEN + 4).unwrap_or_default();
-            let header: Vec<u8> = [b'D'].into_iter().chain(len.to_be_bytes()).collect();
-            rig.from_server(header.into());
+            assert_eq!(rig.from_server(header.clone()), header.len());
         }
         left -= 1;
         assert_eq!(rig.from_server(part.clone()), part.len());
