@@ -19,20 +19,12 @@ pub struct Op {
     pub unit: &'static str,
     /// The goal, in nanoseconds a unit, if there is one.
     pub goal_ns: Option<u32>,
-    /// Whether it must not allocate once it has been done before.
-    pub allocation: Allocation,
+    /// Allocations a unit in steady state, at most: none where nothing but bytes pass. Parsing has no
+    /// such limit.
+    pub allocations_max: Option<u64>,
     /// Makes everything that is not measured. What it returns does the operation once and says how
     /// many units that was.
     pub make: fn() -> Box<dyn FnMut() -> usize>,
-}
-
-/// Whether an operation may allocate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allocation {
-    /// Never in steady state.
-    Never,
-    /// It may, as parsing does.
-    Allowed,
 }
 
 /// Everything that is measured.
@@ -41,56 +33,56 @@ pub const OPS: &[Op] = &[
         name: "frame rows",
         unit: "row",
         goal_ns: Some(5),
-        allocation: Allocation::Never,
+        allocations_max: Some(0),
         make: frame_rows,
     },
     Op {
         name: "relay rows",
         unit: "row",
         goal_ns: Some(5),
-        allocation: Allocation::Never,
+        allocations_max: Some(0),
         make: relay_rows,
     },
     Op {
         name: "relay long row",
         unit: "read",
         goal_ns: None,
-        allocation: Allocation::Never,
+        allocations_max: Some(0),
         make: relay_long_row,
     },
     Op {
         name: "classify known",
         unit: "statement",
         goal_ns: None,
-        allocation: Allocation::Never,
+        allocations_max: Some(0),
         make: classify_known,
     },
     Op {
         name: "classify new",
         unit: "statement",
         goal_ns: None,
-        allocation: Allocation::Allowed,
+        allocations_max: None,
         make: classify_new,
     },
     Op {
         name: "simple query",
         unit: "query",
         goal_ns: Some(1000),
-        allocation: Allocation::Never,
+        allocations_max: Some(0),
         make: simple_query,
     },
     Op {
         name: "extended query",
         unit: "query",
         goal_ns: None,
-        allocation: Allocation::Allowed,
+        allocations_max: Some(2),
         make: extended_query,
     },
     Op {
         name: "prepared query",
         unit: "query",
         goal_ns: None,
-        allocation: Allocation::Never,
+        allocations_max: Some(1),
         make: prepared_query,
     },
 ];
