@@ -73,11 +73,11 @@ fn counted(op: &Op, repetitions: u64) -> Result<Counted, Trouble> {
     command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", out.0.display()));
     command.arg(own).args(["--only", op.name, "--repeat", &repetitions.to_string()]);
     let ended = command.stdin(Stdio::null()).output();
-    let ended = ended.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Trouble::Missing { program: "valgrind", remedy: "apt-get install valgrind" }
+    let ended = ended.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Trouble::Missing { program: "valgrind", remedy: "apt-get install valgrind" };
         }
-        _ => Trouble::io("run", "valgrind".as_ref())(error),
+        Trouble::io("run", "valgrind".as_ref())(error)
     })?;
     let text = fs::read_to_string(&out.0).map_err(Trouble::io("read", &out.0))?;
     let units = String::from_utf8_lossy(&ended.stdout).trim().parse().ok();
