@@ -121,9 +121,11 @@ fn row(result: &Result, direct: Option<f64>, yardstick: Option<f64>) -> String {
 mod tests {
     use super::*;
 
+    type Case = (&'static [f64], Option<(f64, f64, f64)>);
+
     #[test]
     fn the_median_is_in_the_middle() {
-        let cases: &[(&[f64], Option<(f64, f64, f64)>)] = &[
+        let cases: &[Case] = &[
             (&[], None),
             (&[2.0], Some((2.0, 2.0, 2.0))),
             (&[9.0, 1.0], Some((5.0, 1.0, 9.0))),
