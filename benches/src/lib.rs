@@ -1,1 +1,21 @@
-//! Being built.
+//! What pgherd costs, beside its peers.
+//!
+//! Two kinds of answer, neither of them a timed test:
+//!
+//! - **End to end** (`pgherd-bench`): pgbench against a real herd, directly and through each proxy
+//!   of [`target::TARGETS`], for each of [`scenario::SCENARIOS`], in interleaved rounds of one run.
+//!   What counts are ratios: they survive a change of machine, numbers do not.
+//! - **The core alone** (`cargo bench`, and `pgherd-instructions`): the operations of [`ops::OPS`]
+//!   on the machines without sockets, in nanoseconds, allocations and instructions. `tests/alloc.rs`
+//!   fails when a forwarded read allocates.
+
+pub mod cpu;
+pub mod ops;
+pub mod pgbench;
+pub mod proxy;
+pub mod report;
+pub mod rig;
+pub mod rounds;
+pub mod scenario;
+pub mod target;
+pub mod trouble;

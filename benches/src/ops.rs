@@ -1,0 +1,202 @@
+//! The operations of the core that are measured, each ready to be repeated.
+
+use bytes::Bytes;
+use pgherd_core::entropy::Entropy;
+use pgherd_core::route::classify::classify;
+use pgherd_core::route::memo::Memo;
+use pgherd_core::wire::backend::{Composer, LOOKS};
+use pgherd_core::wire::frame::plain_run;
+use pgherd_core::wire::frontend::{self, tag};
+
+use crate::rig::{self, Rig};
+
+/// An operation, and what it may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Op {
+    /// What the tables call it.
+    pub name: &'static str,
+    /// What is counted, as in "row".
+    pub unit: &'static str,
+    /// The goal, in nanoseconds a unit, if there is one.
+    pub goal_ns: Option<u32>,
+    /// Allocations a unit in steady state, at most: none where nothing but bytes pass. Parsing has no
+    /// such limit.
+    pub allocations_max: Option<u64>,
+    /// Makes everything that is not measured. What it returns does the operation once and says how
+    /// many units that was.
+    pub make: fn() -> Box<dyn FnMut() -> usize>,
+}
+
+/// Everything that is measured.
+pub const OPS: &[Op] = &[
+    Op {
+        name: "frame rows",
+        unit: "row",
+        goal_ns: Some(5),
+        allocations_max: Some(0),
+        make: frame_rows,
+    },
+    Op {
+        name: "relay rows",
+        unit: "row",
+        goal_ns: Some(5),
+        allocations_max: Some(0),
+        make: relay_rows,
+    },
+    Op {
+        name: "relay long row",
+        unit: "read",
+        goal_ns: None,
+        allocations_max: Some(0),
+        make: relay_long_row,
+    },
+    Op {
+        name: "classify known",
+        unit: "statement",
+        goal_ns: None,
+        allocations_max: Some(0),
+        make: classify_known,
+    },
+    Op {
+        name: "classify new",
+        unit: "statement",
+        goal_ns: None,
+        allocations_max: None,
+        make: classify_new,
+    },
+    Op {
+        name: "simple query",
+        unit: "query",
+        goal_ns: Some(1000),
+        allocations_max: Some(0),
+        make: simple_query,
+    },
+    Op {
+        name: "extended query",
+        unit: "query",
+        goal_ns: None,
+        allocations_max: Some(2),
+        make: extended_query,
+    },
+    Op {
+        name: "prepared query",
+        unit: "query",
+        goal_ns: None,
+        allocations_max: Some(1),
+        make: prepared_query,
+    },
+];
+
+/// What pgbench sends with `-S`.
+const SELECT: &str = "SELECT abalance FROM pgbench_accounts WHERE aid = 123456;";
+
+/// What a driver reads at once.
+const READ_LEN: usize = pgherd_core::limits::READ_LEN;
+
+/// Whole rows, as many as fit into one read.
+fn rows() -> (Bytes, usize) {
+    let mut row = Composer::new();
+    row.data_row(["123456", "1", "0", "some filler"].into_iter());
+    let row = row.finish();
+    let count = READ_LEN / row.len();
+    (row.repeat(count).into(), count)
+}
+
+fn frame_rows() -> Box<dyn FnMut() -> usize> {
+    let (bytes, count) = rows();
+    Box::new(move || {
+        assert_eq!(plain_run(&bytes, &LOOKS), bytes.len());
+        count
+    })
+}
+
+fn relay_rows() -> Box<dyn FnMut() -> usize> {
+    let mut rig = Rig::new();
+    let (bytes, count) = rows();
+    rig.from_client(frontend::compose_query(SELECT));
+    Box::new(move || {
+        assert_eq!(rig.from_server(bytes.clone()), bytes.len());
+        count
+    })
+}
+
+/// A row that is longer than the run of the benchmark.
+fn relay_long_row() -> Box<dyn FnMut() -> usize> {
+    let mut rig = Rig::new();
+    rig.from_client(frontend::compose_query(SELECT));
+    let len = u32::try_from(ROW_READS * READ_LEN + 4).unwrap_or_default();
+    let header: Bytes = [b"D".as_slice(), &len.to_be_bytes()].concat().into();
+    let (mut left, part) = (0, Bytes::from(vec![b'D'; READ_LEN]));
+    Box::new(move || {
+        if left == 0 {
+            left = ROW_READS;
+            assert_eq!(rig.from_server(header.clone()), header.len());
+        }
+        left -= 1;
+        assert_eq!(rig.from_server(part.clone()), part.len());
+        1
+    })
+}
+
+/// Reads in the longest row: 512 MB in all.
+const ROW_READS: usize = 8192;
+
+fn classify_known() -> Box<dyn FnMut() -> usize> {
+    let mut memo = Memo::new(&mut Entropy::from_seed([7; 32]));
+    Box::new(move || {
+        std::hint::black_box(memo.classify(SELECT.as_bytes(), false));
+        1
+    })
+}
+
+fn classify_new() -> Box<dyn FnMut() -> usize> {
+    Box::new(|| {
+        std::hint::black_box(classify(SELECT.as_bytes(), false));
+        1
+    })
+}
+
+fn simple_query() -> Box<dyn FnMut() -> usize> {
+    let query = frontend::compose_query(SELECT);
+    round_trip(Rig::new(), query, rig::answer())
+}
+
+fn extended_query() -> Box<dyn FnMut() -> usize> {
+    let parse = [b"\0", SELECT.as_bytes(), b"\0\0\0"].concat();
+    let query = [
+        frontend::compose(tag::PARSE, &parse),
+        frontend::compose(tag::BIND, &[0; 8]),
+        frontend::compose(tag::DESCRIBE, b"P\0"),
+        frontend::compose(tag::EXECUTE, &[0; 5]),
+        frontend::compose(tag::SYNC, b""),
+    ];
+    round_trip(Rig::new(), query.concat().into(), extended_answer(b"1\0\0\0\x04"))
+}
+
+fn prepared_query() -> Box<dyn FnMut() -> usize> {
+    let mut rig = Rig::new();
+    let parse = [b"P0\0", SELECT.as_bytes(), b"\0\0\0"].concat();
+    let sync = frontend::compose(tag::SYNC, b"");
+    rig.from_client([frontend::compose(tag::PARSE, &parse), sync.clone()].concat().into());
+    rig.from_server(Bytes::from_static(b"1\0\0\0\x04Z\0\0\0\x05I"));
+    let query = [
+        frontend::compose(tag::BIND, b"\0P0\0\0\0\0\0\0\0"),
+        frontend::compose(tag::DESCRIBE, b"P\0"),
+        frontend::compose(tag::EXECUTE, &[0; 5]),
+        sync,
+    ];
+    round_trip(rig, query.concat().into(), extended_answer(b""))
+}
+
+/// Composes `BindComplete` and the answer of a simple query, which is the same from there on.
+fn extended_answer(first: &[u8]) -> Bytes {
+    [first, b"2\0\0\0\x04", &rig::answer()].concat().into()
+}
+
+fn round_trip(mut rig: Rig, query: Bytes, answer: Bytes) -> Box<dyn FnMut() -> usize> {
+    Box::new(move || {
+        assert_eq!(rig.from_client(query.clone()), query.len());
+        assert_eq!(rig.from_server(answer.clone()), answer.len());
+        1
+    })
+}
