@@ -23,6 +23,7 @@ mod relay;
 mod seat;
 mod serve;
 mod settings;
+mod state;
 mod statements;
 
 use std::collections::BTreeMap;
@@ -30,15 +31,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::exchange::Exchange;
 use crate::backend::link::Link;
 use crate::config::Method;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::message::{Arrival, CancelKey, Closed, Room, Shutdown};
 use crate::output::{Close, Output};
-use crate::pool::PoolKey;
-use crate::route::Side;
 use crate::time::Instant;
 use crate::wire::backend::{Composer, TxStatus, tag};
 use crate::wire::error::Violation;
@@ -46,10 +44,10 @@ use crate::wire::frame::Framer;
 use crate::wire::startup::{Params, VERSION_3_0};
 
 use desk::{Desk, Notice, TimerKey};
-use local::Batch as LocalBatch;
 pub(crate) use login::addressee;
 use refusal::Refusal;
 use settings::Settings;
+use state::{Bond, Effect, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
 use statements::Statements;
 
 /// A client's stay.
@@ -106,142 +104,6 @@ struct Who {
     /// What its links are opened with.
     startup: Arc<Params>,
     version: u32,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Nothing is known of the client but its requests for encryption.
-    Starting { encryption_requests: u8 },
-    /// Its request to cancel something else is on its way.
-    Cancelling,
-    /// A link is wanted, to learn what the servers ask for.
-    Asking,
-    /// It proves who it is.
-    Proving(Box<Proof>),
-    /// It has proved who it is; a link is wanted, to learn the servers' parameters.
-    Welcoming,
-    /// It is at work.
-    Serving,
-    /// What is queued is being sent; nothing that comes is read.
-    Closing,
-}
-
-#[derive(Debug)]
-struct Proof {
-    exchange: Exchange,
-}
-
-/// The links that a session holds.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    primary: Option<ConnId>,
-    replica: Option<ConnId>,
-}
-
-impl Held {
-    fn at(&mut self, side: Side) -> &mut Option<ConnId> {
-        match side {
-            Side::Primary => &mut self.primary,
-            Side::Replica => &mut self.replica,
-        }
-    }
-
-    fn iter(self) -> impl Iterator<Item = ConnId> {
-        [self.primary, self.replica].into_iter().flatten()
-    }
-
-    fn drop_link(&mut self, id: ConnId) {
-        if self.primary == Some(id) {
-            self.primary = None;
-        }
-        if self.replica == Some(id) {
-            self.replica = None;
-        }
-    }
-}
-
-/// Who answers the client's messages up to its next `Sync`.
-#[derive(Debug, Default)]
-enum Turn {
-    /// There are none yet: the next message decides.
-    #[default]
-    None,
-    /// The server at this link.
-    At(ConnId),
-    /// pgherd itself.
-    Local(Box<LocalBatch>),
-    /// Nobody: pgherd has reported an error.
-    Discard,
-}
-
-/// Where the rest of the client's current message goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Passing {
-    #[default]
-    Nowhere,
-    To(ConnId),
-}
-
-/// Whether the session may leave its primary connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Bond {
-    #[default]
-    Free,
-    /// A statement has left something behind that only that connection has.
-    Primary,
-}
-
-/// What a statement does to the session if it succeeds.
-#[derive(Clone, Debug)]
-enum Effect {
-    /// It sets parameters; repeated on the other link, it does so there.
-    Set(Bytes),
-    /// It undoes everything.
-    Discard,
-    /// It makes one prepared statement, or all, cease to exist.
-    Deallocate(Option<Bytes>),
-}
-
-/// Whether the server reported an error since its last `ReadyForQuery`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Outcome {
-    #[default]
-    Fine,
-    Failed,
-}
-
-/// Whether a transaction was lost with its server.
-#[derive(Debug, Default)]
-enum Limbo {
-    #[default]
-    None,
-    /// It was, and the client has not been told why.
-    Untold(Refusal),
-    /// It was, and the client has been told; it must still end it.
-    Told,
-}
-
-/// What a session waits for.
-#[derive(Debug, Default)]
-enum Wait {
-    #[default]
-    Nothing,
-    /// That the servers have answered everything.
-    Turn,
-    /// A link of a pool.
-    Link(Arc<PoolKey>),
-    /// A node fit for the purpose.
-    Node,
-    /// The control plane's answer.
-    Answer,
-}
-
-/// What came of looking at a message.
-enum Taken {
-    /// So many unread bytes were taken.
-    Bytes(usize),
-    /// None: the session waits, or has ended.
-    Nothing,
 }
 
 impl Session {

@@ -22,9 +22,9 @@ use pgherd_core::output::{Close, Output};
 use pgherd_core::time::Instant;
 use smol::{Async, LocalExecutor, Task};
 
+use crate::alarm::Alarm;
 use crate::mailbox::{Mail, Post};
 use crate::socket::{self, Socket};
-use crate::timer::Alarm;
 
 /// Chunks that are written at once.
 const SLICES: usize = 16;

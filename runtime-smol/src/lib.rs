@@ -3,11 +3,14 @@
 //! Each thread runs a `LocalExecutor`; a machine, its sockets and its buffers belong to one thread
 //! and are borrowed only between awaits. Machines reach one another by [`mailbox`] alone.
 
+mod alarm;
 mod driver;
 mod listener;
 mod mailbox;
 mod process;
 mod socket;
 mod timer;
+mod trouble;
 
-pub use process::{Operator, Options, Remote, StartError, start};
+pub use process::{Operator, Options, Remote, start};
+pub use trouble::StartError;

@@ -16,8 +16,8 @@ use smol::{Async, Timer};
 use socket2::{Domain, Protocol, Type};
 
 use crate::driver::Driver;
-use crate::process::StartError;
 use crate::socket::Socket;
+use crate::trouble::StartError;
 
 /// An address or a path that clients connect to.
 #[derive(Debug)]

@@ -1,8 +1,6 @@
 //! A process: the threads of its machines, and the operator's hand on them.
 
 use std::cell::RefCell;
-use std::fmt;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,6 +20,7 @@ use crate::driver::Driver;
 use crate::listener::{self, Listener};
 use crate::mailbox::{Mail, Post};
 use crate::timer;
+use crate::trouble::StartError;
 
 /// What a process is started with.
 pub struct Options {
@@ -31,53 +30,6 @@ pub struct Options {
     pub clock: WallClock,
     /// 32 bytes from the operating system.
     pub seed: [u8; 32],
-}
-
-/// Why a process did not start.
-#[derive(Debug)]
-pub enum StartError {
-    /// No address to listen on is configured.
-    Nowhere,
-    /// An address cannot be listened on.
-    Listen {
-        /// The address or path.
-        address: String,
-        /// The operating system's reason.
-        error: io::ErrorKind,
-        /// The same in words.
-        reason: String,
-    },
-    /// A thread cannot be started.
-    Thread(io::Error),
-}
-
-impl StartError {
-    pub(crate) fn listen(address: impl fmt::Display, error: &io::Error) -> Self {
-        Self::Listen {
-            address: address.to_string(),
-            error: error.kind(),
-            reason: error.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nowhere => f.write_str(
-                "there is nothing to listen on; set listen_addresses or unix_socket_directories",
-            ),
-            Self::Listen { address, error: io::ErrorKind::AddrInUse, .. } => write!(
-                f,
-                "cannot listen on {address}: another process does already; stop it, or set \
-                 another port"
-            ),
-            Self::Listen { address, reason, .. } => {
-                write!(f, "cannot listen on {address}: {reason}; see listen_addresses and port")
-            }
-            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
-        }
-    }
 }
 
 /// The operator's hand on a running process.

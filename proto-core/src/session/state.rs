@@ -1,0 +1,148 @@
+//! What a session is in the middle of: its state, as enums with data.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::local::Batch as LocalBatch;
+use super::refusal::Refusal;
+use crate::auth::exchange::Exchange;
+use crate::id::ConnId;
+use crate::pool::PoolKey;
+use crate::route::Side;
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nothing is known of the client but its requests for encryption.
+    Starting { encryption_requests: u8 },
+    /// Its request to cancel something else is on its way.
+    Cancelling,
+    /// A link is wanted, to learn what the servers ask for.
+    Asking,
+    /// It proves who it is.
+    Proving(Box<Proof>),
+    /// It has proved who it is; a link is wanted, to learn the servers' parameters.
+    Welcoming,
+    /// It is at work.
+    Serving,
+    /// What is queued is being sent; nothing that comes is read.
+    Closing,
+}
+
+#[derive(Debug)]
+pub(super) struct Proof {
+    pub(super) exchange: Exchange,
+}
+
+/// The links that a session holds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    pub(super) primary: Option<ConnId>,
+    pub(super) replica: Option<ConnId>,
+}
+
+impl Held {
+    pub(super) fn at(&mut self, side: Side) -> &mut Option<ConnId> {
+        match side {
+            Side::Primary => &mut self.primary,
+            Side::Replica => &mut self.replica,
+        }
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = ConnId> {
+        [self.primary, self.replica].into_iter().flatten()
+    }
+
+    pub(super) fn drop_link(&mut self, id: ConnId) {
+        if self.primary == Some(id) {
+            self.primary = None;
+        }
+        if self.replica == Some(id) {
+            self.replica = None;
+        }
+    }
+}
+
+/// Who answers the client's messages up to its next `Sync`.
+#[derive(Debug, Default)]
+pub(super) enum Turn {
+    /// There are none yet: the next message decides.
+    #[default]
+    None,
+    /// The server at this link.
+    At(ConnId),
+    /// pgherd itself.
+    Local(Box<LocalBatch>),
+    /// Nobody: pgherd has reported an error.
+    Discard,
+}
+
+/// Where the rest of the client's current message goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Passing {
+    #[default]
+    Nowhere,
+    To(ConnId),
+}
+
+/// Whether the session may leave its primary connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Bond {
+    #[default]
+    Free,
+    /// A statement has left something behind that only that connection has.
+    Primary,
+}
+
+/// What a statement does to the session if it succeeds.
+#[derive(Clone, Debug)]
+pub(super) enum Effect {
+    /// It sets parameters; repeated on the other link, it does so there.
+    Set(Bytes),
+    /// It undoes everything.
+    Discard,
+    /// It makes one prepared statement, or all, cease to exist.
+    Deallocate(Option<Bytes>),
+}
+
+/// Whether the server reported an error since its last `ReadyForQuery`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Outcome {
+    #[default]
+    Fine,
+    Failed,
+}
+
+/// Whether a transaction was lost with its server.
+#[derive(Debug, Default)]
+pub(super) enum Limbo {
+    #[default]
+    None,
+    /// It was, and the client has not been told why.
+    Untold(Refusal),
+    /// It was, and the client has been told; it must still end it.
+    Told,
+}
+
+/// What a session waits for.
+#[derive(Debug, Default)]
+pub(super) enum Wait {
+    #[default]
+    Nothing,
+    /// That the servers have answered everything.
+    Turn,
+    /// A link of a pool.
+    Link(Arc<PoolKey>),
+    /// A node fit for the purpose.
+    Node,
+    /// The control plane's answer.
+    Answer,
+}
+
+/// What came of looking at a message.
+pub(super) enum Taken {
+    /// So many unread bytes were taken.
+    Bytes(usize),
+    /// None: the session waits, or has ended.
+    Nothing,
+}
