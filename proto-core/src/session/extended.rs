@@ -45,6 +45,7 @@ impl Session {
                 self.turn = Turn::Local(Box::default());
                 return self.on_local(desk, message);
             }
+            Ahead::Mixed if self.must_settle(desk) => return Ok(Taken::Nothing),
             Ahead::Mixed => return Ok(self.fail_batch(desk, message, &Refusal::MixedPipeline)),
             Ahead::Server(plan) => plan,
         };
@@ -69,10 +70,13 @@ impl Session {
         plan: Plan,
     ) -> Result<Taken, Violation> {
         let Some(side) = plan.nature.side else {
+            if self.must_settle(desk) {
+                return Ok(Taken::Nothing);
+            }
             self.reject_transaction(desk);
             return Ok(self.fail_batch(desk, message, &Refusal::NotOnStandby));
         };
-        if plan.effect.is_some() && self.must_settle(desk) {
+        if (plan.effect.is_some() || self.effect.is_some()) && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
         if plan.needs_unnamed
@@ -173,6 +177,8 @@ impl Session {
         // What is not whole in view cannot be repeated.
         let statement = statement.filter(|_| message.is_whole());
         if let Some((name, _)) = parsed {
+            // One that the session has already is there too, and the server says so.
+            self.prepare_on(desk, id, name);
             self.forget_local(name);
             if name.is_empty() {
                 self.unnamed = Some(id);
@@ -281,7 +287,7 @@ impl Session {
                 }
                 self.give_back_others(desk, id);
             }
-            None => {}
+            Some(Effect::End) | None => {}
         }
     }
 

@@ -11,7 +11,7 @@ use crate::backend::link::{CopyIn, Link, Owner, Request};
 use crate::id::ConnId;
 use crate::message::Shutdown;
 use crate::output::Output;
-use crate::wire::backend::{LOOKS, TxStatus, tag};
+use crate::wire::backend::{LOOKS, READY_LEN, TxStatus, tag};
 use crate::wire::error::{Fields, Violation};
 use crate::wire::frame::{Frame, plain_run};
 use crate::wire::text;
@@ -52,6 +52,9 @@ impl Session {
                     let owner = link.owner();
                     self.deliver(desk, id, owner, run);
                     run
+                }
+                Frame::Start { tag: tag::READY, len, .. } if len != READY_LEN => {
+                    return Err(Violation::Malformed { tag: tag::READY });
                 }
                 Frame::Start { tag, len, body } => {
                     let in_view = rest.len();

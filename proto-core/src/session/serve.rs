@@ -161,6 +161,10 @@ impl Session {
             return Ok(self.query_pgherd(desk, message, show));
         }
         let Some(side) = nature.side else {
+            // pgherd answers behind the servers, and what they still owe may change what it says.
+            if matches!(self.turn, Turn::None) && self.must_settle(desk) {
+                return Ok(Taken::Nothing);
+            }
             self.reject_transaction(desk);
             self.say_error(desk, &Refusal::NotOnStandby, Some(TxStatus::Failed));
             return Ok(self.take_nowhere(desk, message));
@@ -175,7 +179,9 @@ impl Session {
         {
             desk.vacate(&database);
         }
-        if effect.is_some() && self.must_settle(desk) {
+        // Whether an effect comes about is known when its statement has been answered, and only one
+        // is remembered until then.
+        if (effect.is_some() || self.effect.is_some()) && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
         match self.seat(desk, side) {
@@ -232,7 +238,8 @@ impl Session {
         if nature.bond == Bond::Primary || (in_transaction && nature.kind == Kind::Setting) {
             self.bond = Bond::Primary;
         }
-        if !in_transaction {
+        // A prepared statement is gone at once, however the transaction ends.
+        if !in_transaction || matches!(effect, Some(Effect::Deallocate(_) | Effect::End)) {
             self.effect = effect;
         }
         self.outcome = Outcome::Fine;
@@ -349,6 +356,9 @@ fn command_of(reason: &Reason) -> Command {
 pub(super) fn effect_of(nature: Nature, text: Option<&[u8]>) -> Option<Effect> {
     if nature.kind == Kind::DiscardAll {
         return Some(Effect::Discard);
+    }
+    if nature.kind == Kind::End && nature.side == Some(Side::Replica) {
+        return Some(Effect::End);
     }
     if nature.command == Command::Deallocate {
         return Some(Effect::Deallocate(text.and_then(last_name)));

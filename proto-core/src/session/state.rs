@@ -103,6 +103,8 @@ pub(super) enum Effect {
     Discard,
     /// It makes one prepared statement, or all, cease to exist.
     Deallocate(Option<Bytes>),
+    /// It ends a transaction on a standby: the next statement may go elsewhere, but only then.
+    End,
 }
 
 /// Whether the server reported an error since its last `ReadyForQuery`.

@@ -58,6 +58,10 @@ pub mod tag {
     pub const ROW_DESCRIPTION: u8 = b'T';
 }
 
+/// Length of a `ReadyForQuery`, header included. A longer one would end an answer before its own
+/// last byte has passed.
+pub const READY_LEN: usize = 6;
+
 const WHOLE: u32 = limits::SERVER_VIEW_LEN as u32;
 
 /// How much of each of a server's messages must be in view.

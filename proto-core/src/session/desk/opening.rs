@@ -15,7 +15,7 @@ use crate::output::{Close, Output};
 use crate::pool::PoolKey;
 use crate::time::Duration;
 use crate::topology::Status;
-use crate::wire::backend::{self, TxStatus, tag};
+use crate::wire::backend::{self, READY_LEN, TxStatus, tag};
 use crate::wire::error::{Fields, Violation};
 use crate::wire::frame::Frame;
 use crate::wire::frontend;
@@ -73,6 +73,9 @@ impl Desk {
                 Frame::Middle { len } => {
                     link.framer.take_middle(len);
                     (len, None)
+                }
+                Frame::Start { tag: tag::READY, len, .. } if len != READY_LEN => {
+                    return Err(Violation::Malformed { tag: tag::READY });
                 }
                 Frame::Start { tag, len, body } => {
                     (link.framer.take(len, rest.len()), Some((tag, body)))
