@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Set up a throw-away herd with pgherd in front of it
     Demo(DemoArgs),
+    /// Print an encrypted entry of pool_passwd for a password read from standard input
+    Passwd(PasswdArgs),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -94,7 +96,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=16))]
     pub(crate) standbys: u8,
     /// Where pgherd listens, on 127.0.0.1
-    #[arg(long, short = 'p', value_name = "PORT", default_value_t = 9999)]
+    #[arg(long, short = 'p', value_name = "PORT", default_value_t = 9999, value_parser = clap::value_parser!(u16).range(1024..))]
     pub(crate) port: u16,
     /// Where the servers live; kept afterwards. Without it, a directory that is removed
     #[arg(long, value_name = "DIR")]
@@ -105,6 +107,21 @@ pub(crate) struct DemoArgs {
     /// What moves the bytes
     #[arg(long, value_enum, default_value_t = Runtime::Smol)]
     pub(crate) runtime: Runtime,
+}
+
+const PASSWD_EXAMPLES: &str = "\
+Examples:
+  pgherd passwd app < password.txt >> pool_passwd
+  pgherd passwd app --key-file /etc/pgherd/key";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = PASSWD_EXAMPLES)]
+pub(crate) struct PasswdArgs {
+    /// Whose password it is
+    pub(crate) user: String,
+    /// The file with the key; else $PGPOOLKEYFILE, else ~/.pgpoolkey
+    #[arg(long, short = 'k', value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// What moves the bytes.

@@ -1,28 +1,25 @@
 //! `pgherd check`: every mistake of the files, then every server and every credential.
 
 use pgherd_core::auth::passwd::Stored;
-use pgherd_core::config::{Backend, Config};
+use pgherd_core::config::{Backend, Config, Note, NoteKind};
 use pgherd_core::health::probe::QUERY;
 
 use crate::args::CheckArgs;
 use crate::dial::{Dial, Line};
 use crate::ending::Ending;
 use crate::files::{self, Disk};
+use crate::say::say;
 
 /// Checks a configuration.
 pub(crate) fn check(args: &CheckArgs) -> Result<(), Ending> {
     let disk = Disk::new(args.key_file.as_deref());
-    let (config, notes) = files::read(&args.config, &disk).map_err(|mistakes| {
-        for mistake in &mistakes {
-            println!("{mistake}");
-        }
-        Ending::Mistakes(mistakes.len())
+    let (config, notes) = files::read(&args.config, &disk).map_err(|rejected| {
+        print_notes(&rejected.notes);
+        rejected.mistakes.iter().for_each(|mistake| print(&mistake.to_string()));
+        Ending::Mistakes(rejected.mistakes.len())
     })?;
-    for note in &notes {
-        println!("{note}");
-    }
-    print_not_yet(&config);
-    println!("{}: no mistakes", args.config.display());
+    print_notes(&notes);
+    print(&format!("{}: no mistakes in the files", args.config.display()));
     if args.offline {
         return Ok(());
     }
@@ -30,14 +27,23 @@ pub(crate) fn check(args: &CheckArgs) -> Result<(), Ending> {
     if failures == 0 { Ok(()) } else { Err(Ending::CheckFailed(failures)) }
 }
 
-fn print_not_yet(config: &Config) {
-    if config.not_yet.is_empty() {
-        return;
+/// What there is to know, and behind it the list of what is not yet in effect.
+fn print_notes(notes: &[Note]) {
+    let (not_yet, others): (Vec<_>, Vec<_>) =
+        notes.iter().partition(|note| note.kind == NoteKind::NotYet);
+    others.iter().for_each(|note| print(&note.to_string()));
+    if !not_yet.is_empty() {
+        print("Not yet in effect:");
     }
-    println!("Not yet in effect:");
-    for (name, value) in &config.not_yet {
-        println!("  {name} = {value}");
+    for note in not_yet {
+        let line = note.line.map(|line| format!(":{line}")).unwrap_or_default();
+        print(&format!("  {}{line}: {}", note.file, note.key.as_deref().unwrap_or_default()));
     }
+}
+
+/// Prints a line. Whoever reads may have left; the exit code tells the rest.
+fn print(line: &str) {
+    say(&format!("{line}\n"));
 }
 
 /// Tries a server as the user of the checks, then as every user; returns what failed.
@@ -58,10 +64,10 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
         Ok(rows) => {
             let is_standby = rows.first().and_then(|row| row.first()).is_some_and(|v| v == "t");
             let role = if is_standby { "standby" } else { "primary" };
-            println!("{name}: {role}; sr_check_user \"{}\" can look at it", checks.user);
+            print(&format!("{name}: {role}; sr_check_user \"{}\" can look at it", checks.user));
         }
         Err(error) => {
-            println!("{name}: sr_check_user \"{}\": {error}", checks.user);
+            print(&format!("{name}: sr_check_user \"{}\": {error}", checks.user));
             failures += 1;
         }
     }
@@ -69,7 +75,7 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
         match Dial::up(&line(user, Some(stored))) {
             Ok(_) => println!("{name}: user \"{user}\" can log in"),
             Err(error) => {
-                println!("{name}: user \"{user}\": {error}");
+                print(&format!("{name}: user \"{user}\": {error}"));
                 failures += 1;
             }
         }

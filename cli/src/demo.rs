@@ -1,7 +1,7 @@
 //! `pgherd demo`: a throw-away herd of real servers with pgherd in front, for trying things out.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,13 @@ use pgherd_core::auth::secret::Secret;
 use pgherd_core::config::check::KeyFile;
 use pgherd_core::config::{Config, Files, load};
 use pgherd_core::message::Shutdown;
-use pgherd_herd::{Herd, PASSWORD, Plan, USER};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use pgherd_herd::{Herd, PASSWORD, Plan, Trouble, USER};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::args::DemoArgs;
 use crate::dial::{Dial, Line};
 use crate::ending::Ending;
+use crate::say::say;
 use crate::{files, logging, run};
 
 /// Pause between two looks at the herd.
@@ -33,7 +34,7 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
     logging::start(log::LevelFilter::Warn);
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())
             .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
     }
@@ -46,14 +47,18 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
     };
     let started = Instant::now();
     let herd = Herd::build(plan, &mut |step| {
-        println!("{:5.1} s  {step}", started.elapsed().as_secs_f64());
-    })
-    .map_err(|trouble| Ending::CannotStart(trouble.to_string()))?;
+        print(&format!("{:5.1} s  {step}", started.elapsed().as_secs_f64()));
+    });
+    let herd = match herd {
+        Ok(herd) => herd,
+        // Whoever asked to stop has what they asked for.
+        Err(Trouble::Interrupted) => return Ok(()),
+        Err(trouble) => return Err(Ending::CannotStart(trouble.to_string())),
+    };
     let config = files::share(config(&herd, args.port)?);
     let operator = run::start(config)?;
-    greet(&herd, args);
-    let watched = watch(args, &stop);
-    println!("\nstopping pgherd and {} servers …", herd.nodes().len());
+    let watched = watch(&herd, args, &stop);
+    print(&format!("\nstopping pgherd and {} servers …", herd.nodes().len()));
     operator.shut_down(Shutdown::Fast);
     let is_well = operator.join();
     drop(herd);
@@ -91,11 +96,9 @@ fn config(herd: &Herd, port: u16) -> Result<Config, Ending> {
     let _ = write!(text, "\n[users]\n{USER} = \"{PASSWORD}\"\n");
     match load("demo.toml", &InMemory(text)) {
         Ok(loaded) => Ok(files::resolve(loaded.config)),
-        Err(mistakes) => {
-            for mistake in &mistakes {
-                eprintln!("{mistake}");
-            }
-            Err(Ending::Mistakes(mistakes.len()))
+        Err(rejected) => {
+            rejected.mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+            Err(Ending::Mistakes(rejected.mistakes.len()))
         }
     }
 }
@@ -117,18 +120,24 @@ impl Files for InMemory {
 }
 
 fn greet(herd: &Herd, args: &DemoArgs) {
-    println!("\npgherd is in front of {} servers. In another terminal:\n", herd.nodes().len());
-    println!("  PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -p {} -U {USER} -d postgres\n", args.port);
+    print(&format!(
+        "\npgherd is in front of {} servers. In another terminal:\n",
+        herd.nodes().len()
+    ));
+    print(&format!(
+        "  PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -p {} -U {USER} -d postgres\n",
+        args.port
+    ));
     for node in herd.nodes() {
-        println!(
+        print(&format!(
             "  node {} itself: port {}, log {}",
             node.id(),
             node.port(),
             node.log_file().display()
-        );
+        ));
     }
     if args.dir.is_some() {
-        println!("  the servers' directory is kept: {}", herd.directory().display());
+        print(&format!("  the servers' directory is kept: {}", herd.directory().display()));
     }
     match args.seconds {
         Some(seconds) => println!("\nEnds after {seconds} seconds, or at Ctrl-C.\n"),
@@ -137,32 +146,47 @@ fn greet(herd: &Herd, args: &DemoArgs) {
 }
 
 /// Shows how the nodes are until it is time to stop.
-fn watch(args: &DemoArgs, stop: &AtomicBool) -> Result<(), Ending> {
+fn watch(herd: &Herd, args: &DemoArgs, stop: &AtomicBool) -> Result<(), Ending> {
+    let mut dial = dial(args.port)?;
+    let ready = Instant::now() + READY_TIMEOUT;
+    let is_known = |rows: &[Vec<String>]| rows.iter().all(|row| status(row) != "down");
+    while !is_known(&ask(&mut dial)?) && Instant::now() < ready && !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(STOP_POLL);
+    }
+    greet(herd, args);
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let is_over = || stop.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
-    let stored = Stored::Plain(Secret::new(PASSWORD));
-    let line = Line {
-        host: "127.0.0.1",
-        port: args.port,
-        user: USER,
-        database: "postgres",
-        stored: Some(&stored),
-        timeout: READY_TIMEOUT,
-    };
-    let mut dial = Dial::up(&line)
-        .map_err(|error| Ending::CannotStart(format!("pgherd does not answer: {error}")))?;
     let mut board = Board::default();
-    while !is_over() {
-        match dial.ask("SHOW pool_nodes") {
-            Ok(rows) => board.show(&rows),
-            Err(error) => return Err(Ending::Broken(format!("pgherd does not answer: {error}"))),
-        }
+    while !is_over() && board.show(&ask(&mut dial)?) {
         let next = Instant::now() + STATUS_PERIOD;
         while Instant::now() < next && !is_over() {
             std::thread::sleep(STOP_POLL);
         }
     }
     Ok(())
+}
+
+fn dial(port: u16) -> Result<Dial, Ending> {
+    let stored = Stored::Plain(Secret::new(PASSWORD));
+    let line = Line {
+        host: "127.0.0.1",
+        port,
+        user: USER,
+        database: "postgres",
+        stored: Some(&stored),
+        timeout: READY_TIMEOUT,
+    };
+    Dial::up(&line).map_err(|error| Ending::CannotStart(format!("pgherd does not answer: {error}")))
+}
+
+fn ask(dial: &mut Dial) -> Result<Vec<Vec<String>>, Ending> {
+    let answer = dial.ask("SHOW pool_nodes");
+    answer.map_err(|error| Ending::Broken(format!("pgherd does not answer: {error}")))
+}
+
+/// The column `status` of `SHOW pool_nodes`.
+fn status(row: &[String]) -> &str {
+    row.get(3).map_or("", String::as_str)
 }
 
 /// The status lines: rewritten in place on a terminal, printed when they change elsewhere.
@@ -172,20 +196,19 @@ struct Board {
 }
 
 impl Board {
-    fn show(&mut self, rows: &[Vec<String>]) {
+    /// Shows the nodes; whether anybody still looks.
+    fn show(&mut self, rows: &[Vec<String>]) -> bool {
         let on_terminal = std::io::stdout().is_terminal();
         let text: String = rows.iter().map(|row| status_line(row)).collect();
+        let mut shown = text.clone();
         if on_terminal && !self.shown.is_empty() {
             let lines = self.shown.lines().count();
-            print!("\x1b[{lines}A\x1b[J");
+            shown.insert_str(0, &format!("\x1b[{lines}A\x1b[J"));
         } else if !on_terminal && text == self.shown {
-            return;
-        }
-        print!("{text}");
-        if let Err(error) = std::io::stdout().flush() {
-            log::debug!("the status cannot be shown: {error}");
+            return true;
         }
         self.shown = text;
+        say(&shown)
     }
 }
 
@@ -196,9 +219,15 @@ fn status_line(row: &[String]) -> String {
         "  node {}  {:7}  {:8}  {:>9} reads  {:>8} bytes behind  {}\n",
         column(0),
         column(6),
-        column(3),
+        // A node that no session has used yet is as well as any other.
+        if status(row) == "waiting" { "up" } else { status(row) },
         column(8),
         lag,
         column(11),
     )
+}
+
+/// Prints a line. Whoever reads may have left; the demo ends at its next status line.
+fn print(line: &str) {
+    say(&format!("{line}\n"));
 }

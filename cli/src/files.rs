@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pgherd_core::config::check::{KeyFault, KeyFile};
-use pgherd_core::config::{Config, Files, Mistake, Note, load};
+use pgherd_core::config::{Config, Files, Note, Rejected, load};
 
 /// The files of this machine.
 pub(crate) struct Disk {
@@ -51,7 +51,7 @@ fn read_key(path: &Path) -> Result<String, KeyFault> {
 }
 
 /// Reads a configuration, with the number of worker threads resolved.
-pub(crate) fn read(path: &Path, disk: &Disk) -> Result<(Config, Vec<Note>), Vec<Mistake>> {
+pub(crate) fn read(path: &Path, disk: &Disk) -> Result<(Config, Vec<Note>), Rejected> {
     let loaded = load(&path.display().to_string(), disk)?;
     Ok((resolve(loaded.config), loaded.notes))
 }

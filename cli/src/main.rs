@@ -13,8 +13,10 @@ mod dial;
 mod ending;
 mod files;
 mod logging;
+mod passwd;
 mod pid;
 mod run;
+mod say;
 
 use args::{Args, Command};
 
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Passwd(args) => passwd::passwd(&args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,8 @@ impl PidFile {
     pub(crate) fn write(path: &Path) -> Result<Self, Ending> {
         if let Ok(text) = fs::read_to_string(path)
             && let Ok(pid) = text.trim().parse::<u32>()
-            && Path::new("/proc").join(pid.to_string()).exists()
+            && pid != std::process::id()
+            && is_pgherd(pid)
         {
             return Err(Ending::CannotStart(format!(
                 "{}: process {pid} runs already; stop it, or set another pid_file_name",
@@ -25,6 +26,13 @@ impl PidFile {
         })?;
         Ok(Self(path.to_path_buf()))
     }
+}
+
+/// Tells whether a process runs this program: numbers are given again, in containers soon.
+fn is_pgherd(pid: u32) -> bool {
+    let own = fs::read_to_string("/proc/self/comm");
+    let other = fs::read_to_string(format!("/proc/{pid}/comm"));
+    matches!((own, other), (Ok(own), Ok(other)) if own == other)
 }
 
 impl Drop for PidFile {

@@ -18,11 +18,10 @@ use crate::pid::PidFile;
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
     let disk = Disk::new(args.key_file.as_deref());
-    let (config, notes) = files::read(&args.config, &disk).map_err(|mistakes| {
-        for mistake in &mistakes {
-            eprintln!("{mistake}");
-        }
-        Ending::Mistakes(mistakes.len())
+    let (config, notes) = files::read(&args.config, &disk).map_err(|rejected| {
+        rejected.notes.iter().for_each(|note| eprintln!("{note}"));
+        rejected.mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+        Ending::Mistakes(rejected.mistakes.len())
     })?;
     logging::start(config.log_level);
     for note in notes {
@@ -34,11 +33,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
     // From here on a signal is not lost.
     let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
         .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
-    let shards = config.worker_threads;
     let operator = match args.runtime {
-        Runtime::Smol => start(config)?,
+        Runtime::Smol => start(config.clone())?,
     };
-    obey(signals, operator, shards, &args.config, &disk)
+    obey(signals, operator, config, &args.config, &disk)
 }
 
 /// Starts the machines.
@@ -58,7 +56,7 @@ pub(crate) fn start(config: Arc<Config>) -> Result<Operator, Ending> {
 fn obey(
     mut signals: Signals,
     operator: Operator,
-    shards: usize,
+    mut config: Arc<Config>,
     path: &Path,
     disk: &Disk,
 ) -> Result<(), Ending> {
@@ -72,7 +70,12 @@ fn obey(
         });
         for signal in signals.forever() {
             match signal {
-                SIGHUP => reload(path, disk, shards, |config| remote.reload(config)),
+                SIGHUP => {
+                    if let Some(next) = reload(path, disk, &config) {
+                        config = next;
+                        remote.reload(config.clone());
+                    }
+                }
                 SIGTERM => remote.shut_down(Shutdown::Smart),
                 SIGINT => remote.shut_down(Shutdown::Fast),
                 _ => remote.shut_down(Shutdown::Immediate),
@@ -86,23 +89,56 @@ fn obey(
 }
 
 /// Reads the configuration again. With mistakes in it, everything stays as it was.
-fn reload(path: &Path, disk: &Disk, shards: usize, hand_out: impl FnOnce(Arc<Config>)) {
+fn reload(path: &Path, disk: &Disk, running: &Config) -> Option<Arc<Config>> {
     match files::read(path, disk) {
         Ok((mut config, notes)) => {
-            // How many threads there are is settled at the start.
-            config.worker_threads = shards;
-            logging::set_level(config.log_level);
             for note in notes {
                 log::log!(note.severity(), "{note}");
             }
+            keep_what_is_settled(&mut config, running);
+            logging::set_level(config.log_level);
             log::info!("{} has been read again", path.display());
-            hand_out(files::share(config));
+            Some(files::share(config))
         }
-        Err(mistakes) => {
-            for mistake in &mistakes {
+        Err(rejected) => {
+            for mistake in &rejected.mistakes {
                 log::error!("{mistake}");
             }
             log::error!("{}: the earlier configuration stays in effect", path.display());
+            None
+        }
+    }
+}
+
+/// Leaves what a running process cannot change as it is, and says so.
+fn keep_what_is_settled(config: &mut Config, running: &Config) {
+    let changed = [
+        ("listen_addresses", config.listen_addresses != running.listen_addresses),
+        ("port", config.port != running.port),
+        (
+            "unix_socket_directories",
+            config.unix_socket_directories != running.unix_socket_directories,
+        ),
+        ("worker_threads", config.worker_threads != running.worker_threads),
+        ("pid_file_name", config.pid_file_name != running.pid_file_name),
+    ];
+    for (name, _) in changed.iter().filter(|(_, is_changed)| *is_changed) {
+        log::warn!("{name} has changed: that takes effect at the next start");
+    }
+    config.worker_threads = running.worker_threads;
+    for backend in &mut config.backends {
+        let Some(old) = running.backend(backend.id) else { continue };
+        if (&old.hostname, old.port) != (&backend.hostname, backend.port) {
+            // What is known of a node, and every connection to it, is of the server that it was.
+            log::warn!(
+                "node {}: another host or port takes effect at the next start; until then it stays \
+                 {}:{}",
+                backend.id,
+                old.hostname,
+                old.port
+            );
+            backend.hostname.clone_from(&old.hostname);
+            backend.port = old.port;
         }
     }
 }

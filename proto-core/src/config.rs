@@ -24,7 +24,7 @@ use crate::auth::secret::Secret;
 use crate::id::BackendId;
 use crate::time::Duration;
 
-pub use check::{Files, KeyFault, KeyFile, Loaded, load};
+pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::LAST_NODE;

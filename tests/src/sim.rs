@@ -153,7 +153,7 @@ fn config(setup: &Setup) -> Config {
             config.settle_threads(usize::from(SHARDS));
             config
         }
-        Err(mistakes) => panic!("{mistakes:#?} in\n{text}"),
+        Err(rejected) => panic!("{:#?} in\n{text}", rejected.mistakes),
     }
 }
 

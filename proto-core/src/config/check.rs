@@ -36,6 +36,15 @@ pub struct KeyFile {
     pub text: Result<String, KeyFault>,
 }
 
+impl std::fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable(why) => f.write_str(why),
+            Self::ReadableByOthers => f.write_str("others can read it"),
+        }
+    }
+}
+
 /// Why a key file must not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyFault {
@@ -61,11 +70,20 @@ pub struct Loaded {
     pub notes: Vec<Note>,
 }
 
+/// Why loading gave no configuration, and what there is to know besides.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Every mistake found, in the order of the file's lines.
+    pub mistakes: Vec<Mistake>,
+    /// What the operator should know, in the order of the file's lines.
+    pub notes: Vec<Note>,
+}
+
 /// Makes a configuration from `pgherd.toml` or `pgpool.conf`, whichever the content shows.
 ///
 /// # Errors
-/// Every mistake found, in the order of the file's lines.
-pub fn load(path: &str, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
+/// Every mistake found, and every note.
+pub fn load(path: &str, files: &dyn Files) -> Result<Loaded, Rejected> {
     let mut findings = Findings::default();
     let config = match files.read(path) {
         Ok(text) => read(path, &text, files, &mut findings),
@@ -79,7 +97,7 @@ pub fn load(path: &str, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
         Some(config) if findings.mistakes.is_empty() => {
             Ok(Loaded { config, notes: findings.notes })
         }
-        _ => Err(findings.mistakes),
+        _ => Err(Rejected { mistakes: findings.mistakes, notes: findings.notes }),
     }
 }
 

@@ -52,7 +52,7 @@ const CONF: &str = "backend_hostname0 = 'a'\nbackend_port0 = 5432\nbackend_weigh
 
 /// Loads one file; what is said about it comes without the file's name.
 pub(in crate::config) fn load_one(path: &str, text: &str) -> Result<Loaded, Vec<Mistake>> {
-    load(path, &Texts::new(&[(path, text)]))
+    load(path, &Texts::new(&[(path, text)])).map_err(|rejected| rejected.mistakes)
 }
 
 fn mistakes(path: &str, text: &str) -> Vec<String> {
@@ -273,7 +273,7 @@ fn a_herd_that_cannot_be_served_is_refused() {
     // None of these hides another.
     assert_eq!(mistakes("pgherd.toml", "pool_passwd = \"gone\"\n").len(), 3);
     assert_eq!(mistakes("pgherd.toml", "").len(), 2);
-    let unread = load("a.conf", &Texts::new(&[])).unwrap_err();
+    let unread = load("a.conf", &Texts::new(&[])).unwrap_err().mistakes;
     assert_eq!(
         unread.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["a.conf: cannot be read: No such file or directory; check the path and who may read \
@@ -357,7 +357,7 @@ fn the_password_file_is_found_and_secrets_are_decoded() {
         let text = format!("{conf}{lines}\n");
         let mut all = vec![(path, text.as_str())];
         all.extend(files);
-        load(path, &Texts::new(&all).with_key(Ok("key\n")))
+        load(path, &Texts::new(&all).with_key(Ok("key\n"))).map_err(|rejected| rejected.mistakes)
     };
     let password = |loaded: Result<Loaded, Vec<Mistake>>| {
         loaded.unwrap().config.checks.password.map(|secret| secret.expose().to_owned())
@@ -389,7 +389,8 @@ fn encrypted_secrets_need_a_key_that_only_its_owner_can_read() {
     let text = TOML.replace("secret", encrypted);
     let files = |text: &str| Texts::new(&[("pgherd.toml", text)]);
     let said = |files: Texts| {
-        let found = load("pgherd.toml", &files).err().unwrap_or_default();
+        let found =
+            load("pgherd.toml", &files).err().map(|rejected| rejected.mistakes).unwrap_or_default();
         found.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(said(files(&text).with_key(Ok("mypoolkey\n"))), [] as [String; 0]);

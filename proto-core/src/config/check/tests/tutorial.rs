@@ -125,6 +125,16 @@ fn the_tutorials_file_loads() {
     assert_eq!(first, Some(("backend_data_directory0", "/pgdata/17/data")));
 }
 
+/// Somebody who moves over may not have the password file at hand yet.
+#[test]
+fn a_missing_file_does_not_hide_what_else_there_is_to_know() {
+    let path = "/etc/pgpool-II/pgpool.conf";
+    let rejected = load(path, &Texts::new(&[(path, TUTORIAL)])).unwrap_err();
+    assert_eq!(rejected.mistakes.len(), 1, "{:?}", rejected.mistakes);
+    let dead = rejected.notes.iter().filter(|note| matches!(note.kind, NoteKind::Dead(_)));
+    assert_eq!(dead.count(), 7);
+}
+
 #[test]
 fn each_dead_parameter_of_the_tutorial_is_named() {
     let path = "/etc/pgpool-II/pgpool.conf";
