@@ -8,6 +8,8 @@ pub(crate) fn start(level: log::LevelFilter) {
     // The level may change with a reload, so it is kept by the log facade; levels by module are
     // kept by the logger.
     builder.filter_level(log::LevelFilter::Trace).parse_default_env();
+    // The parser would log every statement that it is given.
+    builder.filter_module("sqlparser", log::LevelFilter::Off);
     builder.format(|out, record| {
         let time = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S%.3f");
         let target = record.target().strip_prefix("pgherd_").unwrap_or(record.target());

@@ -72,7 +72,7 @@ impl RecvBuffer {
 
     /// Drops the first `len` unread bytes.
     pub fn consume(&mut self, len: usize) {
-        self.start = (self.start + len).min(self.end);
+        self.start = self.start.saturating_add(len).min(self.end);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
@@ -80,7 +80,7 @@ impl RecvBuffer {
 
     /// Takes the first `len` unread bytes out, by handle.
     pub fn split(&mut self, len: usize) -> Bytes {
-        let upto = (self.start + len).min(self.end);
+        let upto = self.start.saturating_add(len).min(self.end);
         let mut bytes = self.storage.split_to(upto);
         let bytes = bytes.split_off(self.start).freeze();
         (self.start, self.end) = (0, self.end - upto);

@@ -82,6 +82,8 @@ pub struct Session {
     effect: Option<Effect>,
     /// Whether the server reported an error since its last `ReadyForQuery`.
     outcome: Outcome,
+    /// Whether what is in progress may have opened a transaction that no `ReadyForQuery` has told.
+    opens: serve::Opens,
     /// A transaction that was lost with its server, and that the client must still end.
     limbo: Limbo,
     wait: Wait,
@@ -134,6 +136,7 @@ impl Session {
             bond: Bond::Free,
             effect: None,
             outcome: Outcome::Fine,
+            opens: serve::Opens::No,
             limbo: Limbo::None,
             wait: Wait::Nothing,
             since: None,
@@ -330,7 +333,7 @@ impl Session {
         let is_idle = match self.state {
             State::Serving => {
                 matches!(self.turn, Turn::None)
-                    && self.held.iter().all(|id| desk.links.get(id).is_none_or(|l| l.is_idle()))
+                    && self.held.iter().all(|id| desk.links.get(id).is_none_or(|l| !l.is_engaged()))
             }
             State::Starting { .. } | State::Asking | State::Proving(_) | State::Welcoming => true,
             State::Cancelling | State::Closing => false,
@@ -417,7 +420,7 @@ impl Session {
     fn engaged<'a>(&self, desk: &'a Desk) -> Option<(ConnId, &'a Link)> {
         self.held.iter().find_map(|id| {
             let link = desk.links.get(id)?;
-            (!link.is_idle()).then_some((id, link.as_ref()))
+            link.is_engaged().then_some((id, link.as_ref()))
         })
     }
 

@@ -9,6 +9,7 @@ use crate::backend::link::State as LinkState;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::id::{BackendId, ConnId, ShardId, Table};
+use crate::limits;
 use crate::machine::Machine;
 use crate::message::{Arrival, CancelKey, Closed, Message, Peer, Shutdown};
 use crate::output::{Close, Output};
@@ -72,7 +73,14 @@ impl Shard {
     fn on_topology(&mut self, topology: Arc<Topology>) {
         let before = std::mem::replace(&mut self.desk.topology, topology);
         let after = self.desk.topology.clone();
-        self.desk.suspects.retain(|id, _| after.node(*id).is_none_or(|node| node.seen != Seen::Up));
+        // A node that answers is suspected no longer, but for the first moment: somebody has just
+        // failed to connect to it all the same.
+        let now = self.desk.now;
+        self.desk.suspects.retain(|id, until| {
+            let age = limits::SUSPICION_TIME.saturating_sub(*until - now);
+            let is_young = *until > now && age < limits::PRIMARY_RETRY_DELAY;
+            is_young || after.node(*id).is_none_or(|node| node.seen != Seen::Up)
+        });
         let unfit = |backend: BackendId| {
             let was_primary = before.primary == Some(backend);
             (was_primary && after.primary != Some(backend)) || !after.serves_reads(backend)
@@ -103,6 +111,8 @@ impl Shard {
         let (by, backend) = match link.state {
             LinkState::Lent { by } => (Some(by), link.pool.backend),
             LinkState::Connecting { by } | LinkState::LoggingIn { by, .. } => {
+                let until = self.desk.now + limits::SUSPICION_TIME;
+                self.desk.suspects.insert(link.pool.backend, until);
                 if let Some(by) = by {
                     let notice = Notice::Unconnected(link.pool.backend, Closed::ByUs);
                     self.desk.notices.push_back((by, notice));

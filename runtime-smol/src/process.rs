@@ -94,6 +94,7 @@ pub fn start(options: Options) -> Result<Operator, StartError> {
         let (config, post, entropy) = (config.clone(), post.clone(), entropy.split());
         let run = move || {
             let shard = Shard::new(id, config.clone(), entropy, clock, Instant::ZERO);
+            let _alarm = PanicAlarm { me: Peer::Shard(id), post: post.clone() };
             let setting = Setting { me: Peer::Shard(id), start, config, post };
             run(shard, setting, &mailbox, Vec::new());
         };
@@ -103,6 +104,7 @@ pub fn start(options: Options) -> Result<Operator, StartError> {
     let entropy = entropy.split();
     let run_control = move || {
         let control = Control::new(config.clone(), entropy, clock, Instant::ZERO);
+        let _alarm = PanicAlarm { me: Peer::Control, post: post.clone() };
         let setting = Setting { me: Peer::Control, start, config, post };
         run(control, setting, &control_box, listeners);
     };
@@ -112,6 +114,24 @@ pub fn start(options: Options) -> Result<Operator, StartError> {
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     std::thread::Builder::new().name(name).spawn(run).map_err(StartError::Thread)
+}
+
+/// Ends the process if its thread panics: a machine that is gone answers nobody, and a process of
+/// which a part is gone is worse than none.
+struct PanicAlarm {
+    me: Peer,
+    post: Post,
+}
+
+impl Drop for PanicAlarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            log::error!("{:?} has panicked; the process ends", self.me);
+            self.post.announce(&Message::Shutdown(Shutdown::Immediate));
+            let message = Box::new(Message::Drained);
+            self.post.send(Peer::Control, Mail::Message { from: self.me, message });
+        }
+    }
 }
 
 /// What a driver is started with.

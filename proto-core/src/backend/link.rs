@@ -203,6 +203,24 @@ impl Link {
         self.pending.is_empty() && self.batch == Batch::None && !self.framer.is_inside()
     }
 
+    /// Tells whether the client waits for something of the server, or the server for the rest of
+    /// what the client began. What pgherd asked of its own accord does not count.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        let is_clients =
+            |pending: &Pending| !matches!(pending, Pending::Ready { owner: Owner::Proxy, .. });
+        self.batch != Batch::None
+            || self.copy_in != CopyIn::No
+            || self.pending.iter().any(is_clients)
+            || (self.framer.is_inside() && self.passing == Owner::Client)
+    }
+
+    /// Tells whether a session is in the middle of something on it.
+    #[must_use]
+    pub fn is_engaged(&self) -> bool {
+        self.tx != TxStatus::Idle || self.owes()
+    }
+
     /// Tells whether it is quiet and outside a transaction.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -280,6 +298,13 @@ impl Link {
                 return Some(owner);
             }
         }
+        // A COPY that failed before the server had read the Sync behind its command: that Sync is
+        // answered after all.
+        if self.batch == Batch::Failed {
+            self.batch = Batch::None;
+            self.tx = tx;
+            return Some(Owner::Client);
+        }
         None
     }
 
@@ -346,6 +371,8 @@ mod tests {
         link.on_ready(TxStatus::Idle);
         link.on_failed();
         assert_eq!((link.pending.len(), link.batch), (0, Batch::Failed));
+        assert_eq!(link.on_ready(TxStatus::Idle), Some(Owner::Client), "a Sync behind COPY");
+        assert_eq!(link.on_ready(TxStatus::Idle), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Looking ahead: what a batch of the extended protocol does, before any of it is sent.
 
 use super::desk::Desk;
-use super::serve::{Nature, effect_of, nature_of};
+use super::serve::{Nature, Opens, effect_of, nature_of};
 use super::{Bond, Effect, Session};
 use crate::limits;
 use crate::route::Side;
@@ -61,6 +61,7 @@ impl Survey<'_> {
             None => nature,
             Some(earlier) => Nature {
                 command: nature.command,
+                opens: if earlier.opens == Opens::No { nature.opens } else { earlier.opens },
                 kind: if earlier.kind == nature.kind { nature.kind } else { Kind::Write },
                 bond: if nature.bond == Bond::Primary { Bond::Primary } else { earlier.bond },
                 side: match (earlier.side, nature.side) {
@@ -104,7 +105,7 @@ impl Session {
         let framer = Framer::default();
         let mut survey = Survey::default();
         let fallback = self.judge(desk, None);
-        let fallback = Nature { bond: Bond::Free, ..fallback };
+        let fallback = Nature { bond: Bond::Free, opens: Opens::No, ..fallback };
         let mut at = 0;
         loop {
             let unread = rest.get(at..).unwrap_or_default();

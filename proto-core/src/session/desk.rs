@@ -291,6 +291,8 @@ impl Desk {
             return;
         }
         link.state = State::Resetting;
+        // Its session may have kept it from being read.
+        self.outputs.push(Output::Reread { conn: id });
         if link.wear == Wear::Used {
             let mut queries = Vec::new();
             for statement in &self.config.pool.reset_query_list {
@@ -327,7 +329,11 @@ impl Desk {
         if !matches!(link.state, State::Resetting) || link.cancels > 0 || !link.is_quiet() {
             return;
         }
-        if link.tx == TxStatus::Idle { self.put_back(id) } else { self.retire(id) }
+        if link.tx == TxStatus::Idle && self.shutdown.is_none() {
+            self.put_back(id);
+        } else {
+            self.retire(id);
+        }
     }
 
     pub(super) fn put_back(&mut self, id: ConnId) {

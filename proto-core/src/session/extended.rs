@@ -82,7 +82,7 @@ impl Session {
         if plan.needs_unnamed
             && let Some(link) = self.unnamed
             && self.engaged(desk).is_none()
-            && desk.links.get(link).is_some()
+            && self.held.iter().any(|held| held == link)
         {
             return self.start_batch(desk, link, message, plan);
         }

@@ -93,7 +93,8 @@ impl Session {
         let is_open = loss.batch != Batch::None
             || matches!(self.turn, Turn::At(at) if at == id)
             || loss.copy_in == CopyIn::Yes(Request::Sync);
-        let in_transaction = loss.tx != TxStatus::Idle;
+        let opens = std::mem::take(&mut self.opens) == super::serve::Opens::Maybe;
+        let in_transaction = loss.tx != TxStatus::Idle || (opens && (loss.owed > 0 || is_open));
         let status = if in_transaction { TxStatus::Failed } else { TxStatus::Idle };
         let refusal = loss.refusal();
         let told = refusal.tell();

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::desk::Desk;
 use super::{Outcome, Session, Turn, Wait};
-use crate::backend::link::{CopyIn, Link, Owner, Request};
+use crate::backend::link::{Batch, CopyIn, Link, Owner, Request};
 use crate::id::ConnId;
+use crate::limits;
 use crate::message::Shutdown;
 use crate::output::Output;
 use crate::wire::backend::{LOOKS, READY_LEN, TxStatus, tag};
@@ -128,9 +129,19 @@ impl Session {
             tag::READY => {
                 let tx = body.first().copied().and_then(TxStatus::read);
                 let tx = tx.ok_or(Violation::Malformed { tag })?;
+                let depth = link.pending.len();
+                let was_failed = link.batch == Batch::Failed;
                 let owner = link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
-                if owner == Owner::Client && link.is_quiet() {
+                let is_shallow = link.pending.len() < limits::PIPELINE_DEPTH_MAX;
+                if was_failed && link.batch == Batch::None {
+                    self.turn = Turn::None;
+                }
+                if owner == Owner::Client && !link.owes() {
+                    self.opens = super::serve::Opens::No;
                     self.on_ready(desk, id, tx);
+                }
+                if depth >= limits::PIPELINE_DEPTH_MAX && is_shallow {
+                    self.look_again(desk);
                 }
                 Ok(owner)
             }
@@ -144,6 +155,9 @@ impl Session {
             tag::ERROR => Ok(self.on_server_error(desk, id, body)),
             tag::COPY_IN => {
                 link.on_copy_in();
+                if matches!(self.wait, Wait::Turn) {
+                    self.wait = Wait::Nothing;
+                }
                 if link.copy_in == CopyIn::Yes(Request::Sync) {
                     self.turn = Turn::At(id);
                 }
@@ -174,7 +188,14 @@ impl Session {
         let owner = link.owner();
         link.on_failed();
         match owner {
-            Owner::Client => self.outcome = Outcome::Failed,
+            Owner::Client => {
+                self.outcome = Outcome::Failed;
+                if matches!(self.wait, Wait::Turn) {
+                    // What waited for the server's word on a COPY has it.
+                    self.wait = Wait::Nothing;
+                    self.look_again(desk);
+                }
+            }
             Owner::Proxy => {
                 log::warn!(
                     "{}: a setting could not be repeated on node {}: {}",
@@ -193,8 +214,8 @@ impl Session {
     /// Goes on with what waited for the server to finish.
     fn after_message(&mut self, desk: &mut Desk, id: ConnId) {
         let Some(link) = desk.links.get(id) else { return };
-        let is_idle = link.is_idle();
-        if !link.is_quiet() {
+        let is_idle = !link.is_engaged();
+        if link.owes() {
             return;
         }
         if matches!(self.wait, Wait::Turn) {
@@ -210,7 +231,7 @@ impl Session {
 impl Link {
     fn pending_is_empty(&self) -> bool {
         // Inside an open batch the server may answer before the Sync, after a Flush.
-        self.pending.is_empty() && self.batch == crate::backend::link::Batch::None
+        self.pending.is_empty() && self.batch == Batch::None
     }
 }
 

@@ -31,8 +31,7 @@ impl Session {
     /// only be there.
     pub(super) fn seat(&mut self, desk: &mut Desk, side: Side) -> Seat {
         if let Some((id, link)) = self.engaged(desk) {
-            let is_settled = link.is_quiet();
-            if is_settled {
+            if !link.owes() {
                 return Seat::At(id);
             }
             let side = self.true_side(desk, side);
@@ -158,7 +157,7 @@ impl Session {
         let waited = desk.now - since;
         match &self.wait {
             Wait::Nothing => self.on_idle_timeout(desk),
-            Wait::Turn => {}
+            Wait::Turn => self.arm_idle(desk),
             Wait::Answer => {
                 self.verdict = Some(Refusal::ControlSilent);
                 self.look_again(desk);
@@ -178,7 +177,7 @@ impl Session {
     fn on_idle_timeout(&mut self, desk: &mut Desk) {
         let Some(limit) = desk.config.client_idle_limit else { return };
         let idle = desk.now - self.active;
-        if self.engaged(desk).is_some_and(|(_, link)| !link.is_quiet()) {
+        if self.engaged(desk).is_some_and(|(_, link)| link.owes()) {
             self.arm(desk, limit);
         } else if idle >= limit {
             self.end_with(desk, &Refusal::Idle);
@@ -296,7 +295,7 @@ impl Session {
         use crate::backend::link::{Owner, Pending, Request};
         let own = self.who.startup.application_name();
         let (done, named) = match desk.links.get(id) {
-            Some(link) if link.is_idle() => (link.settings, link.name.as_deref() == Some(own)),
+            Some(link) if !link.is_engaged() => (link.settings, link.name.as_deref() == Some(own)),
             Some(_) | None => return,
         };
         if named && done == self.settings.count() {

@@ -49,11 +49,22 @@ pub(super) enum Command {
     Other,
 }
 
+/// Whether a statement leaves a transaction open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Opens {
+    /// It does not.
+    #[default]
+    No,
+    /// It may.
+    Maybe,
+}
+
 /// What a statement's text means for this session, now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nature {
     pub(super) kind: Kind,
     pub(super) command: Command,
+    pub(super) opens: Opens,
     pub(super) bond: Bond,
     /// Where it goes; none if nowhere.
     pub(super) side: Option<Side>,
@@ -100,9 +111,15 @@ impl Session {
                 self.end(desk, Close::AfterFlush);
                 Ok(Taken::Nothing)
             }
-            // Outside of COPY they are the remains of one that failed, and are ignored, as
-            // PostgreSQL does.
+            // They may be ahead of the server's word that it waits for them. Otherwise they are the
+            // remains of a COPY that failed, and are ignored, as PostgreSQL does.
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {
+                if !matches!(self.turn, Turn::Discard)
+                    && !self.is_skipping(desk)
+                    && self.must_settle(desk)
+                {
+                    return Ok(Taken::Nothing);
+                }
                 Ok(self.take_nowhere(desk, message))
             }
             tag::FUNCTION_CALL => Ok(self.on_function_call(desk, message)),
@@ -123,6 +140,7 @@ impl Session {
             return Nature {
                 kind: Kind::Write,
                 command: Command::Other,
+                opens: Opens::Maybe,
                 bond: Bond::Primary,
                 side: Some(side),
             };
@@ -171,6 +189,9 @@ impl Session {
         };
         if let Turn::At(link) = self.turn {
             // A Query in the middle of a batch ends it, as in PostgreSQL.
+            if effect_of(nature, text).is_some() {
+                self.bond = Bond::Primary;
+            }
             return Ok(self.send_query(desk, link, message, nature, None));
         }
         let effect = effect_of(nature, text);
@@ -197,7 +218,7 @@ impl Session {
 
     /// Waits until the servers have answered everything; false if they have.
     pub(super) fn must_settle(&mut self, desk: &Desk) -> bool {
-        let owes = self.engaged(desk).is_some_and(|(_, link)| !link.is_quiet());
+        let owes = self.engaged(desk).is_some_and(|(_, link)| link.owes());
         if owes {
             self.wait = Wait::Turn;
         }
@@ -213,12 +234,14 @@ impl Session {
         effect: Option<Effect>,
     ) -> Taken {
         self.bring_up_to_date(desk, id);
+        if desk.links.get(id).is_some_and(|link| link.batch == Batch::Failed) {
+            // The server skips it, and everything else up to the Sync.
+            return self.take_to(desk, id, message);
+        }
         self.turn = Turn::None;
         self.unnamed = None;
         self.note(desk, id, nature, effect);
-        if let Some(link) = desk.links.get_mut(id)
-            && link.batch != Batch::Failed
-        {
+        if let Some(link) = desk.links.get_mut(id) {
             link.batch = Batch::None;
             link.expect(Pending::Ready { owner: Owner::Client, request: Request::Query });
         }
@@ -243,6 +266,9 @@ impl Session {
             self.effect = effect;
         }
         self.outcome = Outcome::Fine;
+        if nature.opens == Opens::Maybe {
+            self.opens = Opens::Maybe;
+        }
         if nature.kind == Kind::Read {
             *desk.counts.entry(link.pool.backend).or_default() += 1;
         }
@@ -253,6 +279,9 @@ impl Session {
             return self.take_nowhere(desk, message);
         }
         let nature = self.judge(desk, None);
+        if let Turn::At(link) = self.turn {
+            return self.send_query(desk, link, message, nature, None);
+        }
         match self.seat(desk, nature.side.unwrap_or(Side::Primary)) {
             Seat::At(link) => self.send_query(desk, link, message, nature, None),
             Seat::Wait => Taken::Nothing,
@@ -262,6 +291,12 @@ impl Session {
                 self.take_nowhere(desk, message)
             }
         }
+    }
+
+    /// Whether the server skips what the client sends, up to its `Sync`.
+    fn is_skipping(&self, desk: &Desk) -> bool {
+        let Turn::At(id) = self.turn else { return false };
+        desk.links.get(id).is_some_and(|link| link.batch == Batch::Failed)
     }
 
     /// The link whose server waits for the client's `CopyData`.
@@ -384,7 +419,11 @@ pub(super) fn nature_of(
         Route::Send { side, .. } => Some(side),
         Route::Refuse { .. } => None,
     };
-    Nature { kind: class.kind, command: command_of(&class.reason), bond, side }
+    let opens = match (class.kind, &class.reason) {
+        (Kind::Begin { .. }, _) | (_, Reason::MultipleStatements { .. }) => Opens::Maybe,
+        (_, _) => Opens::No,
+    };
+    Nature { kind: class.kind, command: command_of(&class.reason), opens, bond, side }
 }
 
 /// The name at the end of a `DEALLOCATE`, folded as PostgreSQL folds it; none for `ALL`.

@@ -147,7 +147,10 @@ impl Desk {
                             self.outputs.post(Peer::Control, Message::InUse { backend });
                         }
                     }
-                    None => self.put_back(id),
+                    None => {
+                        link.state = State::Resetting;
+                        self.settle(id);
+                    }
                 }
             }
             Step::Failed(failure) => {
