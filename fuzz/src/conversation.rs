@@ -85,7 +85,8 @@ pub fn session(data: &[u8]) {
     let letters =
         if starts_itself { received.iter().take_while(|b| **b == b'N').count() } else { 0 };
     let (answers, left) = messages(received.get(letters..).unwrap_or_default(), &server::LOOKS);
-    assert!(left == 0, "the client was left in the middle of a message");
+    // One who breaks the protocol in the middle of an answer is only closed.
+    assert!(left == 0 || rig.is_closed(client), "the client waits for the rest of a message");
     let ready = answers.iter().filter(|(tag, _)| *tag == server::tag::READY).count();
     let asked = [frontend::tag::QUERY, frontend::tag::SYNC, frontend::tag::FUNCTION_CALL]
         .iter()

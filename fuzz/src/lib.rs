@@ -4,7 +4,7 @@
 //! and calls them with the bytes that are kept in `corpus/` and `regressions/`, on the stable
 //! compiler. So nothing here knows of the fuzzer.
 
-mod conversation;
+pub mod conversation;
 mod files;
 mod messages;
 pub mod rig;

@@ -11,7 +11,7 @@ mod honest;
 mod recorded;
 
 pub use honest::Honest;
-pub use recorded::Recorded;
+pub use recorded::{Act, Recorded};
 
 /// All the servers of a rig.
 pub trait Servers {

@@ -3,6 +3,8 @@
 #[expect(unreachable_pub, reason = "the fuzz targets' library, which is a crate of its own too")]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;
+#[path = "corpus/relay.rs"]
+mod relay;
 
 use std::fs;
 use std::panic::catch_unwind;

@@ -19,8 +19,6 @@ pub struct Honest {
     ears: Ears,
     lives: BTreeMap<ConnId, Life>,
     said: VecDeque<(ConnId, Word)>,
-    /// Everything that was heard behind the startup packets, in order.
-    heard: BTreeMap<u8, usize>,
 }
 
 /// One connection, as its server sees it.
@@ -46,11 +44,6 @@ enum Stage {
 }
 
 impl Honest {
-    /// How many messages of a type were heard, on all connections.
-    pub fn heard(&self, tag: u8) -> usize {
-        self.heard.get(&tag).copied().unwrap_or_default()
-    }
-
     fn understand(&mut self, conn: ConnId) {
         let Some(ear) = self.ears.get_mut(&conn) else { return };
         let Some(life) = self.lives.get_mut(&conn) else { return };
@@ -78,7 +71,6 @@ impl Honest {
             let frame = frame.unwrap_or_else(|v| panic!("a server was sent nonsense: {v}"));
             let Frame::Start { tag, len, .. } = frame else { break };
             let Some(body) = unread.get(5..len) else { break };
-            *self.heard.entry(tag).or_default() += 1;
             is_over = tag == client::TERMINATE;
             life.on_message(tag, body, &mut answer);
             at += len;
