@@ -34,10 +34,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
     // From here on a signal is not lost.
     let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
         .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
+    let shards = config.worker_threads;
     let operator = match args.runtime {
         Runtime::Smol => start(config)?,
     };
-    obey(signals, operator, &args.config, &disk)
+    obey(signals, operator, shards, &args.config, &disk)
 }
 
 /// Starts the machines.
@@ -54,7 +55,13 @@ pub(crate) fn start(config: Arc<Config>) -> Result<Operator, Ending> {
 }
 
 /// Passes signals on until the machines have ended.
-fn obey(mut signals: Signals, operator: Operator, path: &Path, disk: &Disk) -> Result<(), Ending> {
+fn obey(
+    mut signals: Signals,
+    operator: Operator,
+    shards: usize,
+    path: &Path,
+    disk: &Disk,
+) -> Result<(), Ending> {
     let handle = signals.handle();
     std::thread::scope(|scope| {
         let remote = operator.remote();
@@ -65,7 +72,7 @@ fn obey(mut signals: Signals, operator: Operator, path: &Path, disk: &Disk) -> R
         });
         for signal in signals.forever() {
             match signal {
-                SIGHUP => reload(path, disk, |config| remote.reload(config)),
+                SIGHUP => reload(path, disk, shards, |config| remote.reload(config)),
                 SIGTERM => remote.shut_down(Shutdown::Smart),
                 SIGINT => remote.shut_down(Shutdown::Fast),
                 _ => remote.shut_down(Shutdown::Immediate),
@@ -79,9 +86,12 @@ fn obey(mut signals: Signals, operator: Operator, path: &Path, disk: &Disk) -> R
 }
 
 /// Reads the configuration again. With mistakes in it, everything stays as it was.
-fn reload(path: &Path, disk: &Disk, hand_out: impl FnOnce(Arc<Config>)) {
+fn reload(path: &Path, disk: &Disk, shards: usize, hand_out: impl FnOnce(Arc<Config>)) {
     match files::read(path, disk) {
-        Ok((config, notes)) => {
+        Ok((mut config, notes)) => {
+            // How many threads there are is settled at the start.
+            config.worker_threads = shards;
+            logging::set_level(config.log_level);
             for note in notes {
                 log::log!(note.severity(), "{note}");
             }

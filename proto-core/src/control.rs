@@ -21,6 +21,7 @@ use crate::limits;
 use crate::machine::Machine;
 use crate::message::{Arrival, Closed, Message, Peer, Room, Shutdown};
 use crate::output::{Close, Output, Outputs};
+use crate::pool;
 use crate::time::{Instant, WallClock};
 use crate::topology::{Seen, Status, Topology};
 use crate::wire::frontend;
@@ -164,9 +165,9 @@ impl Control {
         let shards = self.shards.len();
         let total = self.config.pool.backend_connections_max;
         for (number, _) in (0u16..).zip(&self.shards) {
-            let extra = usize::from(usize::from(number) < total % shards);
+            let limit = pool::part(total, shards, usize::from(number));
             for backend in &self.config.backends {
-                let message = Message::Quota { backend: backend.id, limit: total / shards + extra };
+                let message = Message::Quota { backend: backend.id, limit };
                 self.outputs.post(Peer::Shard(ShardId(number)), message);
             }
         }

@@ -2,8 +2,9 @@
 
 use crate::time::Duration;
 
-/// The longest startup packet, in bytes: PostgreSQL's `MAX_STARTUP_PACKET_LENGTH`.
-pub const STARTUP_PACKET_LEN_MAX: usize = 10_000;
+/// The longest startup packet, in bytes, its length word included, which PostgreSQL's
+/// `MAX_STARTUP_PACKET_LENGTH` of 10,000 does not count.
+pub const STARTUP_PACKET_LEN_MAX: usize = 10_004;
 
 /// The longest message in either direction, in bytes, its type byte not counted: PostgreSQL
 /// allocates less than 1 GB for one (`MaxAllocSize`), so a longer one is a lie.
@@ -83,6 +84,10 @@ pub const WAITERS_MAX: usize = 10_000;
 
 /// Named prepared statements that a session may use on more than one server.
 pub const STATEMENTS_MAX: usize = 1024;
+
+/// The longest name of such a statement, in bytes: its end must be in view in a `Bind`, behind the
+/// name of a portal.
+pub const STATEMENT_NAME_LEN_MAX: usize = NAMES_VIEW_LEN / 2;
 
 /// Bytes of those statements' `Parse` messages, per session.
 pub const STATEMENTS_LEN_MAX: usize = 256 * 1024;

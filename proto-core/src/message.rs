@@ -81,6 +81,12 @@ pub enum Message {
         /// Reads sent to each node.
         selects: Vec<(BackendId, u64)>,
     },
+    /// A database is about to be dropped: close the idle connections to it. From a shard to every
+    /// shard.
+    Vacate {
+        /// Its name.
+        database: Bytes,
+    },
     /// Every session has ended after a shutdown. From a shard to `Control`.
     Drained,
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::PoolPolicy;
 use crate::id::{BackendId, ConnId, Epoch};
 use crate::limits;
 use crate::time::Instant;
@@ -92,6 +91,19 @@ impl Pool {
     }
 }
 
+/// The part of a limit that one of several shards may use: the parts add up to the limit.
+///
+/// ```
+/// use pgherd_core::pool::part;
+///
+/// assert_eq!([part(8, 3, 0), part(8, 3, 1), part(8, 3, 2)], [3, 3, 2]);
+/// ```
+#[must_use]
+pub fn part(limit: usize, shards: usize, shard: usize) -> usize {
+    let shards = shards.max(1);
+    limit / shards + usize::from(shard < limit % shards)
+}
+
 /// All pools of a shard.
 #[derive(Debug, Default)]
 pub struct Pools {
@@ -150,7 +162,7 @@ impl Pools {
         &mut self,
         key: &Arc<PoolKey>,
         startup: &Arc<Params>,
-        policy: &PoolPolicy,
+        size_max: usize,
     ) -> Checkout {
         let node = self.nodes.entry(key.backend).or_default();
         let pool = self.pools.entry(key.clone()).or_default();
@@ -160,14 +172,14 @@ impl Pools {
         if let Some(at) = pool.idle.iter().rposition(same) {
             return Checkout::Lent(pool.idle.remove(at).0);
         }
-        if pool.open < policy.size_max && node.open < node.quota {
+        if pool.open < size_max && node.open < node.quota {
             pool.open += 1;
             node.open += 1;
             return Checkout::Open;
         }
         // An idle connection that is of no use to the asker makes room for one that is: of the
         // same pool if that is full, else of any pool of the server.
-        let evicted = if pool.open >= policy.size_max {
+        let evicted = if pool.open >= size_max {
             Self::evict(pool)
         } else {
             self.pools
@@ -280,18 +292,6 @@ mod tests {
     use super::*;
     use crate::id::Slab;
 
-    fn policy(size_max: usize) -> PoolPolicy {
-        PoolPolicy {
-            mode: crate::config::PoolMode::Session,
-            size_max,
-            backend_connections_max: 10,
-            wait_timeout: std::time::Duration::from_secs(1),
-            life_time: None,
-            reset_query_list: Vec::new(),
-            cache: true,
-        }
-    }
-
     fn key(user: &'static str) -> Arc<PoolKey> {
         Arc::new(PoolKey { user: Bytes::from_static(user.as_bytes()), ..PoolKey::default() })
     }
@@ -306,23 +306,23 @@ mod tests {
         let mut names = Slab::new();
         let (a, b, psql, jdbc) = (key("a"), key("b"), startup("psql"), startup("jdbc"));
         let mut pools = Pools::default();
-        assert_eq!(pools.checkout(&a, &psql, &policy(2)), Checkout::Busy, "nothing is granted");
+        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Busy, "nothing is granted");
         pools.set_quota(BackendId(0), 3);
         let (one, two) = (names.insert(()), names.insert(()));
-        assert_eq!(pools.checkout(&a, &psql, &policy(2)), Checkout::Open);
-        assert_eq!(pools.checkout(&a, &psql, &policy(2)), Checkout::Open);
-        assert_eq!(pools.checkout(&a, &psql, &policy(2)), Checkout::Busy, "the pool is full");
+        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Open);
+        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Open);
+        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Busy, "the pool is full");
         pools.put_back(&a, one, psql.clone());
         pools.put_back(&a, two, psql.clone());
-        assert_eq!(pools.checkout(&a, &psql, &policy(2)), Checkout::Lent(two));
-        assert_eq!(pools.checkout(&a, &jdbc, &policy(2)), Checkout::Evict(one));
+        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Lent(two));
+        assert_eq!(pools.checkout(&a, &jdbc, 2), Checkout::Evict(one));
         pools.free(&a, one);
-        assert_eq!(pools.checkout(&a, &jdbc, &policy(2)), Checkout::Open);
+        assert_eq!(pools.checkout(&a, &jdbc, 2), Checkout::Open);
         pools.put_back(&a, two, psql.clone());
-        assert_eq!(pools.checkout(&b, &psql, &policy(2)), Checkout::Open);
-        assert_eq!(pools.checkout(&b, &psql, &policy(2)), Checkout::Evict(two), "quota");
+        assert_eq!(pools.checkout(&b, &psql, 2), Checkout::Open);
+        assert_eq!(pools.checkout(&b, &psql, 2), Checkout::Evict(two), "quota");
         pools.free(&a, two);
-        assert_eq!(pools.checkout(&b, &psql, &policy(2)), Checkout::Open);
+        assert_eq!(pools.checkout(&b, &psql, 2), Checkout::Open);
         assert_eq!(pools.figures(&b).node, Occupancy { open: 3, quota: 3 });
     }
 

@@ -122,7 +122,7 @@ enum State {
     Welcoming,
     /// It is at work.
     Serving,
-    /// What is queued is being sent; everything that comes is dropped.
+    /// What is queued is being sent; nothing that comes is read.
     Closing,
 }
 
@@ -198,6 +198,8 @@ enum Effect {
     Set(Bytes),
     /// It undoes everything.
     Discard,
+    /// It makes one prepared statement, or all, cease to exist.
+    Deallocate(Option<Bytes>),
 }
 
 /// Whether the server reported an error since its last `ReadyForQuery`.
@@ -288,7 +290,8 @@ impl Session {
             desk.links.get(id).is_none_or(|link| link.pending.len() < limits::PIPELINE_DEPTH_MAX)
         };
         match self.state {
-            State::Cancelling | State::Closing => true,
+            State::Cancelling => true,
+            State::Closing => false,
             State::Starting { .. }
             | State::Asking
             | State::Proving(_)
@@ -310,7 +313,9 @@ impl Session {
     /// Whether a link that this session holds may be read.
     #[must_use]
     pub fn wants_link_read(&self, link: ConnId) -> bool {
-        self.flow.is_open() && self.speaking.is_none_or(|speaking| speaking == link)
+        // A client that is logging in is not to hear of its server's affairs.
+        (!self.is_serving() || self.flow.is_open())
+            && self.speaking.is_none_or(|speaking| speaking == link)
     }
 
     /// The client's bytes.
@@ -327,10 +332,11 @@ impl Session {
                 self.read_after_login(desk, unread)
             }
             State::Serving => self.serve(desk, unread),
-            State::Cancelling | State::Closing => {
+            State::Cancelling => {
                 desk.outputs.skip(self.id, unread.len());
                 Ok(())
             }
+            State::Closing => Ok(()),
         };
         if let Err(violation) = result {
             log::info!("{}: {violation}", self.label(desk));
@@ -558,6 +564,34 @@ impl Session {
         let user = String::from_utf8_lossy(&self.who.user);
         let from = self.arrival.address.map_or_else(|| "local".into(), |a| a.to_string());
         format!("shard {}: session {} ({user} from {from})", desk.shard, self.id)
+    }
+
+    const fn is_serving(&self) -> bool {
+        matches!(self.state, State::Serving)
+    }
+
+    /// Arms the timer of a session that waits for nothing but its client.
+    fn arm_idle(&mut self, desk: &mut Desk) {
+        match desk.config.client_idle_limit {
+            Some(limit) if self.is_serving() => self.arm(desk, limit),
+            Some(_) | None => self.disarm(desk),
+        }
+    }
+
+    /// The configuration has changed.
+    pub fn handle_reload(&mut self, desk: &mut Desk) {
+        if self.is_serving() && matches!(self.wait, Wait::Nothing) {
+            self.arm_idle(desk);
+        }
+    }
+
+    /// The session waits no longer.
+    fn stop_waiting(&mut self, desk: &mut Desk) {
+        self.wait = Wait::Nothing;
+        self.since = None;
+        if self.is_serving() {
+            self.arm_idle(desk);
+        }
     }
 
     fn is_refused_room(&self) -> bool {

@@ -241,7 +241,10 @@ impl Machine for Shard {
         self.begin(now);
         match message {
             Message::Topology(topology) => self.on_topology(topology),
-            Message::Reload(config) => self.desk.reload(config),
+            Message::Reload(config) => {
+                self.desk.reload(config);
+                self.all_sessions(Session::handle_reload);
+            }
             Message::Shutdown(how) => self.on_shutdown(how),
             Message::Quota { backend, limit } => {
                 self.desk.pools.set_quota(backend, limit);
@@ -259,6 +262,11 @@ impl Machine for Shard {
             }
             Message::Nodes { asker, selects } => {
                 self.with_session(asker, |session, desk| session.handle_answer(desk, selects));
+            }
+            Message::Vacate { database } => {
+                for link in self.desk.pools.idle(|key| key.database == database) {
+                    self.desk.retire(link);
+                }
             }
             Message::Suspect { .. }
             | Message::InUse { .. }

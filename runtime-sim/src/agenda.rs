@@ -84,9 +84,9 @@ mod tests {
         agenda.at(at(3), Event::Replicate { node: 2 });
         agenda.at(at(5), Event::Replicate { node: 3 });
         let order: Vec<_> = std::iter::from_fn(|| agenda.next())
-            .map(|(when, event)| match event {
-                Event::Replicate { node } => (when.as_micros(), node),
-                other => panic!("{other:?}"),
+            .map(|(when, event)| {
+                let Event::Replicate { node } = event else { panic!("{event:?}") };
+                (when.as_micros(), node)
             })
             .collect();
         assert_eq!(order, [(3, 2), (5, 1), (5, 3)]);

@@ -15,7 +15,7 @@ use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Closed, Message, Peer, Room};
 use pgherd_core::time::{Duration, Instant};
 
-use self::socket::{Phase, Socket};
+use self::socket::{Interest, NextRead, Phase, Socket};
 use crate::agenda::Event;
 use crate::check::framing::Sender;
 use crate::net::{Answer, End, Read};
@@ -208,7 +208,7 @@ impl Host {
         if socket.phase != Phase::Open {
             return;
         }
-        socket.armed = wants;
+        socket.interest = if wants { Interest::Wanted } else { Interest::None };
         self.schedule_read(stage, conn);
     }
 
@@ -217,8 +217,12 @@ impl Host {
         let name = self.name;
         let Some(socket) = self.sockets.get_mut(&conn) else { return };
         let readable = socket.end.is_some_and(|end| stage.net.is_readable(end));
-        if socket.armed && readable && !socket.scheduled && socket.phase == Phase::Open {
-            socket.scheduled = true;
+        if socket.interest == Interest::Wanted
+            && socket.next_read == NextRead::None
+            && readable
+            && socket.phase == Phase::Open
+        {
+            socket.next_read = NextRead::Scheduled;
             stage.soon(1, 30, Event::Read(name, conn));
         }
     }
@@ -227,8 +231,8 @@ impl Host {
     pub(crate) fn on_read(&mut self, stage: &mut Stage, conn: ConnId) {
         let (wants, hint) = (self.machine.wants_read(conn), self.machine.read_hint(conn));
         let Some(socket) = self.sockets.get_mut(&conn) else { return };
-        socket.scheduled = false;
-        if !(socket.armed && wants && socket.phase == Phase::Open) {
+        socket.next_read = NextRead::None;
+        if !(socket.interest == Interest::Wanted && wants && socket.phase == Phase::Open) {
             return;
         }
         if hint > limits::VIEW_LEN_MAX.max(limits::STARTUP_PACKET_LEN_MAX) {

@@ -417,7 +417,9 @@ impl Server {
         self.follow_up(stage);
         match rest {
             Rest::Listening => rows(&bytes),
-            other => Err(format!("the statement waits: {other:?}")),
+            Rest::Full | Rest::Until(_) | Rest::Blocked | Rest::Ended | Rest::Cancel { .. } => {
+                Err(format!("the statement waits: {rest:?}"))
+            }
         }
     }
 }

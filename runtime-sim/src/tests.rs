@@ -90,11 +90,10 @@ impl Machine for Relay {
         if !self.queued.contains_key(&conn) || unread.is_empty() {
             return;
         }
-        let len = match self.vice {
-            Vice::Hoards => return,
-            Vice::Invents => unread.len() + 1,
-            _ => unread.len(),
-        };
+        if self.vice == Vice::Hoards {
+            return;
+        }
+        let len = unread.len() + usize::from(self.vice == Vice::Invents);
         self.outputs.forward(conn, to, len);
         *self.queued.entry(to).or_default() += len;
         if self.vice == Vice::Interrupts && unread.len() > 400 {

@@ -301,11 +301,27 @@ pub trait Play: World + Sized {
         answer.rows().iter().map(|row| PoolNode::new(&columns, row)).collect()
     }
 
-    /// Waits until `SHOW pool_nodes` gives a node this status.
-    fn wait_status(&mut self, client: &Client, node: usize, status: &str) {
-        self.wait(&format!("node {node} is {status}"), LIMIT, |w| {
-            w.pool_nodes(client)[node].status == status
+    /// Waits until pgherd knows all of its servers, as a scenario begins with: a session that
+    /// comes earlier reads from whatever is known then.
+    fn settle(&mut self) {
+        let admin = self.connect("settling");
+        self.wait("all servers are known", LIMIT, |w| {
+            let nodes = w.pool_nodes(&admin);
+            nodes.iter().all(PoolNode::is_up) && nodes.iter().any(|node| node.role == "primary")
         });
+        self.terminate(&admin);
+    }
+
+    /// Waits until `SHOW pool_nodes` says that a node is up.
+    fn wait_up(&mut self, client: &Client, node: usize) {
+        let what = format!("node {node} is up");
+        self.wait(&what, LIMIT, |w| w.pool_nodes(client)[node].is_up());
+    }
+
+    /// Waits until `SHOW pool_nodes` says that a node is down.
+    fn wait_down(&mut self, client: &Client, node: usize) {
+        let what = format!("node {node} is down");
+        self.wait(&what, LIMIT, |w| w.pool_nodes(client)[node].status == "down");
     }
 }
 
@@ -325,6 +341,12 @@ pub struct PoolNode {
 }
 
 impl PoolNode {
+    /// Tells whether the node is in use: `waiting` is up without a connection yet.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.status.as_str(), "up" | "waiting")
+    }
+
     fn new(columns: &[&str], row: &[String]) -> Self {
         let value = |name: &str| -> &str {
             let at = columns.iter().position(|column| *column == name);

@@ -20,6 +20,9 @@ use crate::world::{Conn, End, Fate, ServerAuth, Setup, Signal, World};
 /// Shards of the simulated proxy.
 const SHARDS: u16 = 2;
 
+/// How long a proxy may take to have looked at all its servers.
+const SETTLING_TIME: Duration = Duration::from_secs(2);
+
 /// Wall-clock time at the beginning, for what people read: 2026-01-01 00:00:00 UTC.
 const CLOCK: WallClock = WallClock { start: WallTime(1_767_225_600), offset: 0 };
 
@@ -60,7 +63,7 @@ impl Sim {
             },
             users: own.into_iter().chain(setup.users.iter().cloned()).collect::<BTreeMap<_, _>>(),
             probe: probe::QUERY.to_owned(),
-            shards: SHARDS,
+            shards: u16::try_from(config.worker_threads.max(1)).unwrap_or(SHARDS),
             client_max: config.client_max,
             backend_connections_max: config.pool.backend_connections_max,
             ..Plan::default()
@@ -69,7 +72,11 @@ impl Sim {
             let config = Arc::clone(&config);
             move |name, entropy, now| machine(name, &config, entropy, now)
         };
-        Self { simulation: Simulation::new(plan, &machines), config }
+        let mut simulation = Simulation::new(plan, &machines);
+        // Scenarios begin with a proxy that has looked at its servers, as in reality, where it
+        // is waited for.
+        simulation.run(SETTLING_TIME);
+        Self { simulation, config }
     }
 
     /// A hash over everything that has happened.
@@ -86,12 +93,18 @@ impl Sim {
     /// Ends the scenario if a rule was broken.
     fn check(&self) {
         if let Some(failure) = self.simulation.failure() {
-            if std::env::var_os("PGHERD_TRACE").is_some() {
-                for line in self.last_events() {
-                    eprintln!("{line}");
-                }
-            }
             panic!("{}", failure.what);
+        }
+    }
+}
+
+/// With `PGHERD_TRACE` set, what happened last is printed when a world ends.
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if std::env::var_os("PGHERD_TRACE").is_some() {
+            for line in self.last_events() {
+                eprintln!("{line}");
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ fn play(lot: &Lot, scenario: &Scenario<Real>) -> Result<(), Failed> {
     let mut log = String::new();
     let played = catch_unwind(AssertUnwindSafe(|| {
         let mut world = Real::new(lot, &(scenario.setup)());
-        let played = catch_unwind(AssertUnwindSafe(|| (scenario.play)(&mut world)));
+        let played = catch_unwind(AssertUnwindSafe(|| scenario.run(&mut world)));
         log = world.log();
         played
     }));

@@ -60,6 +60,7 @@ impl Survey<'_> {
         self.nature = Some(match self.nature {
             None => nature,
             Some(earlier) => Nature {
+                command: nature.command,
                 kind: if earlier.kind == nature.kind { nature.kind } else { Kind::Write },
                 bond: if nature.bond == Bond::Primary { Bond::Primary } else { earlier.bond },
                 side: match (earlier.side, nature.side) {
@@ -142,10 +143,15 @@ impl Session {
             tag::PARSE => match frontend::parse(body) {
                 Some((name, text)) => {
                     let nature = self.judge(desk, Some(text));
+                    let others = survey.parsed.len();
+                    if !name.is_empty() && !self.statements.has_room(name.len(), body.len(), others)
+                    {
+                        survey.doubt = Doubt::Yes;
+                    }
                     survey.statements += 1;
                     survey.local += u32::from(self.answers(nature.kind));
                     if survey.effect.is_none() && name.is_empty() {
-                        survey.effect = effect_of(nature.kind, Some(text));
+                        survey.effect = effect_of(nature, Some(text));
                     }
                     let nature = if nature.kind == Kind::Setting && !name.is_empty() {
                         // It may be executed again at any time.

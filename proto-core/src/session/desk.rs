@@ -4,15 +4,17 @@
 //! lending and closing them. What a session must hear of goes into `notices`, which the shard
 //! delivers.
 
+mod cancel;
+mod opening;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::answer::Answer;
 use crate::auth::scram::VerifierCache;
 use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
-use crate::backend::login::{Failure, Login, Step};
+use crate::backend::login::Failure;
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
@@ -23,9 +25,7 @@ use crate::pool::{Checkout, PoolKey, Pools, Stale, Ticket, Waiter};
 use crate::route::memo::Memo;
 use crate::time::{Duration, Instant, Timers, WallClock};
 use crate::topology::{Status, Topology};
-use crate::wire::backend::{self, TxStatus, tag};
-use crate::wire::error::{Fields, Violation};
-use crate::wire::frame::Frame;
+use crate::wire::backend::TxStatus;
 use crate::wire::frontend;
 use crate::wire::startup::Params;
 
@@ -196,7 +196,7 @@ impl Desk {
         if self.pools.figures(key).waiting > 0 {
             return self.queue(key, waiter);
         }
-        match self.pools.checkout(key, startup, &self.config.pool) {
+        match self.pools.checkout(key, startup, self.size_max()) {
             Checkout::Lent(link) => {
                 self.lend(link, session, ticket);
                 Asked::Lent(link)
@@ -213,6 +213,12 @@ impl Desk {
         }
     }
 
+    /// This shard's part of `pool_size_max`.
+    fn size_max(&self) -> usize {
+        let shards = self.config.worker_threads;
+        crate::pool::part(self.config.pool.size_max, shards, self.shard.index())
+    }
+
     fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter) -> Asked {
         if self.pools.queue(key, waiter) { Asked::Waiting } else { Asked::Full }
     }
@@ -225,7 +231,7 @@ impl Desk {
                 self.notices.push_back((waiter.session, Notice::Look));
                 continue;
             }
-            match self.pools.checkout(&key, &waiter.startup, &self.config.pool) {
+            match self.pools.checkout(&key, &waiter.startup, self.size_max()) {
                 Checkout::Lent(link) => {
                     self.lend(link, waiter.session, waiter.ticket);
                     self.notices.push_back((waiter.session, Notice::Lent(link)));
@@ -261,145 +267,13 @@ impl Desk {
         }
     }
 
-    fn open(&mut self, key: &Arc<PoolKey>, startup: &Arc<Params>, session: ConnId) {
-        let id = self.names.insert(());
-        let timeout =
-            self.config.backend(key.backend).map_or(Duration::ZERO, |node| node.connect_timeout);
-        let mut link = Link::new(key.clone(), startup.clone(), session);
-        link.deadline = Some(self.arm(timeout, TimerKey::Link(id)));
-        self.links.insert(id, Box::new(link));
-        self.outputs.push(Output::Connect { conn: id, to: key.backend });
-    }
-
-    /// A link's connection has been made: introduces the session's user to the server.
-    pub fn on_connected(&mut self, id: ConnId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        let State::Connecting { by } = link.state else { return };
-        let user = String::from_utf8_lossy(&link.pool.user).into_owned();
-        let stored = self.config.auth.users.get(&user);
-        let login = Login::new(Answer::new(&user, stored, &mut self.entropy));
-        link.state = State::LoggingIn { by, login: Box::new(login) };
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
-        let packet = frontend::startup(&link.startup);
-        let deadline = self.now + limits::SERVER_LOGIN_TIMEOUT;
-        link.deadline = Some(deadline);
-        self.timers.arm(deadline, TimerKey::Link(id));
-        self.send_link(id, packet);
-    }
-
-    /// A link that is lent to nobody has bytes from its server.
-    ///
-    /// # Errors
-    /// The server broke the protocol.
-    pub fn read_link(&mut self, id: ConnId, unread: &[u8]) -> Result<(), Violation> {
-        let mut rest = unread;
-        while let Some(link) = self.links.get_mut(id) {
-            if matches!(link.state, State::Closing) {
-                self.outputs.skip(id, rest.len());
-                return Ok(());
-            }
-            if matches!(link.state, State::Lent { .. }) {
-                // Only just: its session reads the rest.
-                self.outputs.push(Output::Reread { conn: id });
-                return Ok(());
-            }
-            let (len, start) = match link.framer.peek(rest, &backend::LOOKS)? {
-                Frame::Need(hint) => {
-                    link.hint = hint;
-                    return Ok(());
-                }
-                Frame::Middle { len } => {
-                    link.framer.take_middle(len);
-                    (len, None)
-                }
-                Frame::Start { tag, len, body } => {
-                    (link.framer.take(len, rest.len()), Some((tag, body)))
-                }
-            };
-            self.outputs.skip(id, len);
-            rest = rest.get(len..).unwrap_or_default();
-            if let Some((tag, body)) = start {
-                self.on_message(id, tag, body)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn on_message(&mut self, id: ConnId, tag: u8, body: &[u8]) -> Result<(), Violation> {
-        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
-        if let State::LoggingIn { by, login } = &mut link.state {
-            let by = *by;
-            let step = login.handle_message(tag, body);
-            self.on_login(id, by, step);
-            return Ok(());
-        }
-        match tag {
-            tag::ERROR => {
-                let fields = Fields::read(body);
-                let is_fatal = fields.is_fatal();
-                if matches!(link.state, State::Resetting) && !is_fatal {
-                    log::warn!(
-                        "shard {}: node {}: reset_query_list failed: {}; the connection is closed",
-                        self.shard,
-                        link.pool.backend,
-                        String::from_utf8_lossy(fields.message)
-                    );
-                }
-                link.last_words = is_fatal.then(|| Bytes::copy_from_slice(body));
-                self.close_link(id, Close::Now);
-            }
-            tag::READY => {
-                let tx = body.first().copied().and_then(TxStatus::read);
-                let tx = tx.ok_or(Violation::Malformed { tag })?;
-                link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
-                self.settle(id);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn on_login(&mut self, id: ConnId, by: Option<ConnId>, step: Step) {
-        match step {
-            Step::Wait => {}
-            Step::Send(bytes) => self.send_link(id, bytes),
-            Step::Done(welcome) => {
-                let Some(link) = self.links.get_mut(id) else { return };
-                link.parameters = welcome.parameters;
-                link.method = welcome.method;
-                link.key = welcome.key;
-                if let Some(at) = link.deadline.take() {
-                    self.timers.disarm(at, TimerKey::Link(id));
-                }
-                match by {
-                    Some(session) => {
-                        link.state = State::Lent { by: session };
-                        link.epoch = self.topology.epoch;
-                        let backend = link.pool.backend;
-                        self.notices.push_back((session, Notice::Lent(id)));
-                        let is_new = |n: &crate::topology::Node| n.status == Status::Waiting;
-                        if self.topology.node(backend).is_some_and(is_new) {
-                            self.outputs.post(Peer::Control, Message::InUse { backend });
-                        }
-                    }
-                    None => self.put_back(id),
-                }
-            }
-            Step::Failed(failure) => {
-                let Some(link) = self.links.get(id) else { return };
-                let backend = link.pool.backend;
-                log::info!(
-                    "shard {}: login of \"{}\" at node {backend} failed: {failure}",
-                    self.shard,
-                    String::from_utf8_lossy(&link.pool.user),
-                );
-                if let Some(session) = by {
-                    self.notices.push_back((session, Notice::Refused(backend, failure)));
-                }
-                self.close_link(id, Close::Now);
-            }
+    /// Has every shard close its idle connections to a database, which could not be dropped
+    /// otherwise; the server waits some seconds for them to be gone.
+    pub fn vacate(&mut self, database: &Bytes) {
+        let shards = u16::try_from(self.config.worker_threads).unwrap_or(u16::MAX);
+        for shard in (0..shards).map(ShardId) {
+            let message = Message::Vacate { database: database.clone() };
+            self.outputs.post(Peer::Shard(shard), message);
         }
     }
 
@@ -456,7 +330,7 @@ impl Desk {
         if link.tx == TxStatus::Idle { self.put_back(id) } else { self.retire(id) }
     }
 
-    fn put_back(&mut self, id: ConnId) {
+    pub(super) fn put_back(&mut self, id: ConnId) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.state = State::Idle;
         if let Some(at) = link.deadline.take() {
@@ -582,63 +456,6 @@ impl Desk {
                 self.close_link(id, Close::Now);
             }
             State::Lent { .. } => {}
-        }
-    }
-
-    /// Sends a cancel request for what a link runs; `asker` hears when it is done.
-    pub fn cancel(&mut self, link_id: ConnId, asker: (Peer, ConnId)) {
-        let full = self.cancels.len() >= limits::CANCELS_MAX;
-        let link = self.links.get_mut(link_id).filter(|link| !link.pending.is_empty() && !full);
-        let Some(link) = link else { return self.on_cancelled(asker) };
-        let Some((process, secret)) = &link.key else { return self.on_cancelled(asker) };
-        let request = frontend::compose_cancel(*process, secret);
-        link.cancels += 1;
-        let backend = link.pool.backend;
-        let id = self.names.insert(());
-        let deadline = self.arm(limits::CANCEL_TIMEOUT, TimerKey::Cancel(id));
-        self.cancels.insert(id, Canceller { link: link_id, asker, request, deadline });
-        self.outputs.push(Output::Connect { conn: id, to: backend });
-    }
-
-    /// A cancel request's connection has been made.
-    pub fn on_cancel_connected(&mut self, id: ConnId) {
-        if let Some(canceller) = self.cancels.get(id) {
-            let bytes = canceller.request.clone();
-            self.outputs.push(Output::Send { to: id, bytes });
-        }
-    }
-
-    /// A cancel request took too long.
-    pub fn on_cancel_timeout(&mut self, id: ConnId) {
-        if self.cancels.get(id).is_some() {
-            self.outputs.push(Output::Close { conn: id, when: Close::Now });
-        }
-    }
-
-    /// A cancel request's connection has ended: the server has acted on it.
-    pub fn on_cancel_closed(&mut self, id: ConnId) {
-        let Some(canceller) = self.cancels.remove(id) else { return };
-        self.names.remove(id);
-        self.timers.disarm(canceller.deadline, TimerKey::Cancel(id));
-        if let Some(link) = self.links.get_mut(canceller.link) {
-            link.cancels = link.cancels.saturating_sub(1);
-            self.settle(canceller.link);
-        }
-        self.on_cancelled(canceller.asker);
-    }
-
-    /// A cancel request found nothing to cancel.
-    pub fn cancel_nothing(&mut self, asker: (Peer, ConnId)) {
-        self.on_cancelled(asker);
-    }
-
-    fn on_cancelled(&mut self, (peer, asker): (Peer, ConnId)) {
-        match peer {
-            Peer::Shard(shard) if shard == self.shard => {
-                self.notices.push_back((asker, Notice::Look));
-            }
-            Peer::Shard(_) => self.outputs.post(peer, Message::Cancelled { asker }),
-            Peer::Control | Peer::Operator => {}
         }
     }
 }

@@ -270,6 +270,14 @@ impl Session {
             }
             Some(Effect::Set(_)) => self.bond = super::Bond::Primary,
             Some(Effect::Discard) => self.start_afresh(desk, id),
+            Some(Effect::Deallocate(Some(name))) => self.on_close_statement(desk, id, &name),
+            Some(Effect::Deallocate(None)) => {
+                self.statements.clear();
+                if let Some(link) = desk.links.get_mut(id) {
+                    link.prepared.clear();
+                }
+                self.give_back_others(desk, id);
+            }
             None => {}
         }
     }
@@ -284,6 +292,11 @@ impl Session {
             link.settings = 0;
             link.prepared.clear();
         }
+        self.give_back_others(desk, id);
+    }
+
+    /// Gives up the other link, which has what is no longer to be.
+    fn give_back_others(&mut self, desk: &mut Desk, id: ConnId) {
         let others: Vec<ConnId> = self.held.iter().filter(|other| *other != id).collect();
         for other in others {
             self.held.drop_link(other);

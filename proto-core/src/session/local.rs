@@ -210,15 +210,14 @@ impl Session {
         local: Local,
     ) -> Option<Result<Vec<Vec<String>>, Refusal>> {
         if let Some(refusal) = self.verdict.take() {
-            self.wait = Wait::Nothing;
+            self.stop_waiting(desk);
             return Some(Err(refusal));
         }
         match local {
             Local::Show(PoolShow::Version) => Some(Ok(vec![vec![VERSION.to_owned()]])),
             Local::Show(PoolShow::Nodes) => match self.answer.take() {
                 Some(selects) => {
-                    self.wait = Wait::Nothing;
-                    self.disarm(desk);
+                    self.stop_waiting(desk);
                     Some(Ok(self.node_rows(desk, &selects)))
                 }
                 None => {
@@ -239,10 +238,10 @@ impl Session {
                 | PoolShow::HealthCheckStats
                 | PoolShow::BackendStats),
             ) => Some(Err(Refusal::ShowNotYet(show))),
-            Local::Rollback => {
-                self.limbo = Limbo::None;
-                Some(Ok(Vec::new()))
-            }
+            Local::Rollback => match std::mem::take(&mut self.limbo) {
+                Limbo::Untold(refusal) => Some(Err(refusal)),
+                Limbo::Told | Limbo::None => Some(Ok(Vec::new())),
+            },
         }
     }
 

@@ -16,6 +16,7 @@ use crate::auth::scram::MECHANISM;
 use crate::backend::login::Failure;
 use crate::config::Method;
 use crate::id::ConnId;
+use crate::limits;
 use crate::message::{CancelKey, Message, Peer};
 use crate::output::{Close, Output};
 use crate::route::Side;
@@ -24,6 +25,7 @@ use crate::wire::error::Violation;
 use crate::wire::frame::Frame;
 use crate::wire::frontend::{self, tag};
 use crate::wire::startup::{self, Look, Packet, Params, Startup, VERSION_3_0};
+use crate::wire::word;
 
 /// How many bits of a cancel key's process number name the session's place in its shard; the rest
 /// names the shard.
@@ -52,7 +54,7 @@ impl Session {
         self.hint = 0;
         match packet {
             Packet::Ssl | Packet::Gss => {
-                if encryption_requests >= crate::limits::ENCRYPTION_REQUESTS_MAX {
+                if encryption_requests >= limits::ENCRYPTION_REQUESTS_MAX {
                     return Err(Violation::EncryptionTwice);
                 }
                 if unread.len() > len {
@@ -186,7 +188,7 @@ impl Session {
     fn begin_proof(&mut self, desk: &mut Desk, method: Method) {
         self.wait = Wait::Nothing;
         self.since = None;
-        let limit = desk.config.auth.timeout.unwrap_or(crate::limits::LOGIN_TIMEOUT);
+        let limit = desk.config.auth.timeout.unwrap_or(limits::LOGIN_TIMEOUT);
         self.arm(desk, limit);
         let user = String::from_utf8_lossy(&self.who.user).into_owned();
         let stored = desk.config.auth.users.get(&user).cloned();
@@ -205,6 +207,7 @@ impl Session {
     pub(super) fn read_proof(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
         let mut rest = unread;
         while let State::Proving(proof) = &mut self.state {
+            refuse_long(rest)?;
             let (tag, len, body) = match self.framer.peek(rest, &frontend::LOGIN_LOOKS)? {
                 Frame::Need(hint) => {
                     self.hint = hint;
@@ -213,12 +216,6 @@ impl Session {
                 Frame::Middle { .. } => return Ok(()),
                 Frame::Start { tag, len, body } => (tag, len, body),
             };
-            if len > rest.len() {
-                return Err(Violation::LengthTooLarge {
-                    tag,
-                    word: u32::try_from(len).unwrap_or(u32::MAX),
-                });
-            }
             let step = (tag == tag::PASSWORD).then(|| proof.exchange.handle_password(body));
             desk.outputs.skip(self.id, len);
             rest = rest.get(len..).unwrap_or_default();
@@ -301,10 +298,7 @@ impl Session {
         self.passing = Passing::Nowhere;
         self.hint = 0;
         self.active = desk.now;
-        self.disarm(desk);
-        if let Some(limit) = desk.config.client_idle_limit {
-            self.arm(desk, limit);
-        }
+        self.arm_idle(desk);
         self.look_again(desk);
     }
 
@@ -337,7 +331,7 @@ impl Session {
 
     /// Goes through the exchange with a client that cannot succeed.
     fn begin_doomed_proof(&mut self, desk: &mut Desk, method: Method) {
-        let limit = desk.config.auth.timeout.unwrap_or(crate::limits::LOGIN_TIMEOUT);
+        let limit = desk.config.auth.timeout.unwrap_or(limits::LOGIN_TIMEOUT);
         self.arm(desk, limit);
         self.wait = Wait::Nothing;
         let user = String::from_utf8_lossy(&self.who.user).into_owned();
@@ -372,5 +366,15 @@ impl Session {
     ) -> Asked {
         let since = self.since.unwrap_or(desk.now);
         desk.ask(self.id, key, &self.who.startup, ticket, since)
+    }
+}
+
+/// A client that has not proved who it is does not make anybody wait for long messages.
+fn refuse_long(unread: &[u8]) -> Result<(), Violation> {
+    match (unread.first(), word(unread, 1)) {
+        (Some(&tag), Some(word)) if word as usize > limits::AUTH_MESSAGE_LEN_MAX => {
+            Err(Violation::LengthTooLarge { tag, word })
+        }
+        (_, _) => Ok(()),
     }
 }

@@ -121,19 +121,21 @@ impl Session {
         message: Incoming<'_>,
         nature: Nature,
     ) -> Taken {
-        let limbo = std::mem::take(&mut self.limbo);
-        if nature.kind == Kind::End {
-            let mut composer = Composer::new();
-            composer.command_complete("ROLLBACK").ready(TxStatus::Idle);
-            self.say(desk, composer);
-            return self.take_nowhere(desk, message);
+        let ends = nature.kind == Kind::End;
+        let status = if ends { TxStatus::Idle } else { TxStatus::Failed };
+        match std::mem::take(&mut self.limbo) {
+            // A COMMIT that did not commit must not look as if it had.
+            Limbo::Untold(refusal) => self.say_error(desk, &refusal, Some(status)),
+            Limbo::Told | Limbo::None if ends => {
+                let mut composer = Composer::new();
+                composer.command_complete("ROLLBACK").ready(status);
+                self.say(desk, composer);
+            }
+            Limbo::Told | Limbo::None => self.say_error(desk, &Refusal::Aborted, Some(status)),
         }
-        self.limbo = Limbo::Told;
-        let refusal = match limbo {
-            Limbo::Untold(refusal) => refusal,
-            Limbo::Told | Limbo::None => Refusal::Aborted,
-        };
-        self.say_error(desk, &refusal, Some(TxStatus::Failed));
+        if !ends {
+            self.limbo = Limbo::Told;
+        }
         self.take_nowhere(desk, message)
     }
 

@@ -26,6 +26,11 @@ impl Session {
     ) -> Result<(), Violation> {
         let mut rest = unread;
         while !rest.is_empty() && self.speaking.is_none_or(|speaking| speaking == id) {
+            if !self.held.iter().any(|held| held == id) {
+                // Given back, or closed: the rest is the desk's to read.
+                desk.outputs.push(Output::Reread { conn: id });
+                return Ok(());
+            }
             let Some(link) = desk.links.get_mut(id) else { return Ok(()) };
             let len = match link.framer.peek(rest, &LOOKS)? {
                 Frame::Need(hint) => {
@@ -115,7 +120,7 @@ impl Session {
         body: &[u8],
     ) -> Result<Owner, Violation> {
         let Some(link) = desk.links.get_mut(id) else { return Ok(Owner::Proxy) };
-        let owner = link.owner();
+        let owner = if self.is_serving() { link.owner() } else { Owner::Proxy };
         match tag {
             tag::READY => {
                 let tx = body.first().copied().and_then(TxStatus::read);
@@ -147,7 +152,8 @@ impl Session {
                 Ok(if is_hidden { Owner::Proxy } else { owner })
             }
             tag::NOTICE => Ok(owner),
-            tag::NOTIFICATION => Ok(Owner::Client),
+            tag::NOTIFICATION if self.is_serving() => Ok(Owner::Client),
+            tag::NOTIFICATION => Ok(Owner::Proxy),
             // Rows and the like, of which not all is in view.
             _ if tag_is_answer(tag) && !link.pending_is_empty() => Ok(owner),
             _ => Err(Violation::Unexpected { tag }),

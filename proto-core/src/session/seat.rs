@@ -42,11 +42,13 @@ impl Session {
         }
         match self.link_for(desk, side) {
             Some(id) => Seat::At(id),
-            None => self.verdict.take().map_or(Seat::Wait, |refusal| {
-                self.wait = Wait::Nothing;
-                self.since = None;
-                Seat::Refused(refusal)
-            }),
+            None => match self.verdict.take() {
+                Some(refusal) => {
+                    self.stop_waiting(desk);
+                    Seat::Refused(refusal)
+                }
+                None => Seat::Wait,
+            },
         }
     }
 
@@ -83,8 +85,9 @@ impl Session {
             match desk.links.get_mut(id) {
                 Some(link) if admitted && link.pool.backend == backend => {
                     link.epoch = ticket.epoch;
-                    self.wait = Wait::Nothing;
-                    self.since = None;
+                    if !matches!(self.wait, Wait::Nothing) || self.since.is_some() {
+                        self.stop_waiting(desk);
+                    }
                     return Some(id);
                 }
                 Some(_) | None => {
@@ -108,8 +111,7 @@ impl Session {
         match self.ask_desk(desk, &key, ticket) {
             Asked::Lent(link) => {
                 *self.held.at(side) = Some(link);
-                self.wait = Wait::Nothing;
-                self.since = None;
+                self.stop_waiting(desk);
                 Some(link)
             }
             Asked::Waiting => {

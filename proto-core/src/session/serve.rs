@@ -9,7 +9,7 @@ use super::{Bond, Effect, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::output::Close;
-use crate::route::class::{Kind, StateChange};
+use crate::route::class::{Kind, Reason, StateChange};
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -38,10 +38,22 @@ impl Incoming<'_> {
     }
 }
 
+/// Commands that concern pgherd's own memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// `DEALLOCATE`: a prepared statement ceases to exist.
+    Deallocate,
+    /// `DROP`, perhaps of a database whose pools must be emptied first.
+    Drop,
+    /// Any other.
+    Other,
+}
+
 /// What a statement's text means for this session, now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Nature {
     pub(super) kind: Kind,
+    pub(super) command: Command,
     pub(super) bond: Bond,
     /// Where it goes; none if nowhere.
     pub(super) side: Option<Side>,
@@ -70,9 +82,6 @@ impl Session {
                     }
                 }
             }
-        }
-        if matches!(self.state, super::State::Closing) {
-            desk.outputs.skip(self.id, rest.len());
         }
         Ok(())
     }
@@ -111,7 +120,12 @@ impl Session {
                 Transaction::Open { at } => at,
                 Transaction::None => Side::Primary,
             };
-            return Nature { kind: Kind::Write, bond: Bond::Primary, side: Some(side) };
+            return Nature {
+                kind: Kind::Write,
+                command: Command::Other,
+                bond: Bond::Primary,
+                side: Some(side),
+            };
         };
         let class = desk.memo.classify(text, desk.config.routing.allows_comments());
         nature_of(class, transaction, freedom)
@@ -155,7 +169,12 @@ impl Session {
             // A Query in the middle of a batch ends it, as in PostgreSQL.
             return Ok(self.send_query(desk, link, message, nature, None));
         }
-        let effect = effect_of(nature.kind, text);
+        let effect = effect_of(nature, text);
+        if nature.command == Command::Drop
+            && let Some(database) = text.and_then(dropped_database)
+        {
+            desk.vacate(&database);
+        }
         if effect.is_some() && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
@@ -317,12 +336,24 @@ const fn copy_run() -> crate::wire::frame::Looks {
     looks
 }
 
-/// What a statement of this kind does to the session if it succeeds.
-pub(super) fn effect_of(kind: Kind, text: Option<&[u8]>) -> Option<Effect> {
-    if kind == Kind::DiscardAll {
+fn command_of(reason: &Reason) -> Command {
+    let Reason::Command { word } = reason else { return Command::Other };
+    match word.as_ref() {
+        "deallocate" => Command::Deallocate,
+        "drop" => Command::Drop,
+        _ => Command::Other,
+    }
+}
+
+/// What a statement of this nature does to the session if it succeeds.
+pub(super) fn effect_of(nature: Nature, text: Option<&[u8]>) -> Option<Effect> {
+    if nature.kind == Kind::DiscardAll {
         return Some(Effect::Discard);
     }
-    let text = text.filter(|_| kind == Kind::Setting)?;
+    if nature.command == Command::Deallocate {
+        return Some(Effect::Deallocate(text.and_then(last_name)));
+    }
+    let text = text.filter(|_| nature.kind == Kind::Setting)?;
     Some(Effect::Set(Bytes::copy_from_slice(text)))
 }
 
@@ -343,5 +374,57 @@ pub(super) fn nature_of(
         Route::Send { side, .. } => Some(side),
         Route::Refuse { .. } => None,
     };
-    Nature { kind: class.kind, bond, side }
+    Nature { kind: class.kind, command: command_of(&class.reason), bond, side }
+}
+
+/// The name at the end of a `DEALLOCATE`, folded as PostgreSQL folds it; none for `ALL`.
+fn last_name(text: &[u8]) -> Option<Bytes> {
+    let text = std::str::from_utf8(text).ok()?;
+    let text = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+    if let Some(quoted) = text.strip_suffix('"') {
+        let (_, name) = quoted.rsplit_once('"')?;
+        return Some(Bytes::copy_from_slice(name.as_bytes()));
+    }
+    let (_, name) = text.rsplit_once(char::is_whitespace)?;
+    let name = name.to_ascii_lowercase();
+    (name != "all").then(|| Bytes::from(name))
+}
+
+/// The database that a text drops, if it drops one.
+fn dropped_database(text: &[u8]) -> Option<Bytes> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut words = text.split(|c: char| c == ';' || c.is_whitespace()).filter(|w| !w.is_empty());
+    let mut next = || words.next().map(str::to_ascii_lowercase);
+    if next()? != "drop" || next()? != "database" {
+        return None;
+    }
+    let mut name = words.next()?;
+    if name.eq_ignore_ascii_case("if") {
+        name = words.nth(1)?;
+    }
+    Some(match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+        Some(quoted) => Bytes::copy_from_slice(quoted.as_bytes()),
+        None => Bytes::from(name.to_ascii_lowercase()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_texts() {
+        let name = |text: &str| last_name(text.as_bytes());
+        assert_eq!(name("DEALLOCATE Prepare Foo ;"), Some(Bytes::from("foo")));
+        assert_eq!(name("deallocate \"My Plan\""), Some(Bytes::from("My Plan")));
+        assert_eq!(name("DEALLOCATE ALL;"), None);
+        let dropped = |text: &str| dropped_database(text.as_bytes());
+        assert_eq!(dropped("DROP DATABASE Shop;"), Some(Bytes::from("shop")));
+        assert_eq!(
+            dropped("drop database if exists \"Shop\" with (force)"),
+            Some(Bytes::from("Shop"))
+        );
+        assert_eq!(dropped("drop table shop"), None);
+        assert_eq!(dropped("drop"), None);
+    }
 }

@@ -10,8 +10,8 @@ use crate::limits;
 
 /// Named prepared statements by name.
 ///
-/// A statement that is not here, because it was too long or one too many, exists on the connection
-/// on which it was parsed and is used there: its name is unknown, and unknown means the primary.
+/// A statement for which there is no room goes to the primary when it is parsed, and is found there
+/// when it is used: its name is unknown, and unknown means the primary.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     by_name: BTreeMap<Bytes, Arc<Statement>>,
@@ -21,6 +21,14 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
         self.by_name.get(name)
+    }
+
+    /// Tells whether a statement whose name and message have these lengths can be kept, beside
+    /// `more` others.
+    pub(super) fn has_room(&self, name_len: usize, parse_len: usize, more: usize) -> bool {
+        name_len <= limits::STATEMENT_NAME_LEN_MAX
+            && self.by_name.len() + more < limits::STATEMENTS_MAX
+            && self.len + parse_len + more * limits::PIPELINE_VIEW_LEN <= limits::STATEMENTS_LEN_MAX
     }
 
     /// Keeps a statement that a server has parsed.

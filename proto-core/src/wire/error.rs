@@ -36,7 +36,7 @@ pub enum Violation {
         /// The type byte.
         tag: u8,
     },
-    /// A startup packet whose length is not between 8 and 10,000 bytes.
+    /// A startup packet whose length is not between 8 and 10,004 bytes.
     StartupLength {
         /// The length word.
         word: u32,

@@ -176,7 +176,7 @@ mod tests {
             ),
             ("no terminator", packet(VERSION_3_0, b"user\0a\0"), Err(Violation::StartupLayout)),
             ("a name alone", packet(VERSION_3_0, b"user\0"), Err(Violation::StartupLayout)),
-            ("too long", vec![0, 0, 0x27, 0x11], Err(Violation::StartupLength { word: 10_001 })),
+            ("too long", vec![0, 0, 0x27, 0x15], Err(Violation::StartupLength { word: 10_005 })),
             ("too short", vec![0, 0, 0, 7], Err(Violation::StartupLength { word: 7 })),
         ];
         for (name, bytes, expected) in cases {

@@ -4,7 +4,7 @@ use pgherd_core::id::{BackendId, ConnId};
 use pgherd_core::message::{Closed, Peer};
 use pgherd_core::output::{Close, Output};
 
-use super::socket::{Phase, QUEUE_LEN_MAX, Socket};
+use super::socket::{Interest, NextRead, Phase, QUEUE_LEN_MAX, Socket};
 use super::{Host, Input, Letter};
 use crate::check::Source;
 use crate::net::{Address, Write};
@@ -60,7 +60,7 @@ impl Host {
                     return Err(format!("{conn} is moved with bytes in its queue"));
                 }
                 let mut socket = self.sockets.remove(&conn).ok_or("gone")?;
-                (socket.armed, socket.scheduled) = (false, false);
+                (socket.interest, socket.next_read) = (Interest::None, NextRead::None);
                 if let Some(end) = socket.end {
                     stage.owners.remove(&end);
                 }
@@ -200,7 +200,7 @@ impl Host {
                     socket.queue.clear();
                     // What the peer said before it left is still read, if it is wanted.
                     let more = socket.phase == Phase::Open && stage.net.is_readable(end);
-                    if !more || !socket.armed {
+                    if !more || socket.interest == Interest::None {
                         socket.phase = Phase::Lost;
                         self.inputs.push_back(Input::Close(conn, Closed::Broken));
                     }

@@ -24,6 +24,21 @@ pub(crate) enum Phase {
     Closed,
 }
 
+/// Whether the machine wanted reads when it was last asked by right: after an input for the
+/// connection or a `Reread`. A machine that forgets a `Reread` is never read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    None,
+    Wanted,
+}
+
+/// Whether a read is on the agenda.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextRead {
+    None,
+    Scheduled,
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -35,11 +50,8 @@ pub(crate) struct Socket {
     pub(crate) unread: Vec<u8>,
     /// Bytes that the kernel has not taken yet.
     pub(crate) queue: VecDeque<u8>,
-    /// Whether the machine wanted reads when it was last asked by right: after an input for the
-    /// connection or a `Reread`. A machine that forgets a `Reread` is never read again.
-    pub(crate) armed: bool,
-    /// Whether a read is on the agenda.
-    pub(crate) scheduled: bool,
+    pub(crate) interest: Interest,
+    pub(crate) next_read: NextRead,
     /// Bytes read from the kernel.
     /// `read == taken + unread.len()`
     pub(crate) read: u64,
@@ -63,8 +75,8 @@ impl Socket {
             to: None,
             unread: Vec::new(),
             queue: VecDeque::new(),
-            armed: false,
-            scheduled: false,
+            interest: Interest::None,
+            next_read: NextRead::None,
             read: 0,
             taken: 0,
             outgoing: Outgoing::new(sender),
@@ -79,8 +91,8 @@ impl Socket {
             to: Some(to),
             unread: Vec::new(),
             queue: VecDeque::new(),
-            armed: false,
-            scheduled: false,
+            interest: Interest::None,
+            next_read: NextRead::None,
             read: 0,
             taken: 0,
             outgoing: Outgoing::new(Sender::Frontend),

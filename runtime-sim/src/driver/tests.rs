@@ -49,6 +49,7 @@ impl Machine for Desk {
     fn handle_close(&mut self, _: Instant, conn: ConnId, _: Closed) {
         assert!(self.conns.remove(conn).is_some(), "{conn} ends twice");
     }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a desk takes two messages")]
     fn handle_message(&mut self, _: Instant, from: Peer, message: Message) {
         match message {
             Message::Shutdown(Shutdown::Fast) => {

@@ -77,7 +77,9 @@ pub(super) fn eval(expr: &Expr, row: RowView<'_>, facts: &Facts) -> Result<Value
         }
         Expr::Not(inside) => Ok(match eval(inside, row, facts)? {
             Value::Null => Value::Null,
-            value => Value::Bool(!is_true(&value)),
+            value @ (Value::Bool(_) | Value::Int(_) | Value::Text(_)) => {
+                Value::Bool(!is_true(&value))
+            }
         }),
         Expr::IsNull(inside) => Ok(Value::Bool(eval(inside, row, facts)? == Value::Null)),
         Expr::Binary(op, left, right) => {
@@ -238,7 +240,7 @@ fn deed(
         "pg_sleep" | "pg_advisory_lock" | "pg_advisory_unlock_all" | "pg_advisory_xact_lock" => {
             return Ok(Value::Text(String::new()));
         }
-        "pg_advisory_unlock" | "pg_try_advisory_lock" => return Ok(Value::Bool(true)),
+        "pg_advisory_unlock" => return Ok(Value::Bool(true)),
         _ => {
             let what = format!("function {function}() does not exist");
             return Err(SqlError::new("42883", what));
@@ -282,8 +284,7 @@ pub(super) fn type_of(expr: &Expr, columns: &[Column], params: &[Type]) -> Type 
             "pg_is_in_recovery"
             | "pg_terminate_backend"
             | "pg_cancel_backend"
-            | "pg_advisory_unlock"
-            | "pg_try_advisory_lock" => Type::Bool,
+            | "pg_advisory_unlock" => Type::Bool,
             "pg_sleep"
             | "pg_advisory_lock"
             | "pg_advisory_unlock_all"

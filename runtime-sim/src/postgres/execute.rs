@@ -51,6 +51,10 @@ impl std::convert::From<SqlError> for Stop {
 }
 
 /// Carries out a statement.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other statements are about the session alone"
+)]
 pub(super) fn execute(
     statement: &Statement,
     params: &[Value],
@@ -138,6 +142,7 @@ fn check_access(statement: &Statement, context: &Context, engine: &Engine) -> Re
 }
 
 /// The tables that a statement touches.
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other statement touches any")]
 fn tables(statement: &Statement) -> Vec<&str> {
     match statement {
         Statement::Select(Select { from: From::Table(table), .. })
@@ -214,10 +219,10 @@ fn wait_first(
                 let sleep = Duration::try_from_secs_f64(seconds).unwrap_or_default();
                 return Err(Stop::Sleep(sleep));
             }
-            "pg_advisory_lock" | "pg_advisory_xact_lock" | "pg_try_advisory_lock" => {
-                if !engine.advise(key(facts)?, context.process) {
-                    return Err(Stop::Blocked);
-                }
+            "pg_advisory_lock" | "pg_advisory_xact_lock"
+                if !engine.advise(key(facts)?, context.process) =>
+            {
+                return Err(Stop::Blocked);
             }
             "pg_advisory_unlock" => {
                 engine.unadvise(key(facts)?, context.process);
@@ -327,7 +332,12 @@ fn raise(body: &str, context: &mut Context) -> Result<Outcome, Stop> {
     done("DO")
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one short arm for each statement")]
 /// Statements about the session and its transaction.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other statements are about the transaction"
+)]
 fn session_statement(
     statement: &Statement,
     context: &mut Context,
@@ -416,6 +426,10 @@ fn session_statement(
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other statement is carried out elsewhere"
+)]
 fn transaction(
     statement: &Statement,
     context: &mut Context,

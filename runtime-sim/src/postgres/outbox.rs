@@ -76,6 +76,8 @@ impl Outbox {
             }
             body.push(0);
         });
+        // PostgreSQL flushes after every error and notice (`send_message_to_frontend`).
+        self.flush();
     }
 
     pub(super) fn texts(&mut self, tag: u8, texts: &[&str]) {

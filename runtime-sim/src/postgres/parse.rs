@@ -310,9 +310,9 @@ impl Parser {
             return Ok(Statement::Set { name: "client_encoding".to_owned(), value, scope });
         }
         let name = self.setting_name()?;
-        if !(self.symbol("=") || self.word("to"))
-            && !matches!(name.as_str(), "timezone" | "role" | "session_authorization")
-        {
+        let assigned = self.symbol("=") || self.word("to");
+        let bare = matches!(name.as_str(), "timezone" | "role" | "session_authorization");
+        if !assigned && !bare {
             return Err(self.wrong());
         }
         if self.word("default") {

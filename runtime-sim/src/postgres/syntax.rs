@@ -97,6 +97,7 @@ pub(super) enum ColumnKind {
 }
 
 /// Where inserted rows come from.
+#[expect(clippy::large_enum_variant, reason = "statements are few, and moved seldom")]
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Rows {
     /// No expression stands for `default`.

@@ -138,10 +138,8 @@ impl Type {
                 _ => refuse(&text),
             },
             (Self::Bool, Value::Int(value)) => Ok(Value::Bool(value != 0)),
-            (Self::Text, value) => Ok(Value::Text(match value {
-                Value::Bool(value) => value.to_string(),
-                other => other.to_string(),
-            })),
+            (Self::Text, Value::Bool(value)) => Ok(Value::Text(value.to_string())),
+            (Self::Text, value) => Ok(Value::Text(value.to_string())),
             (_, value) => Ok(value),
         }
     }

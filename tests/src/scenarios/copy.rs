@@ -1,6 +1,7 @@
 //! Bulk: what passes through pgherd is not held by it.
 
 pub use super::pool::one_connection;
+pub use super::routing::primary_only;
 use crate::client::{Message, compose};
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::World;
@@ -174,8 +175,13 @@ fn fill(w: &mut impl World, app: &crate::client::Client, name: &str) {
     let sql = format!("copy {name} from stdin");
     let answer = w.copy_in(app, &sql, &piece, ROWS / LINES_PER_PIECE).good();
     assert_eq!(answer.tags(), [format!("COPY {ROWS}")]);
+    for node in 1..=STANDBYS {
+        w.wait_truth(node, &format!("select count(*) from {name}"), &ROWS.to_string());
+    }
 }
 
+/// Standbys of the default setup.
+const STANDBYS: usize = 2;
 /// Characters of a row.
 const ROW_LEN: usize = 1023;
 /// Rows of a table that is copied again and again until a lot has passed: 2 MiB of them.

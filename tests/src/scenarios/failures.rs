@@ -56,7 +56,7 @@ pub fn a_standby_dies_under_read_load(w: &mut impl World) {
             reader.listen(w);
         }
     }
-    w.wait_status(&admin, STANDBY, "down");
+    w.wait_down(&admin, STANDBY);
     w.run(&admin, "insert into under_load values (1)");
     let failed = readers.iter().filter(|reader| reader.fate == Meeting::Failed).count();
     assert!(failed < READERS, "the other standby's readers notice nothing");
@@ -115,11 +115,11 @@ pub fn a_standby_comes_back(w: &mut impl World) {
     w.table(&app, "comes_back", STANDBYS);
     for _ in 0..2 {
         w.crash(STANDBY);
-        w.wait_status(&app, STANDBY, "down");
+        w.wait_down(&app, STANDBY);
         read_and_leave(w, "comes_back");
         let before = w.pool_nodes(&app)[STANDBY].select_count;
         w.start(STANDBY);
-        w.wait_status(&app, STANDBY, "up");
+        w.wait_up(&app, STANDBY);
         read_and_leave(w, "comes_back");
         let after = w.pool_nodes(&app)[STANDBY].select_count;
         assert_eq!(after, before + 1, "it serves reads again");
@@ -131,11 +131,11 @@ pub fn a_standby_that_hangs_is_left_alone(w: &mut impl World) {
     let app = w.connect("app");
     w.table(&app, "hangs", STANDBYS);
     w.befall(STANDBY, Fate::Freeze);
-    w.wait_status(&app, STANDBY, "down");
+    w.wait_down(&app, STANDBY);
     read_and_leave(w, "hangs");
     w.run(&app, "insert into hangs values (1)");
     w.befall(STANDBY, Fate::Thaw);
-    w.wait_status(&app, STANDBY, "up");
+    w.wait_up(&app, STANDBY);
     w.wait("the standby has caught up", LIMIT, |w| {
         let reader = w.connect("reader");
         let count = w.run(&reader, "select count(*) from hangs").value();
@@ -150,7 +150,7 @@ pub fn a_write_waits_for_the_primary_to_come_back(w: &mut impl World) {
     w.table(&writer, "waits", STANDBYS);
     w.crash(PRIMARY);
     let admin = w.connect("admin");
-    w.wait_status(&admin, PRIMARY, "down");
+    w.wait_down(&admin, PRIMARY);
     let writer = if w.is_gone(&writer) { w.connect("writer") } else { writer };
     w.query_start(&writer, "insert into waits values (1)");
     for _ in 0..5 {
@@ -160,7 +160,7 @@ pub fn a_write_waits_for_the_primary_to_come_back(w: &mut impl World) {
     w.start(PRIMARY);
     assert_eq!(w.finish(&writer).good().tags(), ["INSERT 0 1"]);
     assert_eq!(w.truth(PRIMARY, "select count(*) from waits"), "1", "written once");
-    w.wait_status(&admin, PRIMARY, "up");
+    w.wait_up(&admin, PRIMARY);
 }
 
 /// The primary stays away: a write ends with an error that says why; reads go on.
@@ -189,7 +189,7 @@ pub fn a_transaction_does_not_outlive_its_server(w: &mut impl World) {
         w.run(&app, "insert into outlived values (1)");
         w.befall(PRIMARY, fate);
         let answer = w.query(&app, "commit");
-        assert!(answer.failed(), "after {fate:?} the commit cannot succeed");
+        assert!(answer.failed(), "after {fate:?} the commit cannot succeed: {answer:?}");
         if fate == Fate::Stop {
             assert!(answer.error().is_some(), "the client is told");
         }
@@ -206,7 +206,7 @@ pub fn sessions_ended_by_an_administrator_do_not_mean_a_server_is_down(w: &mut i
     w.befall(PRIMARY, Fate::TerminateSessions);
     let next = w.connect("next");
     w.run(&next, "insert into administered values (1)");
-    w.never("the primary counts as down", secs(5), |w| w.pool_nodes(&next)[PRIMARY].status != "up");
+    w.never("the primary counts as down", secs(5), |w| !w.pool_nodes(&next)[PRIMARY].is_up());
     assert_eq!(w.truth(PRIMARY, "select count(*) from administered"), "1");
 }
 
@@ -223,7 +223,7 @@ pub fn one_session_ended_by_another(w: &mut impl World) {
     assert!(answer.failed(), "its transaction is lost");
     assert_eq!(answer.code(), "57P01", "{}", answer.trouble());
     assert_eq!(w.run(&bystander, "select pg_backend_pid()").value(), bystanders);
-    assert_eq!(w.pool_nodes(&admin)[PRIMARY].status, "up");
+    assert!(w.pool_nodes(&admin)[PRIMARY].is_up());
     let again = w.connect_as(&Login::app("victim"));
     w.run(&again, "begin; commit");
 }

@@ -117,7 +117,11 @@ pub fn a_password_of_any_length_is_not_believed(w: &mut impl World) {
         });
         assert_eq!(said[0], b'R');
         w.send(conn, &[&b"p"[..], &len.to_be_bytes()].concat());
-        w.rest(conn, LIMIT);
+        let what = format!("a password of a claimed length of {len} is refused");
+        w.wait(&what, LIMIT, |w| {
+            w.take(conn);
+            w.is_closed(conn)
+        });
     }
     let memory = w.memory();
     assert!(memory < before + w.scale().growth_len_max, "{before} grew to {memory}");

@@ -11,7 +11,7 @@ const STANDBYS: usize = 2;
 pub fn show_pool_nodes_by_both_protocols(w: &mut impl World) {
     let app = w.connect("app");
     for node in 0..=STANDBYS {
-        w.wait_status(&app, node, "up");
+        w.wait_up(&app, node);
     }
     let nodes = w.pool_nodes(&app);
     assert_eq!(nodes.len(), STANDBYS + 1);

@@ -6,6 +6,7 @@ use crate::postgres::select::{Header, columns, header};
 use crate::postgres::syntax::{Column, Expr, From, Item, Rows, Select, Statement};
 use crate::postgres::value::{SqlError, Type};
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other statement has parameters")]
 /// Finds the types of parameters: as declared, or from where they stand.
 pub(in crate::postgres) fn infer(
     statement: &Statement,
@@ -117,9 +118,9 @@ impl Found {
                 }
             }
             Expr::Binary(_, left, right) => {
-                let ty = |expr: &Expr| match expr {
-                    Expr::Param(_) => None,
-                    other => Some(crate::postgres::eval::type_of(other, all, &[])),
+                let ty = |expr: &Expr| {
+                    let known = !matches!(expr, Expr::Param(_));
+                    known.then(|| crate::postgres::eval::type_of(expr, all, &[]))
                 };
                 let (of_left, of_right) = (ty(left), ty(right));
                 self.expr(left, of_right, all);
@@ -130,6 +131,7 @@ impl Found {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other statement has a result")]
 /// Finds the columns of a statement's result; none if it has none.
 pub(in crate::postgres) fn describe(
     statement: &Statement,

@@ -249,8 +249,8 @@ impl Session {
     }
 
     /// Keeps the rows that the client has not asked for yet.
-    pub(super) fn suspend(&mut self, name: String, rows: RowSet, verb: &'static str) {
-        if let Some(portal) = self.portals.get_mut(&name) {
+    pub(super) fn suspend(&mut self, name: &str, rows: RowSet, verb: &'static str) {
+        if let Some(portal) = self.portals.get_mut(name) {
             portal.progress = Progress::Suspended(rows, verb);
         }
     }

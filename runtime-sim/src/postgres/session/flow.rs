@@ -8,7 +8,7 @@ use crate::postgres::engine::Engine;
 use crate::postgres::execute::{Outcome, copied, execute};
 use crate::postgres::select::RowSet;
 use crate::postgres::syntax::Statement;
-use crate::postgres::value::{Format, SqlError};
+use crate::postgres::value::{Format, SqlError, Value};
 
 impl Session {
     /// Runs the next statement of a query string.
@@ -115,11 +115,13 @@ impl Session {
             }
         }
         match then {
-            Then::Portal(name) if sent >= limit => {
+            Then::Portal(ref name) if sent >= limit => {
                 self.suspend(name, rows, verb);
                 self.out.message(b's', |_| ());
             }
-            then => self.work = Work::Stream { rows, formats, verb, sent, limit, then },
+            Then::Portal(_) | Then::Script(_) => {
+                self.work = Work::Stream { rows, formats, verb, sent, limit, then };
+            }
         }
     }
 
@@ -248,12 +250,10 @@ impl Session {
     }
 }
 
-fn copy_field(value: &crate::postgres::value::Value) -> String {
-    match value {
-        crate::postgres::value::Value::Null => "\\N".to_owned(),
-        value => {
-            let text = value.to_string().replace('\\', "\\\\");
-            text.replace('\t', "\\t").replace('\n', "\\n")
-        }
+fn copy_field(value: &Value) -> String {
+    if *value == Value::Null {
+        return "\\N".to_owned();
     }
+    let text = value.to_string().replace('\\', "\\\\");
+    text.replace('\t', "\\t").replace('\n', "\\n")
 }
