@@ -411,7 +411,7 @@ impl<S: Servers> Rig<S> {
             Message::AskNodes { asker } => {
                 (Peer::Control, Message::Nodes { asker, selects: Vec::new() })
             }
-            Message::Cancel { .. } | Message::Cancelled { .. } => {
+            Message::Cancel { .. } | Message::Cancelled { .. } | Message::Vacate { .. } => {
                 assert_eq!(to, Peer::Shard(ShardId(0)), "there is one shard");
                 (to, message)
             }
