@@ -22,7 +22,7 @@ use pgherd_core::topology::{Node, Role, Seen, Status, Topology};
 
 use super::servers::{Servers, Word};
 pub use conn::Cuts;
-use conn::{Conn, Gate};
+use conn::{Conn, Gate, Reader};
 
 /// As many rounds of reading and answering as no conversation of these sizes needs.
 const ROUNDS_MAX: usize = 4_000_000;
@@ -92,7 +92,11 @@ fn config(standbys: u8) -> Arc<Config> {
                     sr_check_user = \"pgherd\"\nsr_check_password = \"secret\"\n"
         .to_owned();
     for node in 0..=standbys {
-        text.push_str(&format!("[[backends]]\nhostname = \"node{node}\"\nport = 5432\n"));
+        // With a standby, all reads go there: what passes between the two is to be seen.
+        let weight = u8::from(node > 0 || standbys == 0);
+        text.push_str(&format!(
+            "[[backends]]\nhostname = \"node{node}\"\nport = 5432\nweight = {weight}\n"
+        ));
     }
     let loaded = load("pgherd.toml", &Text(text)).expect("the rig's configuration is in order");
     Arc::new(loaded.config)
@@ -257,7 +261,11 @@ impl<S: Servers> Rig<S> {
     /// Reads once from a connection, if its bytes are wanted.
     fn read(&mut self, id: ConnId) -> bool {
         let Some(conn) = self.conns.get_mut(&id) else { return false };
-        if conn.gate != Gate::Open || !self.shard.wants_read(id) {
+        if conn.gate != Gate::Open || conn.reader == Reader::Asleep {
+            return false;
+        }
+        if !self.shard.wants_read(id) {
+            conn.reader = Reader::Asleep;
             return false;
         }
         if conn.coming.is_empty() {
@@ -315,6 +323,11 @@ impl<S: Servers> Rig<S> {
     }
 
     fn tell(&mut self, event: Event) {
+        if let Event::Sent(id, _) | Event::Reread(id) = event
+            && let Some(conn) = self.conns.get_mut(&id)
+        {
+            conn.reader = Reader::Awake;
+        }
         match event {
             Event::Connected(id) => {
                 if let Some(conn) = self.conns.get_mut(&id)

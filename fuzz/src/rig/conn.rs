@@ -35,6 +35,15 @@ pub(super) struct Conn {
     /// What a client has received.
     pub(super) received: Vec<u8>,
     pub(super) pace: Option<usize>,
+    pub(super) reader: Reader,
+}
+
+/// Whether the driver asks if the connection may be read. Once the answer was no, it asks again
+/// only after an input for the connection or a `Reread`, as the contract says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    Awake,
+    Asleep,
 }
 
 impl Conn {
@@ -52,6 +61,7 @@ impl Conn {
             queued: VecDeque::new(),
             received: Vec::new(),
             pace: None,
+            reader: Reader::Awake,
         }
     }
 

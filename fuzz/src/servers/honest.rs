@@ -93,6 +93,9 @@ impl Life {
         }
         if tag == client::SYNC {
             self.stage = Stage::Ready;
+            if self.tx == TxStatus::Idle {
+                self.portals.clear();
+            }
             answer.ready(self.tx);
             return;
         }
@@ -103,6 +106,9 @@ impl Life {
             client::QUERY => self.on_query(body, answer),
             client::PARSE => match frontend::parse(body) {
                 Some((_, text)) if contains(text, b"broken") => self.fail(answer),
+                Some((name, _)) if !name.is_empty() && self.statements.contains_key(name) => {
+                    self.fail(answer);
+                }
                 Some((name, text)) => {
                     self.statements.insert(name.to_vec(), text.to_vec());
                     answer.bare(tag::PARSE_COMPLETE);
@@ -120,7 +126,12 @@ impl Life {
                 }
             }
             client::DESCRIBE => drop(answer.bare(tag::NO_DATA)),
-            client::CLOSE => drop(answer.bare(tag::CLOSE_COMPLETE)),
+            client::CLOSE => {
+                if let Some(frontend::Subject::Statement(name)) = frontend::subject(body) {
+                    self.statements.remove(name);
+                }
+                answer.bare(tag::CLOSE_COMPLETE);
+            }
             client::EXECUTE => {
                 let portal = frontend::execute(body).unwrap_or_default();
                 match self.portals.get(portal).cloned() {
@@ -143,6 +154,7 @@ impl Life {
     }
 
     fn on_query(&mut self, body: &[u8], answer: &mut Composer) {
+        self.statements.remove(&[][..]);
         let text = frontend::query(body).unwrap_or(body).to_vec();
         if self.run(&text, true, answer).is_err() {
             self.fail(answer);
@@ -200,6 +212,9 @@ impl Life {
             answer.message(tag::COPY_DATA, |b| b.extend_from_slice(text));
             answer.bare(tag::COPY_DONE);
             complete(answer, "COPY 1");
+        } else if begins(b"discard all") || begins(b"deallocate all") {
+            self.statements.clear();
+            complete(answer, "DISCARD ALL");
         } else if lower.trim_ascii().is_empty() {
             answer.bare(tag::EMPTY_QUERY);
         } else {
