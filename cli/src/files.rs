@@ -56,13 +56,10 @@ pub(crate) fn read(path: &Path, disk: &Disk) -> Result<(Config, Vec<Note>), Vec<
     Ok((resolve(loaded.config), loaded.notes))
 }
 
-/// Counts the cores where the configuration leaves the number of threads open. Each thread has its
-/// part of every pool, so there are no more threads than the smallest limit has connections.
+/// Counts the cores, for a configuration that leaves the number of threads open.
 pub(crate) fn resolve(mut config: Config) -> Config {
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let wanted = if config.worker_threads == 0 { cores() } else { config.worker_threads };
-    let parts = config.pool.size_max.min(config.pool.backend_connections_max);
-    config.worker_threads = wanted.min(parts).max(1);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.settle_threads(cores);
     config
 }
 

@@ -229,6 +229,16 @@ pub struct CheckPolicy {
 }
 
 impl Config {
+    /// Settles how many shards there are: as many as configured, else as many as there are cores.
+    ///
+    /// Each shard has its part of every limit of connections, so there are no more shards than the
+    /// smallest limit has connections to give.
+    pub fn settle_threads(&mut self, cores: usize) {
+        let wanted = if self.worker_threads == 0 { cores } else { self.worker_threads };
+        let parts = self.pool.size_max.min(self.pool.backend_connections_max);
+        self.worker_threads = wanted.min(parts).max(1);
+    }
+
     /// Finds a node.
     #[must_use]
     pub fn backend(&self, id: BackendId) -> Option<&Backend> {

@@ -169,7 +169,9 @@ impl Pools {
         let same = |(_, other): &(ConnId, Arc<Params>)| {
             Arc::ptr_eq(other, startup) || other.as_ref() == startup.as_ref()
         };
-        if let Some(at) = pool.idle.iter().rposition(same) {
+        let akin = |(_, other): &(ConnId, Arc<Params>)| other.is_akin(startup);
+        let fit = pool.idle.iter().rposition(same);
+        if let Some(at) = fit.or_else(|| pool.idle.iter().rposition(akin)) {
             return Checkout::Lent(pool.idle.remove(at).0);
         }
         if pool.open < size_max && node.open < node.quota {
@@ -271,11 +273,11 @@ impl Pools {
         meant.flat_map(|(_, pool)| pool.idle.iter().map(|(link, _)| *link)).collect()
     }
 
-    /// Finds an idle connection that was opened with `startup`, without taking it.
+    /// Finds an idle connection that was opened with parameters like `startup`, without taking it.
     #[must_use]
     pub fn peek(&self, key: &PoolKey, startup: &Params) -> Option<ConnId> {
         let pool = self.pools.get(key)?;
-        pool.idle.iter().rev().find(|(_, other)| other.as_ref() == startup).map(|(link, _)| *link)
+        pool.idle.iter().rev().find(|(_, other)| other.is_akin(startup)).map(|(link, _)| *link)
     }
 
     /// Returns the figures of a pool.
@@ -296,9 +298,28 @@ mod tests {
         Arc::new(PoolKey { user: Bytes::from_static(user.as_bytes()), ..PoolKey::default() })
     }
 
-    fn startup(name: &'static str) -> Arc<Params> {
-        let name = Bytes::from_static(name.as_bytes());
-        Arc::new(Params(vec![(Bytes::from_static(b"application_name"), name)]))
+    fn startup(options: &'static str) -> Arc<Params> {
+        let options = Bytes::from_static(options.as_bytes());
+        Arc::new(Params(vec![(Bytes::from_static(b"options"), options)]))
+    }
+
+    #[test]
+    fn a_connection_takes_on_another_application_name() {
+        let params = |name: &'static [u8]| {
+            let name = Bytes::from_static(name);
+            Arc::new(Params(vec![(Bytes::from_static(b"application_name"), name)]))
+        };
+        let mut names = Slab::new();
+        let mut pools = Pools::default();
+        pools.set_quota(BackendId(0), 2);
+        let (key, psql, app) = (key("a"), params(b"psql"), params(b"app"));
+        let (one, two) = (names.insert(()), names.insert(()));
+        assert_eq!(pools.checkout(&key, &psql, 2), Checkout::Open);
+        assert_eq!(pools.checkout(&key, &app, 2), Checkout::Open);
+        pools.put_back(&key, one, psql.clone());
+        pools.put_back(&key, two, app);
+        assert_eq!(pools.checkout(&key, &psql, 2), Checkout::Lent(one), "its own first");
+        assert_eq!(pools.checkout(&key, &psql, 2), Checkout::Lent(two));
     }
 
     #[test]

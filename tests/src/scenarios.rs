@@ -93,7 +93,7 @@ scenarios! {
         a_long_statement_passes,
     }
     extended {
-        a_statement_by_the_extended_protocol,
+        a_statement_by_the_extended_protocol with primary_only,
         an_error_in_the_middle_of_a_pipeline,
         a_pipeline_of_many_statements,
         a_pipeline_that_reads_and_writes with standby_only,
@@ -107,8 +107,8 @@ scenarios! {
         a_large_copy_in_passes_in_little_memory,
         a_client_that_never_reads_harms_nobody with primary_only,
         a_row_larger_than_every_buffer,
-        a_copy_that_the_client_gives_up,
-        a_copy_that_the_server_refuses_half_way,
+        a_copy_that_the_client_gives_up with primary_only,
+        a_copy_that_the_server_refuses_half_way with primary_only,
         a_client_that_dies_in_a_copy with one_connection,
     }
     cancel {
@@ -152,7 +152,7 @@ scenarios! {
         an_ancient_protocol_is_refused,
     }
     hostile {
-        bytes_behind_a_request_for_encryption_end_the_connection,
+        bytes_behind_a_request_for_encryption_end_the_connection with hasty,
         startup_packets_that_lie_about_their_length,
         random_bytes_end_only_their_own_connection,
         a_message_of_two_gigabytes_is_not_believed,

@@ -148,7 +148,11 @@ const CONFIG: &str = "pgherd.toml";
 fn config(setup: &Setup) -> Config {
     let text = config_text(setup);
     match load(CONFIG, &OneFile(text.clone())) {
-        Ok(loaded) => loaded.config,
+        Ok(loaded) => {
+            let mut config = loaded.config;
+            config.settle_threads(usize::from(SHARDS));
+            config
+        }
         Err(mistakes) => panic!("{mistakes:#?} in\n{text}"),
     }
 }

@@ -54,6 +54,8 @@ pub struct Link {
     pub copy_in: CopyIn,
     /// Named prepared statements that exist on it.
     pub prepared: BTreeSet<Bytes>,
+    /// The `application_name` that is in effect on it, if that is known.
+    pub name: Option<Bytes>,
     /// How many of its session's settings have been replayed on it.
     pub settings: usize,
     /// Whether anything has been done on it since it was last clean.
@@ -168,6 +170,7 @@ impl Link {
     /// Makes a link whose connection is being made.
     #[must_use]
     pub fn new(pool: Arc<PoolKey>, startup: Arc<Params>, by: ConnId) -> Self {
+        let name = Some(Bytes::copy_from_slice(startup.application_name()));
         Self {
             pool,
             startup,
@@ -185,6 +188,7 @@ impl Link {
             passing: Owner::Client,
             copy_in: CopyIn::No,
             prepared: BTreeSet::new(),
+            name,
             settings: 0,
             wear: Wear::Clean,
             cancels: 0,
@@ -203,6 +207,14 @@ impl Link {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.is_quiet() && self.tx == TxStatus::Idle
+    }
+
+    /// What has been set on it is undone: only the name with which it was opened may be in effect.
+    pub fn forget_settings(&mut self) {
+        self.settings = 0;
+        if self.name.as_deref() != Some(self.startup.application_name()) {
+            self.name = None;
+        }
     }
 
     /// Tells who the server's next answer is for.

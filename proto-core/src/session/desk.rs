@@ -305,7 +305,7 @@ impl Desk {
                 queries.push(frontend::compose_query("ROLLBACK"));
             }
             link.wear = Wear::Clean;
-            link.settings = 0;
+            link.forget_settings();
             link.prepared.clear();
             for _ in &queries {
                 link.pending

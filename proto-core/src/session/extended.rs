@@ -262,6 +262,9 @@ impl Session {
                 if self.settings.push(&text) {
                     let count = self.settings.count();
                     if let Some(link) = desk.links.get_mut(id) {
+                        if is_reset(&text) {
+                            link.forget_settings();
+                        }
                         link.settings = count;
                     }
                 } else {
@@ -289,7 +292,7 @@ impl Session {
         self.bond = super::Bond::Free;
         self.unnamed = None;
         if let Some(link) = desk.links.get_mut(id) {
-            link.settings = 0;
+            link.forget_settings();
             link.prepared.clear();
         }
         self.give_back_others(desk, id);
@@ -303,6 +306,11 @@ impl Session {
             desk.give_back(other);
         }
     }
+}
+
+/// Tells whether a text that sets parameters sets them back to what they were at login.
+fn is_reset(text: &[u8]) -> bool {
+    text.trim_ascii_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"reset"))
 }
 
 /// Tells whether a statement is being prepared on a link.

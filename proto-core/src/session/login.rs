@@ -280,7 +280,11 @@ impl Session {
         if let Some(link) = desk.links.get(link) {
             for (name, value) in &link.parameters {
                 // pgherd as a whole takes writes, whichever node this link goes to.
-                let value = if name == "in_hot_standby" { &b"off"[..] } else { value };
+                let value = match name.as_ref() {
+                    b"in_hot_standby" => &b"off"[..],
+                    b"application_name" => self.who.startup.application_name(),
+                    _ => value,
+                };
                 composer.parameter_status(name, value);
             }
         }

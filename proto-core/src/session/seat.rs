@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::desk::{Asked, Desk};
 use super::refusal::Refusal;
-use super::{Bond, Session, State, Wait};
+use super::{Bond, Session, State, Wait, settings};
 use crate::backend::login::Failure;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
@@ -292,12 +294,21 @@ impl Session {
     /// Repeats on a link what the session has set since it was last there.
     pub(super) fn bring_up_to_date(&self, desk: &mut Desk, id: ConnId) {
         use crate::backend::link::{Owner, Pending, Request};
-        let done = match desk.links.get(id) {
-            Some(link) if link.is_idle() => link.settings,
+        let own = self.who.startup.application_name();
+        let (done, named) = match desk.links.get(id) {
+            Some(link) if link.is_idle() => (link.settings, link.name.as_deref() == Some(own)),
             Some(_) | None => return,
         };
-        let queries: Vec<_> = self.settings.since(done).to_vec();
+        if named && done == self.settings.count() {
+            return;
+        }
+        let mut queries = Vec::new();
+        if !named {
+            queries.push(settings::name(own));
+        }
+        queries.extend_from_slice(self.settings.since(done));
         if let Some(link) = desk.links.get_mut(id) {
+            link.name = Some(Bytes::copy_from_slice(own));
             link.settings = self.settings.count();
             for _ in &queries {
                 link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });

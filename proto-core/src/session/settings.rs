@@ -39,3 +39,35 @@ impl Settings {
         *self = Self::default();
     }
 }
+
+/// Composes the `Query` that gives a connection a session's name.
+pub(super) fn name(name: &[u8]) -> Bytes {
+    let name = String::from_utf8_lossy(name).replace('\'', "''");
+    // A backslash means itself only in the one kind of literal or in the other, depending on
+    // `standard_conforming_strings`; doubled behind an E it means itself always.
+    let literal = if name.contains('\\') {
+        format!("E'{}'", name.replace('\\', "\\\\"))
+    } else {
+        format!("'{name}'")
+    };
+    frontend::compose_query(&format!("SET application_name = {literal}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_end_its_literal() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"psql", "SET application_name = 'psql'"),
+            (b"o'clock", "SET application_name = 'o''clock'"),
+            (b"a\\'; drop", "SET application_name = E'a\\\\''; drop'"),
+        ];
+        for (given, expected) in cases {
+            let query = name(given);
+            let text = query.get(5..query.len() - 1).unwrap_or_default();
+            assert_eq!(String::from_utf8_lossy(text), *expected);
+        }
+    }
+}

@@ -66,6 +66,21 @@ impl Params {
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         self.0.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.as_ref())
     }
+
+    /// The parameter that a client names itself by, and that any connection can take on.
+    #[must_use]
+    pub fn application_name(&self) -> &[u8] {
+        self.get(b"application_name").unwrap_or_default()
+    }
+
+    /// Tells whether all parameters but `application_name` are the same, in the same order.
+    #[must_use]
+    pub fn is_akin(&self, other: &Self) -> bool {
+        let own = |params: &'_ Self| -> Vec<(Bytes, Bytes)> {
+            params.0.iter().filter(|(name, _)| name != "application_name").cloned().collect()
+        };
+        self == other || own(self) == own(other)
+    }
 }
 
 /// What is known of the first packet.

@@ -5,6 +5,8 @@ use crate::client::{Message, compose};
 use crate::play::{Play, secs};
 use crate::world::World;
 
+pub use super::routing::primary_only;
+
 /// What every driver does.
 pub fn a_statement_by_the_extended_protocol(w: &mut impl World) {
     let app = w.connect("app");
