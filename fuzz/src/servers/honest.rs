@@ -28,6 +28,9 @@ struct Life {
     tx: TxStatus,
     statements: BTreeMap<Vec<u8>, Vec<u8>>,
     portals: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The last `SET`, which is seen in every row; and the one that a rollback goes back to.
+    setting: String,
+    setting_before: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -196,14 +199,25 @@ impl Life {
     fn run(&mut self, text: &[u8], by_query: bool, answer: &mut Composer) -> Result<(), ()> {
         let lower = text.to_ascii_lowercase();
         let begins = |word: &[u8]| lower.trim_ascii_start().starts_with(word);
+        let is_misplaced = begins(b"discard all") && self.tx == TxStatus::Open;
         if begins(b"rollback") || begins(b"commit") || begins(b"end") {
+            let is_undone = begins(b"rollback") && self.tx == TxStatus::Open;
+            if is_undone || self.tx == TxStatus::Failed {
+                self.setting.clone_from(&self.setting_before);
+            }
             self.tx = TxStatus::Idle;
             complete(answer, "COMMIT");
-        } else if contains(&lower, b"broken") || self.tx == TxStatus::Failed {
+        } else if contains(&lower, b"broken") || self.tx == TxStatus::Failed || is_misplaced {
             return Err(());
         } else if begins(b"begin") || begins(b"start") {
+            if self.tx == TxStatus::Idle {
+                self.setting_before.clone_from(&self.setting);
+            }
             self.tx = TxStatus::Open;
             complete(answer, "BEGIN");
+        } else if begins(b"set ") {
+            self.setting = String::from_utf8_lossy(text).into_owned();
+            complete(answer, "SET");
         } else if contains(&lower, b"from stdin") {
             self.stage = Stage::Copying { by_query };
             answer.message(tag::COPY_IN, |b| b.extend_from_slice(&[0, 0, 0]));
@@ -213,16 +227,19 @@ impl Life {
             answer.bare(tag::COPY_DONE);
             complete(answer, "COPY 1");
         } else if begins(b"discard all") || begins(b"deallocate all") {
+            if begins(b"discard") {
+                self.setting.clear();
+            }
             self.statements.clear();
             complete(answer, "DISCARD ALL");
         } else if lower.trim_ascii().is_empty() {
             answer.bare(tag::EMPTY_QUERY);
         } else {
             if by_query {
-                answer.row_description(&["text"]);
+                answer.row_description(&["text", "setting"]);
             }
             let text = String::from_utf8_lossy(text);
-            answer.data_row([text.as_ref()].into_iter());
+            answer.data_row([text.as_ref(), &self.setting].into_iter());
             complete(answer, "SELECT 1");
         }
         Ok(())

@@ -248,28 +248,34 @@ enum Saying {
     Batch(&'static [&'static str]),
     /// Prepares a statement by name and runs it.
     Named(&'static str),
-    /// Runs a statement that was prepared before.
-    Again(&'static str),
-    /// Closes a statement.
-    Close(&'static str),
+    /// Runs that statement again, if there is one.
+    Again,
+    /// Closes it.
+    Close,
+    /// Runs an unnamed statement in one batch, and once more in the next.
+    Twice(&'static str),
     CopyIn,
     Sync,
     Long,
+    /// Runs a statement in a transaction of its own, which may be on the standby.
+    ReadOnly(&'static str),
 }
 
-use Saying::{Again, Batch, Close, CopyIn, Long, Named, Query, Sync};
+use Saying::{Again, Batch, Close, CopyIn, Long, Named, Query, ReadOnly, Sync, Twice};
 
 /// Each leaves something to be seen in the answers.
-const SAYINGS: [Saying; 25] = [
+const SAYINGS: [Saying; 28] = [
     Query("select 1"),
     Query("select 2 from t"),
     Query("insert into t values (1)"),
     Query("select broken"),
     Query("begin"),
-    Query("begin read only"),
+    ReadOnly("select 8"),
     Query("commit"),
     Query("rollback"),
     Query("set work_mem to '1MB'"),
+    Query("set search_path to a, b"),
+    Batch(&["set timezone to 'UTC'"]),
     Query("discard all"),
     Query("create temp table t (a int)"),
     Query(""),
@@ -279,13 +285,29 @@ const SAYINGS: [Saying; 25] = [
     Batch(&["insert into t values (3)"]),
     Batch(&["select 4", "select broken", "select 5"]),
     Named("select 6"),
-    Again("named"),
-    Again(""),
-    Close("named"),
+    Again,
+    Close,
+    Twice("select 7"),
+    Twice("insert into t values (7)"),
     Query("deallocate all"),
     CopyIn,
     Sync,
     Long,
+];
+
+/// What may or may not be done on a standby.
+const REFUSED: [Saying; 11] = [
+    Query("begin read only"),
+    Query("commit"),
+    Query("select 1"),
+    Query("set work_mem to '1MB'"),
+    Query("select pg_advisory_lock(1)"),
+    Query("show pool_version"),
+    Batch(&["select 2"]),
+    Batch(&["set work_mem to '1MB'"]),
+    Batch(&["show pool_version"]),
+    Batch(&["show pool_version", "select 3"]),
+    Sync,
 ];
 
 impl Saying {
@@ -300,11 +322,13 @@ impl Saying {
                 vec![texts.chain(sync()).collect()]
             }
             Named(text) => vec![[parse("named", text), run("named"), sync()].concat()],
-            Again(name) => vec![[run(name), sync()].concat()],
-            Close(name) => {
-                let close = [b"S", name.as_bytes(), b"\0"].concat();
-                let close = frontend::compose(frontend::tag::CLOSE, &close).to_vec();
+            Again => vec![[run("named"), sync()].concat()],
+            Close => {
+                let close = frontend::compose(frontend::tag::CLOSE, b"Snamed\0").to_vec();
                 vec![[close, sync()].concat()]
+            }
+            Twice(text) => {
+                vec![[parse("", text), run(""), sync()].concat(), [run(""), sync()].concat()]
             }
             CopyIn => {
                 let data = frontend::compose(frontend::tag::COPY_DATA, b"1\n2\n");
@@ -312,6 +336,9 @@ impl Saying {
                 vec![query("copy t from stdin"), [data, done].concat()]
             }
             Sync => vec![sync()],
+            ReadOnly(text) => {
+                vec![[query("begin read only"), query(text), query("commit")].concat()]
+            }
             Long => vec![query(&format!("select '{}'", "long ".repeat(300)))],
         }
     }
@@ -350,6 +377,55 @@ fn talk(said: &[Saying], manners: Manners, setting: Setting) -> (Vec<u8>, Vec<St
     (received, trace)
 }
 
+/// Conversations that once went wrong.
+#[test]
+fn what_once_went_wrong_goes_well() {
+    let cases: &[(&str, &[Saying])] = &[
+        (
+            "a setting whose answer comes after the next question",
+            &[Query("set search_path to a, b"), Query("commit"), Query("select 1")],
+        ),
+        (
+            "a transaction that begins before the last one on the standby has ended",
+            &[ReadOnly("select 8"), Query("begin"), Query("insert into t values (1)")],
+        ),
+        (
+            "a name that is taken, on the other server",
+            &[Named("select 6"), Query("begin"), Named("select 6")],
+        ),
+        (
+            "a statement that goes in a transaction",
+            &[Named("select 6"), Query("begin"), Query("deallocate all"), Named("select 6")],
+        ),
+        (
+            "a statement of the batch before",
+            &[Twice("select 7"), Twice("insert into t values (7)"), Twice("select 7")],
+        ),
+    ];
+    for (name, said) in cases {
+        let (alone, _) = talk(said, Manners::Patient, setting(0, &[], None));
+        for manners in [Manners::Patient, Manners::Eager] {
+            for cuts in [&[][..], &[1]] {
+                let (received, _) = talk(said, manners, setting(1, cuts, None));
+                assert_eq!(
+                    received.escape_ascii().to_string(),
+                    alone.escape_ascii().to_string(),
+                    "{name}, {manners:?}, {cuts:?}"
+                );
+            }
+        }
+    }
+    // A refusal in the middle of an answer.
+    let said = [Query("begin read only"), Query("select 1"), Query("set work_mem to '1MB'")];
+    let (received, _) = talk(&said, Manners::Eager, setting(1, &[1], None));
+    let (answers, left) = messages(&received, &backend::LOOKS);
+    assert_eq!((ready_count(&answers), left), (3, 0));
+}
+
+fn ready_count(messages: &[(u8, &[u8])]) -> usize {
+    messages.iter().filter(|(tag, _)| *tag == backend::tag::READY).count()
+}
+
 fn manners() -> impl Strategy<Value = Manners> {
     prop_oneof![Just(Manners::Patient), Just(Manners::Eager)]
 }
@@ -377,23 +453,34 @@ proptest! {
         cuts in cuts(), pace in pace(),
     ) {
         let (alone, _) = talk(&said, Manners::Patient, setting(0, &[], None));
-        let (whole, _) = talk(&said, Manners::Patient, setting(1, &[], None));
-        // A transaction that is on the standby may not do there what would only count elsewhere,
-        // and is told so.
-        let is_told = said.iter().any(|saying| matches!(saying, Query("begin read only")));
-        if !is_told {
-            prop_assert_eq!(
-                whole.escape_ascii().to_string(), alone.escape_ascii().to_string(), "with a standby"
-            );
-        }
         for manners in [Manners::Patient, Manners::Eager] {
             let (received, trace) = talk(&said, manners, setting(1, &cuts, pace));
             prop_assert_eq!(
-                received.escape_ascii().to_string(), whole.escape_ascii().to_string(),
+                received.escape_ascii().to_string(), alone.escape_ascii().to_string(),
                 "{:?}", manners
             );
             let (_, again) = talk(&said, manners, setting(1, &cuts, pace));
             prop_assert_eq!(trace, again, "another trace");
         }
+    }
+
+    /// What a transaction on the standby may not do is refused between the servers' answers, in
+    /// its turn, and every statement has its end.
+    #[test]
+    fn refusals_wait_for_their_turn(
+        said in prop::collection::vec(prop::sample::select(&REFUSED[..]), 0..10),
+        cuts in cuts(), pace in pace(),
+    ) {
+        let (whole, _) = talk(&said, Manners::Patient, setting(1, &[], None));
+        let (received, _) = talk(&said, Manners::Patient, setting(1, &cuts, pace));
+        prop_assert_eq!(
+            received.escape_ascii().to_string(), whole.escape_ascii().to_string(), "patient"
+        );
+        // Whether a COMMIT has been answered decides where the next transaction may begin.
+        let (eager, _) = talk(&said, Manners::Eager, setting(1, &cuts, pace));
+        let (all, left) = messages(&eager, &backend::LOOKS);
+        prop_assert_eq!(left, 0);
+        let (whole, _) = messages(&whole, &backend::LOOKS);
+        prop_assert_eq!(ready_count(&all), ready_count(&whole), "eager");
     }
 }
