@@ -1,0 +1,4 @@
+//! See `pgherd_fuzz::TARGETS`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pgherd_fuzz::frame(data));
