@@ -52,7 +52,8 @@ fn loads(path: &str, data: &[u8]) {
             loaded.notes.iter().for_each(|note| check_line(note.line));
             loaded.notes.iter().map(ToString::to_string).collect::<Vec<_>>()
         }
-        Err(mistakes) => {
+        Err(rejected) => {
+            let mistakes = rejected.mistakes;
             assert!(!mistakes.is_empty(), "it does not load, and nobody says why");
             mistakes.iter().for_each(|mistake| check_line(mistake.line));
             mistakes.iter().map(ToString::to_string).collect()
@@ -61,7 +62,7 @@ fn loads(path: &str, data: &[u8]) {
     assert!(told.iter().all(|sentence| !sentence.is_empty()));
     let again = match load(path, &files) {
         Ok(loaded) => loaded.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        Err(rejected) => rejected.mistakes.iter().map(ToString::to_string).collect(),
     };
     assert_eq!(told, again, "the same file, another verdict");
 }
