@@ -1,5 +1,6 @@
 //! The scenarios: one file per theme, one function per scenario, every one in every lane.
 
+pub mod ahead;
 pub mod cancel;
 pub mod copy;
 pub mod extended;
@@ -91,6 +92,13 @@ scenarios! {
         a_failed_transaction_stays_failed_until_rolled_back,
         a_function_call,
         a_long_statement_passes,
+    }
+    ahead {
+        a_setting_sent_ahead_of_a_statement_holds with standby_only,
+        copy_data_sent_ahead_arrives,
+        a_long_burst_is_answered_to_its_end,
+        a_statement_closed_ahead_of_a_commit with standby_only,
+        a_transaction_lost_at_its_beginning_stays_failed,
     }
     extended {
         a_statement_by_the_extended_protocol with primary_only,
