@@ -48,16 +48,18 @@ impl Session {
                     }
                     len
                 }
-                Frame::Start { .. } if !link.pending_is_empty() && plain_run(rest, &LOOKS) > 0 => {
-                    let run = plain_run(rest, &LOOKS);
-                    let owner = link.owner();
-                    self.deliver(desk, id, owner, run);
-                    run
-                }
                 Frame::Start { tag: tag::READY, len, .. } if len != READY_LEN => {
                     return Err(Violation::Malformed { tag: tag::READY });
                 }
                 Frame::Start { tag, len, body } => {
+                    // Rows leave in runs; what is not part of one is decided about by itself.
+                    let run = if link.pending_is_empty() { 0 } else { plain_run(rest, &LOOKS) };
+                    if run > 0 {
+                        let owner = link.owner();
+                        self.deliver(desk, id, owner, run);
+                        rest = rest.get(run..).unwrap_or_default();
+                        continue;
+                    }
                     let in_view = rest.len();
                     let owner = self.on_server_message(desk, id, tag, body)?;
                     self.pass_message(desk, id, owner, len, in_view)
