@@ -174,8 +174,11 @@ impl Session {
                 class,
             })
         });
-        // What is not whole in view cannot be repeated.
-        let statement = statement.filter(|_| message.is_whole());
+        // What is not whole in view cannot be repeated, and there is room for so many only.
+        let statement = statement.filter(|statement| {
+            let (name, parse) = (statement.name.len(), statement.parse.len());
+            message.is_whole() && self.statements.has_room(name, parse, 0)
+        });
         if let Some((name, _)) = parsed {
             // One that the session has already is there too, and the server says so.
             self.prepare_on(desk, id, name);

@@ -151,6 +151,9 @@ impl Session {
                 let Some(local) = local_of(nature.kind) else {
                     return Ok(Some(Err(Refusal::MixedPipeline)));
                 };
+                if !has_room(&batch.statements, name) {
+                    return Ok(Some(Err(Refusal::TooManyStatements)));
+                }
                 self.keep_local(batch, name, local);
                 composer.bare(reply::PARSE_COMPLETE);
             }
@@ -159,6 +162,9 @@ impl Session {
                 let Some(local) = self.local(batch, name) else {
                     return Ok(Some(Err(Refusal::MixedPipeline)));
                 };
+                if !has_room(&batch.portals, portal) {
+                    return Ok(Some(Err(Refusal::TooManyStatements)));
+                }
                 batch.portals.insert(Bytes::copy_from_slice(portal), local);
                 composer.bare(reply::BIND_COMPLETE);
             }
@@ -307,6 +313,11 @@ impl Session {
             None => false,
         }
     }
+}
+
+/// Tells whether one more name can be remembered.
+fn has_room(names: &BTreeMap<Bytes, Local>, name: &[u8]) -> bool {
+    name.len() <= limits::STATEMENT_NAME_LEN_MAX && names.len() < limits::STATEMENTS_MAX
 }
 
 const fn local_of(kind: Kind) -> Option<Local> {

@@ -94,6 +94,8 @@ pub enum Refusal {
     ShowNotYet(PoolShow),
     /// A pipeline holds both statements for a server and one for pgherd.
     MixedPipeline,
+    /// The client names more statements or portals than pgherd remembers.
+    TooManyStatements,
     /// The control plane did not answer in time.
     ControlSilent,
     /// The client was idle for longer than `client_idle_limit`.
@@ -218,6 +220,10 @@ impl Refusal {
             Self::MixedPipeline => {
                 told("0A000", "a pipeline cannot hold both SHOW pool_… and other statements")
                     .hint("Send a Sync between them.")
+            }
+            Self::TooManyStatements => {
+                told("54000", "too many prepared statements or portals, or too long a name")
+                    .hint("Close what is no longer needed, or send a Sync.")
             }
             Self::ControlSilent => told("57014", "the control plane did not answer in time"),
             Self::Idle => told("57P05", "terminating connection due to client_idle_limit"),
