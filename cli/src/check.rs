@@ -73,7 +73,7 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
     }
     for (user, stored) in config.auth.users.iter() {
         match Dial::up(&line(user, Some(stored))) {
-            Ok(_) => println!("{name}: user \"{user}\" can log in"),
+            Ok(_) => print(&format!("{name}: user \"{user}\" can log in")),
             Err(error) => {
                 print(&format!("{name}: user \"{user}\": {error}"));
                 failures += 1;

@@ -140,8 +140,8 @@ fn greet(herd: &Herd, args: &DemoArgs) {
         print(&format!("  the servers' directory is kept: {}", herd.directory().display()));
     }
     match args.seconds {
-        Some(seconds) => println!("\nEnds after {seconds} seconds, or at Ctrl-C.\n"),
-        None => println!("\nCtrl-C stops everything.\n"),
+        Some(seconds) => print(&format!("\nEnds after {seconds} seconds, or at Ctrl-C.\n")),
+        None => print("\nCtrl-C stops everything.\n"),
     }
 }
 

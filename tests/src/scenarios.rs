@@ -70,6 +70,7 @@ scenarios! {
         a_transaction_stays_on_the_primary with standby_only,
         a_read_only_transaction_leaves_the_primary with standby_only,
         a_write_in_a_read_only_transaction_is_refused with standby_only,
+        a_standby_that_lags_serves_no_reads with standby_in_time,
     }
     session {
         settings_hold_on_both_servers_of_a_session with standby_only,
@@ -150,9 +151,12 @@ scenarios! {
         a_login_by_md5 with md5,
         a_login_by_clear_password with password,
         a_login_without_password with trust,
+        auth_method_overrules_the_servers with md5_before_scram,
         a_wrong_password_is_refused with more_users,
         a_wrong_md5_password_is_refused with md5,
         an_unknown_user_looks_like_a_wrong_password,
+        an_unknown_user_looks_like_a_wrong_md5_password with md5,
+        an_unknown_user_looks_like_a_wrong_clear_password with password,
         users_log_in_as_themselves with more_users,
         an_unknown_database_is_refused_by_the_server,
         encryption_is_declined_and_the_login_goes_on,
@@ -175,7 +179,9 @@ scenarios! {
         show_pool_version,
         an_unknown_show_is_refused_by_the_server,
         a_smart_shutdown_lets_a_transaction_finish,
+        a_smart_shutdown_gives_up_at_its_limit with short_shutdown,
         a_fast_shutdown_tells_the_clients,
+        an_immediate_shutdown_ends_at_once,
         a_reload_changes_a_weight with primary_only,
     }
 }

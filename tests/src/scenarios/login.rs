@@ -2,7 +2,13 @@
 
 use crate::client::{Login, compose};
 use crate::play::{LIMIT, Play};
-use crate::world::{ServerAuth, Setup, World};
+use crate::world::{End, ServerAuth, Setup, World};
+
+/// Servers that ask for SCRAM, behind a pgherd that asks for MD5 digests.
+#[must_use]
+pub fn md5_before_scram() -> Setup {
+    Setup::default().set("auth_method = \"md5\"")
+}
 
 /// Two users beside the superuser.
 #[must_use]
@@ -53,6 +59,22 @@ pub fn a_login_without_password(w: &mut impl World) {
     comes_in_and_works(w);
 }
 
+/// What pgherd asks for is its own affair when it is told what; the servers get what they ask for.
+pub fn auth_method_overrules_the_servers(w: &mut impl World) {
+    let conn = w.open();
+    w.send(conn, &Login::default().packet());
+    let mut asked = Vec::new();
+    w.wait("a request for a password", LIMIT, |w| {
+        asked.extend(w.take(conn));
+        asked.len() >= MD5_REQUEST.len()
+    });
+    assert!(asked.starts_with(MD5_REQUEST), "{asked:?}");
+    w.close(conn, End::Orderly);
+    comes_in_and_works(w);
+    assert_eq!(refusal(w, &Login::user("postgres", "wrong")), "28P01");
+    comes_in_and_works(w);
+}
+
 /// Right user, wrong password; and right password of somebody else.
 pub fn a_wrong_password_is_refused(w: &mut impl World) {
     for password in ["", "Wonderland", "wonderland ", "postgres", "builder's %\u{20ac}"] {
@@ -70,6 +92,20 @@ pub fn a_wrong_md5_password_is_refused(w: &mut impl World) {
 
 /// Nobody can find out which users there are.
 pub fn an_unknown_user_looks_like_a_wrong_password(w: &mut impl World) {
+    unknown_users_are_not_told_apart(w);
+}
+
+/// The same by digest.
+pub fn an_unknown_user_looks_like_a_wrong_md5_password(w: &mut impl World) {
+    unknown_users_are_not_told_apart(w);
+}
+
+/// The same in clear text.
+pub fn an_unknown_user_looks_like_a_wrong_clear_password(w: &mut impl World) {
+    unknown_users_are_not_told_apart(w);
+}
+
+fn unknown_users_are_not_told_apart(w: &mut impl World) {
     let known = w.try_connect(&Login::user("postgres", "wrong")).expect_err("a wrong password");
     let unknown = w.try_connect(&Login::user("nobody_here", "wrong")).expect_err("no such user");
     assert_eq!(unknown.code(), "28P01");
@@ -192,5 +228,7 @@ fn refusal(w: &mut impl World, login: &Login) -> String {
 }
 
 const VERSION_3_2: u32 = (3 << 16) | 2;
+/// `AuthenticationMD5Password` up to its salt.
+const MD5_REQUEST: &[u8] = b"R\0\0\0\x0c\0\0\0\x05";
 /// What clients send to find out whether negotiation works.
 const VERSION_3_9999: u32 = (3 << 16) | 9999;

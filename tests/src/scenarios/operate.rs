@@ -2,7 +2,7 @@
 
 pub use super::routing::primary_only;
 use crate::client::Login;
-use crate::play::{LIMIT, PRIMARY, Play};
+use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::{Setup, Signal, World};
 
 const STANDBYS: usize = 2;
@@ -83,6 +83,45 @@ pub fn a_fast_shutdown_tells_the_clients(w: &mut impl World) {
         assert_eq!(fields.code(), "57P01", "{fields}");
     }
     w.wait_truth(PRIMARY, "select count(*) from interrupted", "0");
+}
+
+/// A smart shutdown that is not patient for long.
+#[must_use]
+pub fn short_shutdown() -> Setup {
+    Setup::default().set("shutdown_timeout = \"2s\"")
+}
+
+/// SIGTERM, and a transaction that does not end: at the limit it is rolled back, and its client
+/// told why.
+pub fn a_smart_shutdown_gives_up_at_its_limit(w: &mut impl World) {
+    let busy = w.connect("busy");
+    w.run(&busy, "create table given_up (n int)");
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into given_up values (1)");
+    w.signal(Signal::Smart);
+    let asked = w.now();
+    w.wait("the connection is closed", LIMIT, |w| w.is_gone(&busy));
+    assert!(w.now() - asked >= secs(2), "it has its time: {:?}", w.now() - asked);
+    let fields = busy.dismissal().expect("the client is told");
+    assert_eq!(fields.code(), "57P01", "{fields}");
+    w.wait("pgherd ends", LIMIT, |w| w.exit_code().is_some());
+    assert_eq!(w.exit_code(), Some(0));
+    w.wait_truth(PRIMARY, "select count(*) from given_up", "0");
+}
+
+/// SIGQUIT: no client is waited for, not even one in the middle of a transaction.
+pub fn an_immediate_shutdown_ends_at_once(w: &mut impl World) {
+    let (busy, idle) = (w.connect("busy"), w.connect("idle"));
+    w.run(&busy, "create table cut_off (n int)");
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into cut_off values (1)");
+    w.signal(Signal::Immediate);
+    w.wait("pgherd ends", LIMIT, |w| w.exit_code().is_some());
+    assert_eq!(w.exit_code(), Some(0));
+    for client in [&busy, &idle] {
+        w.wait("the connection is closed", LIMIT, |w| w.is_gone(client));
+    }
+    w.wait_truth(PRIMARY, "select count(*) from cut_off", "0");
 }
 
 /// A weight that changes takes effect for new sessions; those that are there stay.

@@ -3,13 +3,19 @@
 //! Where a statement went is seen from the data: replay on the standbys is paused, so that they
 //! know a table but not what was written to it since.
 
-use crate::client::compose;
+use crate::client::{Client, compose};
 use crate::play::{LIMIT, PRIMARY, Play};
 use crate::world::{Fate, Setup, World};
 
 const STANDBY: usize = 1;
 const OTHER_STANDBY: usize = 2;
 const STANDBYS: usize = 2;
+
+/// Reads go to one standby, unless it is far behind.
+#[must_use]
+pub fn standby_in_time() -> Setup {
+    Setup::weights(&[0.0, 1.0, 0.0]).set("delay_threshold = 100").set("sr_check_period = \"1s\"")
+}
 
 /// Reads go everywhere.
 #[must_use]
@@ -163,6 +169,48 @@ pub fn a_write_in_a_read_only_transaction_is_refused(w: &mut impl World) {
     );
     assert_eq!(w.finish(&app).good().value(), "0");
 }
+
+/// A standby that falls behind is left alone until it has caught up, by new sessions and by those
+/// that read there before.
+pub fn a_standby_that_lags_serves_no_reads(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "lagging", STANDBYS);
+    w.wait("the standby has caught up", LIMIT, |w| lag(w, &app) == 0);
+    let before = w.pool_nodes(&app)[STANDBY].select_count;
+    assert_eq!(w.run(&app, "select count(*) from lagging").value(), "0");
+    assert_eq!(w.pool_nodes(&app)[STANDBY].select_count, before + 1, "read at the standby");
+    w.befall(STANDBY, Fate::PauseReplay);
+    for _ in 0..WRITES {
+        w.run(&app, "insert into lagging values (1)");
+    }
+    w.wait("the standby is known to lag", LIMIT, |w| lag(w, &app) > DELAY_THRESHOLD);
+    let reader = w.connect("reader");
+    for client in [&app, &reader] {
+        let read = w.run(client, "select count(*) from lagging").value();
+        assert_eq!(read, WRITES.to_string(), "the primary's view");
+    }
+    assert_eq!(w.pool_nodes(&app)[STANDBY].select_count, before + 1, "nothing was read there");
+    w.befall(STANDBY, Fate::ResumeReplay);
+    w.wait("the standby is known to have caught up", LIMIT, |w| lag(w, &app) == 0);
+    let reader = w.connect("later reader");
+    let read = w.run(&reader, "select count(*) from lagging").value();
+    assert_eq!(read, WRITES.to_string(), "it has everything");
+    assert_eq!(w.pool_nodes(&app)[STANDBY].select_count, before + 2, "read at the standby again");
+}
+
+/// How far the standby is behind, as `SHOW pool_nodes` has it.
+fn lag(w: &mut impl World, client: &Client) -> u64 {
+    let answer = w.run(client, "show pool_nodes");
+    let at = answer.columns().iter().position(|name| *name == "replication_delay");
+    let rows = answer.rows();
+    rows[STANDBY][at.expect("a column of it")].parse().expect("so many bytes")
+}
+
+/// `delay_threshold` of [`standby_in_time`].
+const DELAY_THRESHOLD: u64 = 100;
+
+/// Writes that are far more than that.
+const WRITES: u64 = 50;
 
 /// Enough that a node which gets a quarter of them gets none only once in 100,000 times.
 const SESSIONS: u64 = 40;

@@ -1,0 +1,476 @@
+//! The built program as whoever types its name meets it: exit codes, the one clear line, signals,
+//! and what it leaves behind.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Trial};
+use pgherd_tests::scenarios::panic_text;
+use rustix::process::{Pid, Signal, kill_process};
+
+const TESTS: [(&str, fn()); 18] = [
+    ("a_command_line_that_is_not_understood", a_command_line_that_is_not_understood),
+    ("the_version", the_version),
+    ("check_finds_no_mistakes", check_finds_no_mistakes),
+    ("check_tells_every_mistake_and_its_line", check_tells_every_mistake_and_its_line),
+    ("a_missing_file_is_named", a_missing_file_is_named),
+    ("check_reports_a_server_that_is_not_there", check_reports_a_server_that_is_not_there),
+    ("run_says_which_port_is_taken", run_says_which_port_is_taken),
+    ("sigquit_ends_it", sigquit_ends_it),
+    ("sigint_ends_it", sigint_ends_it),
+    ("sigterm_ends_it", sigterm_ends_it),
+    ("a_broken_file_does_not_end_it", a_broken_file_does_not_end_it),
+    ("demo_refuses_a_privileged_port", demo_refuses_a_privileged_port),
+    ("demo_says_which_port_is_taken", demo_says_which_port_is_taken),
+    ("demo_misses_postgresql", demo_misses_postgresql),
+    ("demo_touches_no_full_directory", demo_touches_no_full_directory),
+    ("demo_ends_by_itself_and_leaves_nothing", demo_ends_by_itself_and_leaves_nothing),
+    ("an_interrupted_demo_leaves_nothing", an_interrupted_demo_leaves_nothing),
+    ("a_demo_interrupted_midway_leaves_nothing", a_demo_interrupted_midway_leaves_nothing),
+];
+
+fn main() {
+    let mut args = Arguments::from_args();
+    // A port that one test found free shall still be free when its program listens.
+    args.test_threads = Some(1);
+    let trials = TESTS
+        .into_iter()
+        .map(|(name, test)| {
+            Trial::test(name, move || {
+                let played = catch_unwind(AssertUnwindSafe(test));
+                played.map_err(|panic| panic_text(panic.as_ref()).into())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&args, trials).exit();
+}
+
+fn a_command_line_that_is_not_understood() {
+    let room = Room::new();
+    let bare = room.pgherd([]).ended();
+    assert_eq!(bare.code, 2, "{bare:?}");
+    assert!(bare.errors.contains("Usage: pgherd"), "{bare:?}");
+    for args in [&["--frobnicate"][..], &["run"], &["run", "--config"], &["walk"]] {
+        let ended = room.pgherd(args.iter().map(OsStr::new)).ended();
+        assert_eq!(ended.code, 2, "{args:?}: {ended:?}");
+        assert!(ended.errors.starts_with("error: "), "{args:?}: {ended:?}");
+    }
+}
+
+fn the_version() {
+    let ended = Room::new().pgherd(["--version"].map(OsStr::new)).ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.output.trim(), concat!("pgherd ", env!("CARGO_PKG_VERSION")));
+}
+
+fn check_finds_no_mistakes() {
+    let room = Room::new();
+    let file = room.config(room.free_port(), "");
+    let ended = room.check(&file, &["--offline"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let line = format!("{}: no mistakes in the files", file.display());
+    assert!(ended.output.lines().any(|said| said == line), "{ended:?}");
+}
+
+fn check_tells_every_mistake_and_its_line() {
+    let room = Room::new();
+    let file = room.file(
+        "pgherd.toml",
+        "port = 99999\nno_such_setting = 1\nload_balance_mode = \"perhaps\"\n\n\
+         [[backends]]\nhostname = \"127.0.0.1\"\nport = \"ninety\"\n",
+    );
+    let ended = room.check(&file, &["--offline"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    for line in [1, 2, 3, 7] {
+        let place = format!("{}:{line}: ", file.display());
+        let count = ended.output.lines().filter(|said| said.starts_with(&place)).count();
+        assert_eq!(count, 1, "line {line}: {ended:?}");
+    }
+    // What is missing has no line.
+    let missing = format!("{}: sr_check_user: ", file.display());
+    assert!(ended.output.lines().any(|said| said.starts_with(&missing)), "{ended:?}");
+    assert_eq!(ended.errors.trim(), "pgherd: 5 mistakes in the configuration");
+}
+
+fn a_missing_file_is_named() {
+    let room = Room::new();
+    let file = room.path("absent.toml");
+    let name = file.display().to_string();
+    let checked = room.check(&file, &["--offline"]);
+    assert!(checked.code == 3 && checked.output.contains(&name), "{checked:?}");
+    let ran = room.run(&file).ended();
+    assert!(ran.code == 3 && ran.errors.contains(&name), "{ran:?}");
+}
+
+fn check_reports_a_server_that_is_not_there() {
+    let room = Room::new();
+    let ended = room.check(&room.config(room.free_port(), ""), &[]);
+    assert_eq!(ended.code, 5, "{ended:?}");
+    let line = ended.output.lines().find(|line| line.starts_with("node 0 (127.0.0.1:"));
+    assert!(line.is_some(), "the server is named: {ended:?}");
+    assert!(ended.errors.starts_with("pgherd: ") && ended.errors.contains("failed"), "{ended:?}");
+}
+
+fn run_says_which_port_is_taken() {
+    let room = Room::new();
+    let (_taken, port) = taken_port();
+    let ended = room.run(&room.config(port, "")).ended();
+    assert_eq!(ended.code, 4, "{ended:?}");
+    let line = ended.errors.lines().last().unwrap_or_default();
+    assert!(line.starts_with("pgherd: cannot listen on "), "{ended:?}");
+    assert!(line.contains(&format!("127.0.0.1:{port}")), "{ended:?}");
+}
+
+fn sigquit_ends_it() {
+    ends_at(Signal::QUIT);
+}
+
+fn sigint_ends_it() {
+    ends_at(Signal::INT);
+}
+
+fn sigterm_ends_it() {
+    ends_at(Signal::TERM);
+}
+
+/// Its servers are not there, which is no reason not to start, nor not to end.
+fn ends_at(signal: Signal) {
+    let room = Room::new();
+    let mut running = room.run(&room.config(room.free_port(), ""));
+    running.wait_said("started with");
+    running.signal(signal);
+    let ended = running.ended();
+    assert_eq!(ended.code, 0, "{signal:?}: {ended:?}");
+    assert!(!room.path("pgherd.pid").exists(), "its pid file goes with it");
+}
+
+fn a_broken_file_does_not_end_it() {
+    let room = Room::new();
+    let port = room.free_port();
+    let file = room.config(port, "");
+    let mut running = room.run(&file);
+    running.wait_said("started with");
+    room.config(port, "no_such_setting = 1\n");
+    running.signal(Signal::HUP);
+    running.wait_said("the earlier configuration stays in effect");
+    assert!(running.errors().contains("no_such_setting"), "{}", running.errors());
+    room.config(port, "");
+    running.signal(Signal::HUP);
+    running.wait_said("has been read again");
+    running.signal(Signal::INT);
+    let ended = running.ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+fn demo_refuses_a_privileged_port() {
+    let ended = Room::new().pgherd(["demo", "--port", "80"].map(OsStr::new)).ended();
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.errors.contains("--port"), "{ended:?}");
+}
+
+fn demo_says_which_port_is_taken() {
+    let room = Room::new();
+    let (_taken, port) = taken_port();
+    let ended = room.demo(port, &["--for", "1"]).ended();
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(ended.errors.contains(&format!("127.0.0.1:{port}")), "{ended:?}");
+    room.assert_nothing_left();
+}
+
+fn demo_misses_postgresql() {
+    let room = Room::new();
+    let mut command = room.command(&["demo", "--port", &free_port().to_string(), "--for", "1"]);
+    command.env("PG_BINDIR", "/nowhere");
+    let ended = room.start(&mut command).ended();
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(ended.errors.contains("/nowhere") && ended.errors.contains("PG_BINDIR"), "{ended:?}");
+    room.assert_nothing_left();
+}
+
+fn demo_touches_no_full_directory() {
+    let room = Room::new();
+    let dir = room.path("full");
+    fs::create_dir(&dir).expect("a fresh directory can be written to");
+    room.file("full/mine", "kept");
+    let name = dir.display().to_string();
+    let ended = room.demo(free_port(), &["--for", "1", "--dir", &name]).ended();
+    assert_eq!(ended.code, 4, "{ended:?}");
+    assert!(ended.errors.contains(&name), "{ended:?}");
+    assert_eq!(entries(&dir), ["mine"]);
+    room.assert_nothing_left();
+}
+
+fn demo_ends_by_itself_and_leaves_nothing() {
+    let room = Room::new();
+    let port = free_port();
+    let ended = room.demo(port, &["--standbys", "1", "--for", "3"]).ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let psql = format!("psql -h 127.0.0.1 -p {port} ");
+    assert!(ended.output.lines().any(|line| line.contains(&psql)), "{ended:?}");
+    room.assert_nothing_left();
+}
+
+fn an_interrupted_demo_leaves_nothing() {
+    let room = Room::new();
+    let mut running = room.demo(free_port(), &["--standbys", "1"]);
+    running.wait_said("Ctrl-C stops everything");
+    running.signal(Signal::INT);
+    let ended = running.ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    room.assert_nothing_left();
+}
+
+/// The first step is told before the herd is there.
+fn a_demo_interrupted_midway_leaves_nothing() {
+    let room = Room::new();
+    let mut running = room.demo(free_port(), &["--standbys", "1"]);
+    running.wait_said(" s  ");
+    running.signal(Signal::INT);
+    let ended = running.ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(!ended.output.contains("psql"), "it was to be midway: {ended:?}");
+    room.assert_nothing_left();
+}
+
+/// A directory for the files of one test, and for the temporary ones of its programs.
+struct Room {
+    dir: PathBuf,
+    /// A port at which nobody listens: that of the configured server.
+    nobody: u16,
+}
+
+impl Room {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = env::temp_dir().join(format!("pgherd-program-{}-{number}", std::process::id()));
+        for dir in [dir.clone(), dir.join(TEMPORARY)] {
+            fs::create_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+            // PostgreSQL refuses to run as root, so the demo's servers may run as another user.
+            fs::set_permissions(&dir, Permissions::from_mode(0o755))
+                .expect("the directory is ours");
+        }
+        let dir = dir.canonicalize().expect("it has just been made");
+        Self { dir, nobody: free_port() }
+    }
+
+    /// Finds a port for pgherd.
+    fn free_port(&self) -> u16 {
+        loop {
+            let port = free_port();
+            if port != self.nobody {
+                return port;
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+
+    /// Writes a configuration with this port, these further lines, and a server that is not there.
+    fn config(&self, port: u16, lines: &str) -> PathBuf {
+        let pid_file = self.path("pgherd.pid").display().to_string();
+        let nobody = self.nobody;
+        assert_ne!(port, nobody, "two different ports are asked for");
+        self.file(
+            "pgherd.toml",
+            &format!(
+                "listen_addresses = \"127.0.0.1\"\nport = {port}\nunix_socket_directories = \"\"\n\
+                 pid_file_name = \"{pid_file}\"\nsr_check_user = \"postgres\"\n{lines}\n\
+                 [[backends]]\nhostname = \"127.0.0.1\"\nport = {nobody}\n\n\
+                 [users]\n\"postgres\" = \"postgres\"\n"
+            ),
+        )
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(args).env("TMPDIR", self.path(TEMPORARY));
+        // What the tester has set is not what is tested.
+        command.env("HOME", &self.dir).env_remove("RUST_LOG").env_remove("PGPOOLKEYFILE");
+        command
+    }
+
+    fn start(&self, command: &mut Command) -> Running {
+        let (output, errors) = (self.path("stdout"), self.path("stderr"));
+        let create = |path: &Path| File::create(path).expect("a fresh directory can be written to");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(create(&output))
+            .stderr(create(&errors))
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+        Running { child, output, errors }
+    }
+
+    fn pgherd<'a>(&self, args: impl IntoIterator<Item = &'a OsStr>) -> Running {
+        self.start(self.command(&[]).args(args))
+    }
+
+    fn check(&self, file: &Path, flags: &[&str]) -> Ended {
+        self.start(self.command(&["check", "--config"]).arg(file).args(flags)).ended()
+    }
+
+    fn run(&self, file: &Path) -> Running {
+        self.start(self.command(&["run", "--config"]).arg(file))
+    }
+
+    fn demo(&self, port: u16, flags: &[&str]) -> Running {
+        self.start(self.command(&["demo", "--port", &port.to_string()]).args(flags))
+    }
+
+    /// A server names its data directory in its command line.
+    fn assert_nothing_left(&self) {
+        let left = entries(&self.path(TEMPORARY));
+        assert!(left.is_empty(), "left behind: {left:?}");
+        let dir = self.dir.display().to_string();
+        let processes: Vec<String> = entries(Path::new("/proc"))
+            .iter()
+            .filter_map(|pid| fs::read(format!("/proc/{pid}/cmdline")).ok())
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(&dir))
+            .collect();
+        assert!(processes.is_empty(), "still running: {processes:?}");
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // What is left after a failure is in the way of nobody.
+        drop(fs::remove_dir_all(&self.dir));
+    }
+}
+
+/// A program under way. It does not outlive its test.
+struct Running {
+    child: Child,
+    output: PathBuf,
+    errors: PathBuf,
+}
+
+/// A program that has ended, and what it said.
+#[derive(Debug)]
+struct Ended {
+    code: i32,
+    output: String,
+    errors: String,
+}
+
+impl Running {
+    fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    fn errors(&self) -> String {
+        fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a child can be signalled");
+    }
+
+    /// Waits until it has said this, on either stream.
+    fn wait_said(&mut self, words: &str) {
+        let end = Instant::now() + LIMIT;
+        while !self.output().contains(words) && !self.errors().contains(words) {
+            let status = self.child.try_wait().expect("a child can be waited for");
+            let said = || format!("{}{}", self.output(), self.errors());
+            assert!(status.is_none(), "ended before it said {words:?}:\n{}", said());
+            assert!(Instant::now() < end, "never said {words:?}:\n{}", said());
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Waits for its end.
+    fn ended(mut self) -> Ended {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let status = self.child.try_wait().expect("a child can be waited for");
+            let (output, errors) = (self.output(), self.errors());
+            if let Some(status) = status {
+                return Ended { code: status.code().unwrap_or(-1), output, errors };
+            }
+            assert!(Instant::now() < end, "it does not end:\n{output}{errors}");
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            // A demo takes its servers along if it is asked, and only then.
+            let end = Instant::now() + LAST_CHANCE;
+            // It may have ended by itself at this very moment.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+                thread::sleep(POLL_INTERVAL);
+            }
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
+
+/// The names in a directory.
+fn entries(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn free_port() -> u16 {
+    pgherd_herd::free_port().expect("this machine has a free port")
+}
+
+/// A port at which somebody listens as long as the listener is there.
+fn taken_port() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    (listener, port)
+}
+
+/// Finds the program: `$PGHERD_BIN`, or what `cargo build` put beside the tests.
+fn binary() -> PathBuf {
+    if let Some(path) = env::var_os("PGHERD_BIN") {
+        return path.into();
+    }
+    // A test is target/<profile>/deps/<name>-<hash>.
+    let own = env::current_exe().expect("a process knows its program");
+    let profile = own.ancestors().nth(2).expect("a test is in target/<profile>/deps");
+    let path = profile.join("pgherd");
+    let name = path.display();
+    assert!(
+        path.is_file(),
+        "no program {name}: run `cargo build -p pgherd` with the same profile first, or set \
+         PGHERD_BIN"
+    );
+    path
+}
+
+/// Where a room's programs put temporary files.
+const TEMPORARY: &str = "tmp";
+
+/// How long anything may take; a demo on a busy machine takes longest.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a program of a failed test may take to clean up.
+const LAST_CHANCE: Duration = Duration::from_secs(20);
+
+/// How often a condition is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
