@@ -102,18 +102,9 @@ static RECORDINGS: LazyLock<Vec<Recording>> = LazyLock::new(|| {
 enum Manners {
     /// When it has received what it had received when it was recorded.
     Patient,
-    /// At once, as if the network were slow. Only `CopyData` waits for the `CopyInResponse`
-    /// (PostgreSQL docs, "Message Flow", COPY Operations).
+    /// At once, as if the network were slow. A server reads in its own time, so that even
+    /// `CopyData` may come ahead of its `CopyInResponse`.
     Eager,
-}
-
-impl Manners {
-    /// Whether a client waits before it says something.
-    fn waits(self, bytes: &[u8]) -> bool {
-        use frontend::tag::{COPY_DATA, COPY_DONE, COPY_FAIL};
-        let first = bytes.first().copied().unwrap_or_default();
-        self == Self::Patient || [COPY_DATA, COPY_DONE, COPY_FAIL].contains(&first)
-    }
 }
 
 /// What came of a play.
@@ -154,7 +145,7 @@ fn play(recording: &Recording, manners: Manners, cuts: &[usize], pace: Option<us
         match speaker {
             Speaker::Server => due += bytes.len(),
             Speaker::Client => {
-                if manners.waits(bytes) {
+                if manners == Manners::Patient {
                     rig.settle();
                     let received = rig.received(client).len();
                     assert_eq!(received, due, "{}: the client waits in vain", recording.name);
@@ -362,7 +353,7 @@ fn talk(said: &[Saying], manners: Manners, setting: Setting) -> (Vec<u8>, Vec<St
     let mut rig = Rig::new(setting, Honest::default());
     let (client, login) = log_in(&mut rig, &startup_packet("user"));
     for bytes in said.iter().flat_map(|saying| saying.parts()) {
-        if manners.waits(&bytes) {
+        if manners == Manners::Patient {
             rig.settle();
         }
         rig.send(client, &bytes);
