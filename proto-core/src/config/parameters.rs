@@ -253,8 +253,11 @@ pub(super) fn nearest<'a>(
     if written.len() > 100 {
         return None;
     }
+    // Each letter too many or too few is a slip, which most names differ by too many of.
+    let count = written.chars().count();
     words
         .into_iter()
+        .filter(|word| word.chars().count().abs_diff(count) <= limit)
         .map(|word| (distance(&written, &word.to_ascii_lowercase()), word))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)

@@ -106,6 +106,11 @@ impl Session {
         match message.tag {
             tag::QUERY => self.on_query(desk, message),
             tag::SYNC => Ok(self.on_sync(desk, message)),
+            // It is read when everything before it has been answered, as PostgreSQL reads it.
+            tag::TERMINATE if self.is_owed(desk) => {
+                self.wait = Wait::Turn;
+                Ok(Taken::Nothing)
+            }
             tag::TERMINATE => {
                 self.take_nowhere(desk, message);
                 self.end(desk, Close::AfterFlush);
@@ -214,6 +219,11 @@ impl Session {
                 Ok(self.take_nowhere(desk, message))
             }
         }
+    }
+
+    /// Whether a server owes the client a `ReadyForQuery`, and does not wait for the client itself.
+    fn is_owed(&self, desk: &Desk) -> bool {
+        self.copying(desk).is_none() && self.engaged(desk).is_some_and(|(_, link)| link.owed() > 0)
     }
 
     /// Waits until the servers have answered everything; false if they have.
