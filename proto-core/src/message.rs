@@ -3,7 +3,7 @@
 //! Machines never call each other, even in one process: the simulator delays and reorders
 //! messages between different pairs, and keeps the order between the same pair, as channels do.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
