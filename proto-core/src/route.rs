@@ -8,6 +8,7 @@
 use std::fmt;
 
 pub mod balance;
+pub mod catalog;
 pub mod class;
 pub mod classify;
 mod functions;
