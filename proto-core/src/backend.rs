@@ -4,6 +4,7 @@
 //! [`statement`] is what it takes to prepare a statement on another connection.
 
 pub mod audit;
+pub mod history;
 pub mod link;
 pub mod login;
 pub mod statement;

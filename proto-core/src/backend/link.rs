@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::history::History;
 use super::login::Login;
 use super::statement::Statement;
 use crate::flow::Flow;
@@ -60,6 +61,8 @@ pub struct Link {
     pub settings: usize,
     /// Whether anything has been done on it since it was last clean.
     pub wear: Wear,
+    /// When it was opened, lent and given back.
+    pub history: History,
     /// Cancel requests for it that are on their way; it is lent to nobody meanwhile.
     pub cancels: u32,
     /// The server's last words before it closed: the body of its fatal `ErrorResponse`.
@@ -191,6 +194,7 @@ impl Link {
             name,
             settings: 0,
             wear: Wear::Clean,
+            history: History::default(),
             cancels: 0,
             last_words: None,
             deadline: None,

@@ -115,6 +115,10 @@ pub enum PoolShow {
     HealthCheckStats,
     /// `pool_backend_stats`
     BackendStats,
+    /// `pool_pins`
+    Pins,
+    /// `pool_route_stats`
+    RouteStats,
 }
 
 impl PoolShow {
@@ -130,6 +134,8 @@ impl PoolShow {
             "pool_cache" => Self::Cache,
             "pool_health_check_stats" => Self::HealthCheckStats,
             "pool_backend_stats" => Self::BackendStats,
+            "pool_pins" => Self::Pins,
+            "pool_route_stats" => Self::RouteStats,
             _ => return None,
         })
     }
@@ -146,6 +152,8 @@ impl PoolShow {
             Self::Cache => "pool_cache",
             Self::HealthCheckStats => "pool_health_check_stats",
             Self::BackendStats => "pool_backend_stats",
+            Self::Pins => "pool_pins",
+            Self::RouteStats => "pool_route_stats",
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::auth::scram::VerifierCache;
+use super::show::Tally;
 use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
 use crate::backend::login::Failure;
 use crate::config::Config;
@@ -108,8 +109,10 @@ pub struct Desk {
     pub entropy: Entropy,
     /// Deadlines.
     pub timers: Timers<TimerKey>,
-    /// Reads sent to each node.
-    pub counts: BTreeMap<BackendId, u64>,
+    /// What was sent to each node, and what came back.
+    pub counts: Tally,
+    /// Questions that sessions have asked the control plane.
+    pub questions: u64,
     /// Nodes that a connection has just failed to, and until when they are left alone.
     pub suspects: BTreeMap<BackendId, Instant>,
     /// What sessions must hear of.
@@ -148,7 +151,8 @@ impl Desk {
             memo: Memo::new(&mut entropy),
             entropy,
             timers: Timers::new(),
-            counts: BTreeMap::new(),
+            counts: Tally::default(),
+            questions: 0,
             suspects: BTreeMap::new(),
             notices: VecDeque::new(),
             mock_key,
@@ -254,6 +258,7 @@ impl Desk {
         let now = self.now;
         if let Some(link) = self.links.get_mut(id) {
             link.state = State::Lent { by: session };
+            link.history.on_lent(now);
             link.epoch = ticket.epoch;
             if let Some(at) = link.deadline.take() {
                 self.timers.disarm(at, TimerKey::Link(id));
@@ -339,6 +344,7 @@ impl Desk {
     pub(super) fn put_back(&mut self, id: ConnId) {
         let Some(link) = self.links.get_mut(id) else { return };
         link.state = State::Idle;
+        link.history.on_returned(self.now);
         if let Some(at) = link.deadline.take() {
             self.timers.disarm(at, TimerKey::Link(id));
         }
