@@ -220,7 +220,7 @@ impl Desk {
     /// This shard's part of `pool_size_max`.
     fn size_max(&self) -> usize {
         let shards = self.config.worker_threads;
-        crate::pool::part(self.config.pool.size_max, shards, self.shard.index())
+        crate::pool::part(self.config.pool.defaults.size_max, shards, self.shard.index())
     }
 
     fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter) -> Asked {
