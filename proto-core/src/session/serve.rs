@@ -9,7 +9,7 @@ use super::{Bond, Effect, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::output::Close;
-use crate::route::class::{Kind, Reason, StateChange};
+use crate::route::class::{Ask, Kind, Reason, StateChange};
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -178,7 +178,7 @@ impl Session {
         if !matches!(self.limbo, Limbo::None) {
             return Ok(self.query_in_limbo(desk, message, nature));
         }
-        if let Kind::Pgherd(show) = nature.kind
+        if let Kind::Pgherd(Ask::Show(show)) = nature.kind
             && !self.is_failed(desk)
         {
             return Ok(self.query_pgherd(desk, message, show));
@@ -419,8 +419,8 @@ pub(super) fn nature_of(
     freedom: route::Freedom,
 ) -> Nature {
     let bond = match class.state {
-        StateChange::None => Bond::Free,
-        StateChange::Untracked => Bond::Primary,
+        StateChange::None | StateChange::Undoes => Bond::Free,
+        StateChange::Holds(_) | StateChange::Unknown => Bond::Primary,
     };
     let at_replica = transaction == Transaction::Open { at: Side::Replica };
     let side = match route::decide(&Facts { class, transaction, freedom }) {
