@@ -35,8 +35,16 @@ pub struct Asker {
     pub number: u64,
 }
 
-/// What a figure is about: a node, or none for what concerns no single one, and a word.
-pub type Figure = (Option<BackendId>, &'static str);
+/// What a figure is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Figure {
+    /// The node; none for what concerns no single one.
+    pub node: Option<BackendId>,
+    /// What is counted.
+    pub word: &'static str,
+    /// Of what kind; empty if there is only one.
+    pub of: &'static str,
+}
 
 /// What one shard, or all of them together, have to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,14 +60,25 @@ pub struct Sheet {
 impl Sheet {
     /// Adds to a figure.
     pub fn add(&mut self, node: Option<BackendId>, word: &'static str, count: u64) {
-        let figure = self.figures.entry((node, word)).or_default();
+        self.add_of(node, word, "", count);
+    }
+
+    /// Adds to a figure of a kind.
+    pub fn add_of(
+        &mut self,
+        node: Option<BackendId>,
+        word: &'static str,
+        of: &'static str,
+        count: u64,
+    ) {
+        let figure = self.figures.entry(Figure { node, word, of }).or_default();
         *figure = figure.saturating_add(count);
     }
 
     /// Returns a figure; zero if nobody has said anything about it.
     #[must_use]
     pub fn figure(&self, node: Option<BackendId>, word: &'static str) -> u64 {
-        self.figures.get(&(node, word)).copied().unwrap_or(0)
+        self.figures.get(&Figure { node, word, of: "" }).copied().unwrap_or(0)
     }
 
     /// Adds a row, if there is room for it.
@@ -73,8 +92,8 @@ impl Sheet {
 
     /// Adds what another sheet says.
     pub fn join(&mut self, other: Self) {
-        for ((node, word), count) in other.figures {
-            self.add(node, word, count);
+        for (Figure { node, word, of }, count) in other.figures {
+            self.add_of(node, word, of, count);
         }
         self.omitted += other.omitted;
         for row in other.rows {

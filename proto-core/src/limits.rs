@@ -80,6 +80,9 @@ pub const SHOW_TIMEOUT: Duration = Duration::from_secs(10);
 /// megabytes of text.
 pub const VIEW_ROWS_MAX: usize = 20_000;
 
+/// Notices of `notice_per_node_statement` that wait for a message to end; further ones are lost.
+pub const NOTICES_MAX: usize = 256;
+
 /// Questions of `SHOW` to all shards under way at once; the oldest is given up for one more.
 pub const INQUIRIES_MAX: usize = 1024;
 

@@ -18,11 +18,14 @@ mod extended;
 mod local;
 mod login;
 mod loss;
+mod notes;
+mod overrides;
 pub mod refusal;
 mod relay;
 mod seat;
 mod serve;
 mod settings;
+pub mod show;
 mod state;
 mod statements;
 
@@ -47,6 +50,7 @@ use desk::{Desk, Notice, TimerKey};
 pub(crate) use login::addressee;
 use refusal::Refusal;
 use settings::Settings;
+pub(crate) use show::collect;
 use state::{Bond, Effect, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
 use statements::Statements;
 
@@ -91,8 +95,14 @@ pub struct Session {
     since: Option<Instant>,
     /// Why the wait was in vain.
     verdict: Option<Refusal>,
-    /// What the control plane answered: reads sent to each node.
-    answer: Option<Vec<(BackendId, u64)>>,
+    /// What all shards answered.
+    answer: show::Answer,
+    /// What `PGPOOL SET` has changed.
+    overrides: overrides::Overrides,
+    /// Notices that wait for a message to end.
+    untold: Vec<Bytes>,
+    /// When the client came.
+    arrived: Instant,
     /// Last activity of the client, for `client_idle_limit`.
     active: Instant,
     deadline: Option<Instant>,
@@ -141,7 +151,10 @@ impl Session {
             wait: Wait::Nothing,
             since: None,
             verdict: None,
-            answer: None,
+            answer: show::Answer::None,
+            overrides: overrides::Overrides::default(),
+            untold: Vec::new(),
+            arrived: now,
             active: now,
             deadline: Some(deadline),
         }
@@ -276,14 +289,6 @@ impl Session {
         }
     }
 
-    /// The control plane has answered.
-    pub fn handle_answer(&mut self, desk: &mut Desk, selects: Vec<(BackendId, u64)>) {
-        if matches!(self.wait, Wait::Answer) {
-            self.answer = Some(selects);
-            self.look_again(desk);
-        }
-    }
-
     /// The session's deadline has passed.
     pub fn handle_timeout(&mut self, desk: &mut Desk) {
         if self.deadline.is_none_or(|at| at > desk.now) {
@@ -345,8 +350,11 @@ impl Session {
 
     /// Queues bytes that pgherd composed to the client.
     fn say(&mut self, desk: &mut Desk, composer: Composer) {
+        self.say_bytes(desk, composer.finish());
+    }
+
+    fn say_bytes(&mut self, desk: &mut Desk, bytes: Bytes) {
         debug_assert!(self.speaking.is_none(), "another's message is half way");
-        let bytes = composer.finish();
         self.flow.add(bytes.len());
         desk.outputs.push(Output::Send { to: self.id, bytes });
     }
@@ -437,7 +445,7 @@ impl Session {
 
     /// Arms the timer of a session that waits for nothing but its client.
     fn arm_idle(&mut self, desk: &mut Desk) {
-        match desk.config.client_idle_limit {
+        match self.idle_limit(desk) {
             Some(limit) if self.is_serving() => self.arm(desk, limit),
             Some(_) | None => self.disarm(desk),
         }

@@ -14,3 +14,12 @@ pub struct Statement {
     /// What its text does.
     pub class: Class,
 }
+
+impl Statement {
+    /// Returns the text of the statement.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        let body = self.parse.get(crate::wire::frame::HEADER_LEN..).unwrap_or_default();
+        crate::wire::frontend::parse(body).map_or(&[], |(_, text)| text)
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Config;
 use super::parameters::{self, Effect, Kind, Parameter, Scope, Unit};
-use super::settings::{Settings, default, numbered};
+use super::settings::{Settings, numbered};
 use super::value::{self, Value, Written};
 
 /// A parameter and the value in effect.
@@ -35,7 +35,14 @@ impl Shown {
             parameter,
             node,
             status: value.map(|value| status(parameter, value)).unwrap_or_default(),
-            words: value.map(|value| words(parameter, value)).unwrap_or_default(),
+            words: match value {
+                // As in Pgpool-II, although it is but the name of a file.
+                Some(Value::Text(text)) if parameter.name == "pool_passwd" && !text.is_empty() => {
+                    SECRET.to_owned()
+                }
+                Some(value) => words(parameter, value),
+                None => String::new(),
+            },
         }
     }
 
@@ -68,7 +75,7 @@ impl Override {
     /// Why it does not fit, as a clause.
     pub fn read(parameter: &'static Parameter, text: &str) -> Result<Self, String> {
         let written = Written::Bare(text.to_owned());
-        let value = value::read(parameter, &written).map_err(|unfit| unfit.to_string())?;
+        let value = value::read(parameter, &written).map_err(|unfit| unfit.clause())?;
         Ok(Self { shown: Shown::new(parameter, None, Some(&value)), value })
     }
 
@@ -104,7 +111,13 @@ pub(super) fn list(settings: &Settings, config: &Config) -> Vec<Shown> {
             Scope::Node(_) if parameter.name.starts_with("backend_") => {
                 backends.iter().for_each(|node| show(Some(*node)));
             }
-            Scope::Node(_) => settings.nodes(parameter.name).for_each(|node| show(Some(node))),
+            Scope::Node(_) | Scope::Pool(_) => {
+                settings.nodes(parameter.name).for_each(|node| show(Some(node)));
+            }
+            Scope::PoolOrAll(_) => {
+                show(None);
+                settings.nodes(parameter.name).for_each(|node| show(Some(node)));
+            }
         }
     }
     let total: f64 = config.backends.iter().map(|backend| backend.weight).sum();
@@ -141,11 +154,9 @@ fn status(parameter: &Parameter, value: &Value) -> String {
         Value::Bool(value) => u8::from(*value).to_string(),
         Value::Integer(value) if unit(parameter) != Unit::Mode => value.to_string(),
         Value::Choice(_) if parameter.name == "backend_clustering_mode" => "1".to_owned(),
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Real(_)
-        | Value::List(_)
-        | Value::Choice(_) => words(parameter, value),
+        Value::Text(_) | Value::Integer(_) | Value::Real(_) | Value::List(_) | Value::Choice(_) => {
+            words(parameter, value)
+        }
     }
 }
 
@@ -210,12 +221,6 @@ fn measure(value: i64, base: Unit) -> String {
     fit.unwrap_or_else(|| value.to_string())
 }
 
-/// Tells what a parameter is where no file and no session says otherwise.
-#[must_use]
-pub fn default_words(parameter: &Parameter) -> String {
-    default(parameter).map(|value| words(parameter, &value)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +260,5 @@ mod tests {
         assert!(Override::read(parameter, "soon").is_err());
         let read = Override::read(parameter, "1min").expect("it fits");
         assert_eq!((read.number(), read.flag()), (Some(60), None));
-        assert_eq!(default_words(parameter), "0");
     }
 }

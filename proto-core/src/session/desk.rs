@@ -13,7 +13,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::auth::scram::VerifierCache;
-use super::show::Tally;
 use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
 use crate::backend::login::Failure;
 use crate::config::Config;
@@ -110,7 +109,7 @@ pub struct Desk {
     /// Deadlines.
     pub timers: Timers<TimerKey>,
     /// What was sent to each node, and what came back.
-    pub counts: Tally,
+    pub counts: super::show::Tally,
     /// Questions that sessions have asked the control plane.
     pub questions: u64,
     /// Nodes that a connection has just failed to, and until when they are left alone.
@@ -151,7 +150,7 @@ impl Desk {
             memo: Memo::new(&mut entropy),
             entropy,
             timers: Timers::new(),
-            counts: Tally::default(),
+            counts: super::show::Tally::default(),
             questions: 0,
             suspects: BTreeMap::new(),
             notices: VecDeque::new(),

@@ -76,7 +76,8 @@ impl Session {
             self.reject_transaction(desk);
             return Ok(self.fail_batch(desk, message, &Refusal::NotOnStandby));
         };
-        if (plan.effect.is_some() || self.effect.is_some()) && self.must_settle(desk) {
+        let must_settle = plan.effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
         if plan.needs_unnamed
@@ -101,10 +102,9 @@ impl Session {
         plan: Plan,
     ) -> Result<Taken, Violation> {
         self.bring_up_to_date(desk, id);
-        let reads = plan.reads;
         self.note(desk, id, plan.nature, plan.effect);
         if let Some(link) = desk.links.get_mut(id) {
-            *desk.counts.entry(link.pool.backend).or_default() += reads;
+            desk.counts.sent(link.pool.backend, &plan.sent, plan.nature.why);
             link.batch = Batch::Open;
         }
         self.turn = Turn::At(id);
@@ -130,6 +130,7 @@ impl Session {
         message: Incoming<'_>,
     ) -> Result<Taken, Violation> {
         let malformed = Violation::Malformed { tag: message.tag };
+        self.tell_statement(desk, id, message);
         match message.tag {
             tag::PARSE => {
                 let parsed = frontend::parse(message.body);
@@ -165,7 +166,7 @@ impl Session {
         parsed: Option<(&[u8], &[u8])>,
     ) {
         let statement = parsed.filter(|(name, _)| !name.is_empty()).map(|(name, text)| {
-            let comments = desk.config.routing.allows_comments();
+            let comments = self.allows_comments(desk);
             let class = desk.memo.classify(text, comments).clone();
             let parse = message.rest.get(..message.len).unwrap_or_default();
             Arc::new(Statement {

@@ -5,11 +5,12 @@ use bytes::Bytes;
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::seat::Seat;
+use super::show::{Counted, Question, Sent, Verb};
 use super::{Bond, Effect, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::output::Close;
-use crate::route::class::{Ask, Kind, Reason, StateChange};
+use crate::route::class::{Kind, Reason, StateChange};
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -68,6 +69,17 @@ pub(super) struct Nature {
     pub(super) bond: Bond,
     /// Where it goes; none if nowhere.
     pub(super) side: Option<Side>,
+    /// What it is counted as.
+    pub(super) verb: Verb,
+    /// Why it goes there, as one word.
+    pub(super) why: &'static str,
+}
+
+impl Nature {
+    /// What the statement is counted as beside its verb.
+    pub(super) fn counted(&self) -> Counted {
+        if self.kind == Kind::Read { Counted::Read } else { Counted::Other }
+    }
 }
 
 impl Session {
@@ -148,10 +160,12 @@ impl Session {
                 opens: Opens::Maybe,
                 bond: Bond::Primary,
                 side: Some(side),
+                verb: Verb::Other,
+                why: "unseen",
             };
         };
-        let class = desk.memo.classify(text, desk.config.routing.allows_comments());
-        nature_of(class, transaction, freedom)
+        let class = desk.memo.classify(text, self.allows_comments(desk));
+        Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
     }
 
     pub(super) fn transaction(&self, desk: &Desk) -> Transaction {
@@ -178,10 +192,10 @@ impl Session {
         if !matches!(self.limbo, Limbo::None) {
             return Ok(self.query_in_limbo(desk, message, nature));
         }
-        if let Kind::Pgherd(Ask::Show(show)) = nature.kind
-            && !self.is_failed(desk)
+        if let Kind::Pgherd(_) = nature.kind
+            && let Some(question) = text.and_then(Question::read)
         {
-            return Ok(self.query_pgherd(desk, message, show));
+            return Ok(self.query_pgherd(desk, message, &question));
         }
         let Some(side) = nature.side else {
             // pgherd answers behind the servers, and what they still owe may change what it says.
@@ -207,7 +221,8 @@ impl Session {
         }
         // Whether an effect comes about is known when its statement has been answered, and only one
         // is remembered until then.
-        if (effect.is_some() || self.effect.is_some()) && self.must_settle(desk) {
+        let must_settle = effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
         match self.seat(desk, side) {
@@ -248,10 +263,16 @@ impl Session {
             // The server skips it, and everything else up to the Sync.
             return self.take_to(desk, id, message);
         }
+        self.tell_statement(desk, id, message);
         self.turn = Turn::None;
         self.unnamed = None;
         self.note(desk, id, nature, effect);
         if let Some(link) = desk.links.get_mut(id) {
+            desk.counts.sent(
+                link.pool.backend,
+                &Sent::one(nature.verb, nature.counted()),
+                nature.why,
+            );
             link.batch = Batch::None;
             link.expect(Pending::Ready { owner: Owner::Client, request: Request::Query });
         }
@@ -278,9 +299,6 @@ impl Session {
         self.outcome = Outcome::Fine;
         if nature.opens == Opens::Maybe {
             self.opens = Opens::Maybe;
-        }
-        if nature.kind == Kind::Read {
-            *desk.counts.entry(link.pool.backend).or_default() += 1;
         }
     }
 
@@ -423,7 +441,9 @@ pub(super) fn nature_of(
         StateChange::Holds(_) | StateChange::Unknown => Bond::Primary,
     };
     let at_replica = transaction == Transaction::Open { at: Side::Replica };
-    let side = match route::decide(&Facts { class, transaction, freedom }) {
+    let route = route::decide(&Facts { class, transaction, freedom });
+    let (Route::Send { why, .. } | Route::Refuse { why }) = route;
+    let side = match route {
         // Whether it takes effect depends on how the transaction ends.
         Route::Send { .. } if at_replica && class.kind == Kind::Setting => None,
         Route::Send { side, .. } => Some(side),
@@ -433,7 +453,8 @@ pub(super) fn nature_of(
         (Kind::Begin { .. }, _) | (_, Reason::MultipleStatements { .. }) => Opens::Maybe,
         (_, _) => Opens::No,
     };
-    Nature { kind: class.kind, command: command_of(&class.reason), opens, bond, side }
+    let (kind, command) = (class.kind, command_of(&class.reason));
+    Nature { kind, command, opens, bond, side, verb: Verb::Other, why: why.word() }
 }
 
 /// The name at the end of a `DEALLOCATE`, folded as PostgreSQL folds it; none for `ALL`.

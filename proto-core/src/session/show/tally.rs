@@ -124,6 +124,8 @@ impl Sent {
 #[derive(Debug, Default)]
 pub struct Tally {
     nodes: BTreeMap<BackendId, NodeTally>,
+    /// Sessions that were bound to a connection, by cause.
+    pins: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -165,6 +167,16 @@ impl Tally {
     /// A node has refused a read because it is a standby, and it goes to the primary instead.
     pub fn refused(&mut self, node: BackendId, code: &'static str) {
         *self.nodes.entry(node).or_default().refused.entry(code).or_default() += 1;
+    }
+
+    /// A session is bound to a connection for this cause.
+    pub fn pinned(&mut self, cause: &'static str) {
+        *self.pins.entry(cause).or_default() += 1;
+    }
+
+    /// Visits the causes: word, count.
+    pub(super) fn pins(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.pins.iter().map(|(cause, count)| (*cause, *count))
     }
 
     /// Puts what was sent and what came back into a sheet.

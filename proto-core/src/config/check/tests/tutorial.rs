@@ -202,6 +202,4 @@ const NOT_YET: [(usize, &str); 30] = [
     (94, "log_truncate_on_rotation"),
     (95, "log_rotation_age"),
     (96, "log_rotation_size"),
-    (97, "log_per_node_statement"),
-    (98, "notice_per_node_statement"),
 ];
