@@ -133,10 +133,16 @@ impl Session {
             Asked::ExplainRoute { .. } => {
                 Some(Ok(Reply::rows(self.explain_route(desk, &question.statement))))
             }
-            Asked::PgpoolShow { name } => Some(self.show_parameter(desk, name)),
+            Asked::PgpoolShow { name } => {
+                Some(self.show_parameter(desk, name).map_err(|refusal| *refusal))
+            }
             Asked::PgpoolShowAll => Some(Ok(Reply::rows(self.show_all(desk)))),
-            Asked::PgpoolSet { name, value } => Some(self.set_parameter(desk, name, value)),
-            Asked::PgpoolReset { name } => Some(self.reset_parameter(desk, name)),
+            Asked::PgpoolSet { name, value } => {
+                Some(self.set_parameter(desk, name, value).map_err(|refusal| *refusal))
+            }
+            Asked::PgpoolReset { name } => {
+                Some(self.reset_parameter(desk, name).map_err(|refusal| *refusal))
+            }
             Asked::PgpoolResetAll => {
                 self.overrides.clear();
                 self.stop_waiting(desk);

@@ -40,8 +40,8 @@ impl Session {
     }
 
     /// The answer to `PGPOOL SHOW` of a name.
-    pub(super) fn show_parameter(&self, desk: &Desk, name: &str) -> Result<Reply, Refusal> {
-        let missing = || Refusal::NoParameter { name: name.into() };
+    pub(super) fn show_parameter(&self, desk: &Desk, name: &str) -> Result<Reply, Box<Refusal>> {
+        let missing = || Box::new(Refusal::NoParameter { name: name.into() });
         let rows = match target(name) {
             Target::Unknown => return Err(missing()),
             Target::One => {
@@ -85,12 +85,11 @@ impl Session {
         desk: &mut Desk,
         name: &str,
         value: &str,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, Box<Refusal>> {
         let parameter = settable(name)?;
-        let value = Override::read(parameter, value).map_err(|why| Refusal::UnfitValue {
-            name: name.into(),
-            value: value.into(),
-            why: why.into(),
+        let value = Override::read(parameter, value).map_err(|why| {
+            let (name, value, why) = (name.into(), value.into(), why.into());
+            Box::new(Refusal::UnfitValue { name, value, why })
         })?;
         self.overrides.set(value);
         // The idle limit may be another one now.
@@ -107,7 +106,7 @@ impl Session {
         &mut self,
         desk: &mut Desk,
         name: &str,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, Box<Refusal>> {
         self.overrides.reset(settable(name)?.name);
         self.stop_waiting(desk);
         Ok(Reply::done("SET"))
@@ -121,14 +120,14 @@ pub(super) fn nothing_cached() -> Reply {
 }
 
 /// The parameter that a session may set by this name.
-fn settable(name: &str) -> Result<&'static Parameter, Refusal> {
+fn settable(name: &str) -> Result<&'static Parameter, Box<Refusal>> {
     match parameters::find(name) {
         Found::Known(parameter, None) if parameter.context == Context::Session => Ok(parameter),
         Found::Known(..) | Found::NumberMissing(_) => {
-            Err(Refusal::NotInSession { name: name.into() })
+            Err(Box::new(Refusal::NotInSession { name: name.into() }))
         }
         Found::NumberTooBig(..) | Found::Obsolete(..) | Found::Unknown => {
-            Err(Refusal::NoParameter { name: name.into() })
+            Err(Box::new(Refusal::NoParameter { name: name.into() }))
         }
     }
 }
