@@ -70,16 +70,34 @@ impl Session {
                 put_reply(&mut composer, &reply);
                 composer.ready(status);
                 self.say(desk, composer);
+                self.turn = Turn::None;
+                self.take_nowhere(desk, message)
             }
-            Some(Err(refusal)) => {
-                let status = if status == TxStatus::Open { TxStatus::Failed } else { status };
-                if status == TxStatus::Failed {
-                    self.reject_transaction(desk);
-                }
-                self.say_error(desk, &refusal, Some(status));
-            }
-            None => return Taken::Nothing,
+            Some(Err(refusal)) => self.refuse_query(desk, message, &refusal),
+            None => Taken::Nothing,
         }
+    }
+
+    /// Refuses a `Query` that asks pgherd something and a server something else.
+    pub(super) fn refuse_beside(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Taken {
+        if self.must_settle(desk) {
+            return Taken::Nothing;
+        }
+        let refusal = if self.is_failed(desk) { Refusal::Aborted } else { Refusal::AsksBeside };
+        self.refuse_query(desk, message, &refusal)
+    }
+
+    /// Reports an error as the answer to a `Query`; an open transaction fails by it.
+    fn refuse_query(&mut self, desk: &mut Desk, message: Incoming<'_>, refusal: &Refusal) -> Taken {
+        let status = match self.status(desk) {
+            TxStatus::Open => {
+                self.reject_transaction(desk);
+                TxStatus::Failed
+            }
+            // One that has failed already may still go back to a savepoint.
+            status @ (TxStatus::Idle | TxStatus::Failed) => status,
+        };
+        self.say_error(desk, refusal, Some(status));
         self.turn = Turn::None;
         self.take_nowhere(desk, message)
     }

@@ -10,6 +10,7 @@ use super::{Bond, Effect, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::output::Close;
+use crate::route::asks;
 use crate::route::class::{Kind, Reason, StateChange};
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
@@ -196,6 +197,10 @@ impl Session {
             && let Some(question) = text.and_then(Question::read)
         {
             return Ok(self.query_pgherd(desk, message, &question));
+        }
+        // Of several statements the server would report pgherd's own as an unknown parameter.
+        if nature.opens == Opens::Maybe && text.is_some_and(asks::is_beside_others) {
+            return Ok(self.refuse_beside(desk, message));
         }
         let Some(side) = nature.side else {
             // pgherd answers behind the servers, and what they still owe may change what it says.
