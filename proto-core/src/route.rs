@@ -102,6 +102,22 @@ pub enum Why<'a> {
     Unbalanced,
 }
 
+impl Why<'_> {
+    /// Returns the reason as one word that does not change from release to release.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Text(reason) => reason.word(),
+            Self::InTransaction => "in_transaction",
+            Self::BeginsReadOnly => "begins_read_only",
+            Self::BeginsReadWrite => "begins_read_write",
+            Self::BeginsSerializable => "begins_serializable",
+            Self::Sticky => "sticky",
+            Self::Unbalanced => "unbalanced",
+        }
+    }
+}
+
 impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

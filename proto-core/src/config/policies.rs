@@ -5,7 +5,7 @@ use super::mistake::{Herd, Unfit};
 use super::note::NoteKind;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{CheckPolicy, LogSessions, Method, RoutingPolicy};
+use super::{CheckPolicy, LogSessions, Method, RoutingPolicy, StatementNotes};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::time::Duration;
@@ -156,6 +156,14 @@ pub(super) fn log_sessions(settings: &Settings) -> LogSessions {
         (false, true) => LogSessions::Disconnections,
         (true, true) => LogSessions::Both,
     }
+}
+
+/// Reads `log_statement`, `log_per_node_statement` and `notice_per_node_statement`.
+pub(super) fn statements(settings: &Settings) -> StatementNotes {
+    StatementNotes::default()
+        .set(StatementNotes::LOG, settings.flag("log_statement"))
+        .set(StatementNotes::LOG_PER_NODE, settings.flag("log_per_node_statement"))
+        .set(StatementNotes::NOTICE_PER_NODE, settings.flag("notice_per_node_statement"))
 }
 
 /// Returns the database, of which Pgpool-II takes an empty name for `postgres`.

@@ -173,7 +173,7 @@ impl Session {
     }
 
     fn on_idle_timeout(&mut self, desk: &mut Desk) {
-        let Some(limit) = desk.config.client_idle_limit else { return };
+        let Some(limit) = self.idle_limit(desk) else { return };
         let idle = desk.now - self.active;
         if self.engaged(desk).is_some_and(|(_, link)| link.owes()) {
             self.arm(desk, limit);

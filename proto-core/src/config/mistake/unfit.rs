@@ -84,6 +84,12 @@ pub enum Unfit {
 }
 
 impl Unfit {
+    /// Says what is wrong and the way out, in one clause.
+    pub(in crate::config) fn clause(&self) -> String {
+        let Words { what, way_out } = self.words();
+        format!("{what}; {way_out}")
+    }
+
     pub(super) fn words(&self) -> Words {
         match self {
             Self::NotABoolean { value } => {
