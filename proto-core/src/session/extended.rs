@@ -165,8 +165,8 @@ impl Session {
         parsed: Option<(&[u8], &[u8])>,
     ) {
         let statement = parsed.filter(|(name, _)| !name.is_empty()).map(|(name, text)| {
-            let comments = desk.config.routing.allows_comments();
-            let class = desk.memo.classify(text, comments).clone();
+            let lore = crate::route::lore::Lore::bare(&desk.config.routing.rules);
+            let class = desk.memo.classify(text, &lore).clone();
             let parse = message.rest.get(..message.len).unwrap_or_default();
             Arc::new(Statement {
                 name: Bytes::copy_from_slice(name),

@@ -10,6 +10,7 @@ use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::output::Close;
 use crate::route::class::{Ask, Kind, Reason, StateChange};
+use crate::route::lore::Lore;
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -150,7 +151,7 @@ impl Session {
                 side: Some(side),
             };
         };
-        let class = desk.memo.classify(text, desk.config.routing.allows_comments());
+        let class = desk.memo.classify(text, &Lore::bare(&desk.config.routing.rules));
         nature_of(class, transaction, freedom)
     }
 
