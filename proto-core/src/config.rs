@@ -16,6 +16,7 @@ pub mod parameters;
 mod pgpool;
 mod policies;
 mod pools;
+mod routing;
 mod secrets;
 mod settings;
 mod value;
@@ -23,7 +24,6 @@ mod value;
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::id::BackendId;
-use crate::route::rules::Rules;
 use crate::time::Duration;
 
 pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
@@ -31,6 +31,7 @@ pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};
 pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
+pub use routing::{Level, RoutingPolicy};
 
 /// Everything in effect. Cheap to share; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -157,18 +158,6 @@ pub struct AuthPolicy {
     pub timeout: Option<Duration>,
     /// `[users]` and `pool_passwd`.
     pub users: Users,
-}
-
-/// Where statements go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RoutingPolicy {
-    /// `load_balance_mode`.
-    pub load_balance: bool,
-    /// `delay_threshold`: bytes of lag above which a standby gets no reads; 0 ignores lag.
-    pub delay_threshold: u64,
-    /// `read_only_function_list`, `write_function_list`, `stateless_function_list`,
-    /// `primary_routing_query_pattern_list`, `allow_sql_comments`.
-    pub rules: Rules,
 }
 
 /// How servers are watched.

@@ -8,7 +8,7 @@ use super::seat::Seat;
 use super::settings::Change;
 use super::{Effect, Ended, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
-use crate::config::PoolMode;
+use crate::config::{Level, PoolMode};
 use crate::id::ConnId;
 use crate::output::Close;
 use crate::route::class::{Ask, Class, Hold, Kind, Reason, StateChange};
@@ -143,7 +143,7 @@ impl Session {
         let Some(text) = text else {
             let side = match transaction {
                 Transaction::Open { at } => at,
-                Transaction::None => Side::Primary,
+                Transaction::None | Transaction::Deferred | Transaction::Loose => Side::Primary,
             };
             return Nature {
                 kind: Kind::Write,
@@ -320,6 +320,9 @@ impl Session {
         let Some(link) = desk.links.get(id) else { return };
         self.effect = effect;
         self.outcome = Outcome::Fine;
+        if desk.config.routing.level == Level::Statement {
+            self.reads_at = None;
+        }
         if nature.opens == Opens::Maybe {
             self.opens = Opens::Maybe;
         }
@@ -484,10 +487,11 @@ pub(super) fn nature_of(
         (_, state) => state,
     };
     let at_replica = transaction == Transaction::Open { at: Side::Replica };
-    let side = match route::decide(&Facts { class, transaction, freedom }) {
+    let side = match route::decide(&Facts::new(class, transaction, freedom)) {
         // Whether it takes effect depends on how the transaction ends.
         Route::Send { .. } if at_replica && class.kind == Kind::Setting => None,
         Route::Send { side, .. } => Some(side),
+        Route::Defer { .. } => Some(Side::Primary),
         Route::Refuse { .. } => None,
     };
     let opens = match (class.kind, &class.reason) {

@@ -231,7 +231,11 @@ pub fn discard_all_unpins(w: &mut impl World) {
 
 /// What is rolled back binds nobody.
 pub fn what_is_rolled_back_pins_nobody(w: &mut impl World) {
-    pinned(w, &["listen one"], &["begin", "create temp table mine (n int)", "rollback", "unlisten *"]);
+    pinned(
+        w,
+        &["listen one"],
+        &["begin", "create temp table mine (n int)", "rollback", "unlisten *"],
+    );
 }
 
 /// Where connections are given back after every statement, there are no transactions.
