@@ -100,6 +100,8 @@ impl Session {
         plan: Plan,
     ) -> Result<Taken, Violation> {
         self.bring_up_to_date(desk, id);
+        let len = plan.len;
+        self.keep_for_retry(desk, id, message, plan.nature, len);
         self.note(desk, id, plan.nature, plan.effect);
         if let Some(link) = desk.links.get_mut(id) {
             desk.counts.sent(link.pool.backend, &plan.sent, plan.nature.why);
@@ -200,7 +202,12 @@ impl Session {
             Turn::Discard | Turn::Local(_) => self.answer_sync(desk, message),
             // A Sync alone: whoever still owes an answer gives it, so that the order holds.
             Turn::None => match self.engaged(desk).map(|(id, _)| id) {
-                Some(id) if matches!(self.limbo, Limbo::None) => self.send_sync(desk, id, message),
+                Some(id) if matches!(self.limbo, Limbo::None) => {
+                    if let Some(link) = desk.links.get_mut(id) {
+                        link.kept.give_up();
+                    }
+                    self.send_sync(desk, id, message)
+                }
                 Some(_) | None => self.answer_sync(desk, message),
             },
         }
