@@ -15,19 +15,24 @@ pub mod note;
 pub mod parameters;
 mod pgpool;
 mod policies;
+mod pools;
 mod secrets;
 mod settings;
+mod shown;
 mod value;
 
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::id::BackendId;
 use crate::time::Duration;
+use std::sync::Arc;
 
 pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
-use parameters::LAST_NODE;
+use parameters::{LAST_NODE, LAST_POOL};
+pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
+pub use shown::{Override, Shown};
 
 /// Everything in effect. Cheap to share; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -48,6 +53,9 @@ pub struct Config {
     pub routing: RoutingPolicy,
     /// How servers are watched.
     pub checks: CheckPolicy,
+    /// `catalog_refresh_period`: how long facts of a database's catalog are used before they are
+    /// looked up again.
+    pub catalog_refresh_period: Duration,
     /// `client_max`: client connections at once, all shards together.
     pub client_max: usize,
     /// `client_idle_limit`: a client idle for so long is disconnected; none is never.
@@ -64,8 +72,43 @@ pub struct Config {
     pub log_sessions: LogSessions,
     /// `pid_file_name`; none where the file names none.
     pub pid_file_name: Option<String>,
+    /// `log_statement` and its like: who hears of statements.
+    pub statements: StatementNotes,
+    /// Every parameter with its value in effect, in the order of `SHOW pool_status`.
+    pub shown: Arc<Vec<Shown>>,
     /// Parameters whose effect comes with a later release, as `(name, value as written)`.
     pub not_yet: Vec<(String, String)>,
+}
+
+/// Who hears of statements, and in what way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatementNotes(u8);
+
+impl StatementNotes {
+    /// `log_statement`: the log, as they come.
+    pub const LOG: Self = Self(1);
+    /// `log_per_node_statement`: the log, with the node that they go to.
+    pub const LOG_PER_NODE: Self = Self(2);
+    /// `notice_per_node_statement`: the client, with the node that they go to.
+    pub const NOTICE_PER_NODE: Self = Self(4);
+
+    /// Whether all of these are asked for.
+    #[must_use]
+    pub const fn has(self, notes: Self) -> bool {
+        self.0 & notes.0 == notes.0
+    }
+
+    /// The same with or without these.
+    #[must_use]
+    pub const fn set(self, notes: Self, wanted: bool) -> Self {
+        if wanted { Self(self.0 | notes.0) } else { Self(self.0 & !notes.0) }
+    }
+
+    /// Whether nobody hears of anything.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// Which ends of a session are logged.
@@ -127,33 +170,6 @@ pub enum FailoverFlag {
     Allow,
     /// `DISALLOW_TO_FAILOVER`.
     Disallow,
-}
-
-/// `pool_mode`: when a server connection goes back to its pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PoolMode {
-    /// When the client leaves.
-    #[default]
-    Session,
-}
-
-/// How server connections are pooled.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolPolicy {
-    /// `pool_mode`.
-    pub mode: PoolMode,
-    /// `pool_size_max`: connections to one server for one database and user.
-    pub size_max: usize,
-    /// `backend_connections_max`: connections to one server, all pools together.
-    pub backend_connections_max: usize,
-    /// `pool_wait_timeout`: how long a client waits for a connection.
-    pub wait_timeout: Duration,
-    /// `connection_life_time`: an idle connection is closed after it; none is never.
-    pub life_time: Option<Duration>,
-    /// `reset_query_list`: what is run before a connection goes to the next client.
-    pub reset_query_list: Vec<String>,
-    /// `connection_cache`: whether connections are kept at all after the client leaves.
-    pub cache: bool,
 }
 
 /// How a client proves who it is.
@@ -235,8 +251,8 @@ impl Config {
     /// smallest limit has connections to give.
     pub fn settle_threads(&mut self, cores: usize) {
         let wanted = if self.worker_threads == 0 { cores } else { self.worker_threads };
-        let parts = self.pool.size_max.min(self.pool.backend_connections_max);
-        self.worker_threads = wanted.min(parts).max(1);
+        self.worker_threads = wanted.min(self.pool.smallest_limit()).max(1);
+        self.show_count("worker_threads", self.worker_threads);
     }
 
     /// Finds a node.

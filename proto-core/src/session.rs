@@ -15,14 +15,20 @@
 mod ahead;
 pub mod desk;
 mod extended;
+pub mod greeting;
 mod local;
 mod login;
 mod loss;
+mod notes;
+mod overrides;
+mod pins;
+mod prepare;
 pub mod refusal;
 mod relay;
 mod seat;
 mod serve;
 mod settings;
+pub mod show;
 mod state;
 mod statements;
 
@@ -31,8 +37,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::backend::applied::Setting;
+use crate::backend::audit::Pins;
 use crate::backend::link::Link;
-use crate::config::Method;
+use crate::config::{Method, PoolMode};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::message::{Arrival, CancelKey, Closed, Room, Shutdown};
@@ -45,9 +53,11 @@ use crate::wire::startup::{Params, VERSION_3_0};
 
 use desk::{Desk, Notice, TimerKey};
 pub(crate) use login::addressee;
+use prepare::Unnamed;
 use refusal::Refusal;
 use settings::Settings;
-use state::{Bond, Effect, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
+pub(crate) use show::collect;
+use state::{Audit, Effect, Ended, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
 use statements::Statements;
 
 /// A client's stay.
@@ -74,10 +84,13 @@ pub struct Session {
     statements: Statements,
     /// Prepared statements that pgherd answers itself.
     local_statements: BTreeMap<Bytes, local::Local>,
-    /// The link that has the unnamed prepared statement.
-    unnamed: Option<ConnId>,
+    unnamed: Unnamed,
     settings: Settings,
-    bond: Bond,
+    /// What the server said that the session holds, beside what is known without asking.
+    found: Pins,
+    /// The same, while the answer is coming in.
+    findings: Option<Pins>,
+    audit: Audit,
     /// What the statement in progress does to the session if it succeeds.
     effect: Option<Effect>,
     /// Whether the server reported an error since its last `ReadyForQuery`.
@@ -91,8 +104,14 @@ pub struct Session {
     since: Option<Instant>,
     /// Why the wait was in vain.
     verdict: Option<Refusal>,
-    /// What the control plane answered: reads sent to each node.
-    answer: Option<Vec<(BackendId, u64)>>,
+    /// What all shards answered.
+    answer: show::Answer,
+    /// What `PGPOOL SET` has changed.
+    overrides: overrides::Overrides,
+    /// Notices that wait for a message to end.
+    untold: Vec<Bytes>,
+    /// When the client came.
+    arrived: Instant,
     /// Last activity of the client, for `client_idle_limit`.
     active: Instant,
     deadline: Option<Instant>,
@@ -103,8 +122,14 @@ pub struct Session {
 struct Who {
     user: Bytes,
     database: Bytes,
-    /// What its links are opened with.
+    /// What the client asked for.
     startup: Arc<Params>,
+    /// What its links are opened with.
+    opening: Arc<Params>,
+    /// What is set on links that were opened with less, the name of the application in front.
+    first: Arc<[Setting]>,
+    /// When it gives its links back.
+    mode: PoolMode,
     version: u32,
 }
 
@@ -131,9 +156,11 @@ impl Session {
             speaking: None,
             statements: Statements::default(),
             local_statements: BTreeMap::new(),
-            unnamed: None,
+            unnamed: Unnamed::default(),
             settings: Settings::default(),
-            bond: Bond::Free,
+            found: Pins::default(),
+            findings: None,
+            audit: Audit::default(),
             effect: None,
             outcome: Outcome::Fine,
             opens: serve::Opens::No,
@@ -141,7 +168,10 @@ impl Session {
             wait: Wait::Nothing,
             since: None,
             verdict: None,
-            answer: None,
+            answer: show::Answer::None,
+            overrides: overrides::Overrides::default(),
+            untold: Vec::new(),
+            arrived: now,
             active: now,
             deadline: Some(deadline),
         }
@@ -276,14 +306,6 @@ impl Session {
         }
     }
 
-    /// The control plane has answered.
-    pub fn handle_answer(&mut self, desk: &mut Desk, selects: Vec<(BackendId, u64)>) {
-        if matches!(self.wait, Wait::Answer) {
-            self.answer = Some(selects);
-            self.look_again(desk);
-        }
-    }
-
     /// The session's deadline has passed.
     pub fn handle_timeout(&mut self, desk: &mut Desk) {
         if self.deadline.is_none_or(|at| at > desk.now) {
@@ -345,8 +367,11 @@ impl Session {
 
     /// Queues bytes that pgherd composed to the client.
     fn say(&mut self, desk: &mut Desk, composer: Composer) {
+        self.say_bytes(desk, composer.finish());
+    }
+
+    fn say_bytes(&mut self, desk: &mut Desk, bytes: Bytes) {
         debug_assert!(self.speaking.is_none(), "another's message is half way");
-        let bytes = composer.finish();
         self.flow.add(bytes.len());
         desk.outputs.push(Output::Send { to: self.id, bytes });
     }
@@ -437,7 +462,7 @@ impl Session {
 
     /// Arms the timer of a session that waits for nothing but its client.
     fn arm_idle(&mut self, desk: &mut Desk) {
-        match desk.config.client_idle_limit {
+        match self.idle_limit(desk) {
             Some(limit) if self.is_serving() => self.arm(desk, limit),
             Some(_) | None => self.disarm(desk),
         }

@@ -11,7 +11,9 @@ pub mod operate;
 pub mod pool;
 pub mod routing;
 pub mod session;
+pub mod show;
 pub mod statements;
+pub mod transaction;
 
 use std::any::Any;
 
@@ -136,6 +138,24 @@ scenarios! {
         a_client_that_dies_in_line with one_connection,
         clients_that_open_and_reset_leave_nothing with small_pool,
     }
+    transaction {
+        many_clients_share_one_connection with one_shared,
+        settings_follow_their_session with one_shared,
+        settings_in_a_transaction_hold_if_it_commits with one_shared,
+        clients_of_different_libraries_share_connections with one_shared,
+        prepared_statements_follow_their_session with one_shared,
+        unnamed_statements_follow_their_session with one_shared,
+        listening_pins with few_shared,
+        a_temporary_table_pins with few_shared,
+        a_temporary_table_of_a_transaction_pins with few_shared,
+        a_held_cursor_pins with few_shared,
+        an_advisory_lock_pins with few_shared,
+        sql_prepare_pins with few_shared,
+        discard_all_unpins with few_shared,
+        what_is_rolled_back_pins_nobody with few_shared,
+        statement_mode_has_no_transactions with statement_mode,
+        both_connections_are_given_back with shared_standby,
+    }
     failures {
         a_standby_dies_under_read_load with standbys_only,
         a_standby_comes_back with standby_preferred,
@@ -183,5 +203,19 @@ scenarios! {
         a_fast_shutdown_tells_the_clients,
         an_immediate_shutdown_ends_at_once,
         a_reload_changes_a_weight with primary_only,
+    }
+    show {
+        every_table_is_shown_by_both_protocols,
+        parameters_are_shown_with_their_values,
+        sessions_are_shown_with_what_they_do,
+        connections_are_shown_with_their_pools,
+        statements_are_counted_by_node with standby_only,
+        checks_are_counted_by_node,
+        a_session_sets_a_parameter_for_itself with standby_only,
+        a_session_limits_its_own_idleness,
+        a_route_is_explained_and_not_taken with standby_only,
+        a_question_beside_other_statements_is_refused,
+        statements_are_told_with_their_node with told_per_node,
+        askers_that_leave_harm_nobody,
     }
 }

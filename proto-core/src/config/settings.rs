@@ -223,7 +223,7 @@ impl Settings {
     }
 
     /// Returns a value: the node's own, or that of all nodes, or the default.
-    fn value(&self, name: &'static str, node: Option<u8>) -> Option<Value> {
+    pub(super) fn value(&self, name: &'static str, node: Option<u8>) -> Option<Value> {
         let given = self.given(name, node).or_else(|| self.given(name, None));
         given.cloned().or_else(|| parameters::by_name(name).and_then(default))
     }
@@ -322,6 +322,6 @@ fn meant_by(written: &str) -> Option<String> {
     Some(meant.to_owned())
 }
 
-fn numbered(name: &str, node: Option<u8>) -> String {
+pub(super) fn numbered(name: &str, node: Option<u8>) -> String {
     node.map_or_else(|| name.to_owned(), |node| format!("{name}{node}"))
 }

@@ -73,8 +73,6 @@ pub enum Unfit {
     ZeroByte,
     /// Ignoring the value would be worse than not starting, for this reason.
     Refused(&'static str),
-    /// A pool mode of a later release.
-    LaterPoolMode(&'static str),
     /// A clustering mode that pgherd does not serve.
     ClusteringMode(&'static str),
     /// Two flags that contradict one another.
@@ -86,6 +84,12 @@ pub enum Unfit {
 }
 
 impl Unfit {
+    /// Says what is wrong and the way out, in one clause.
+    pub(in crate::config) fn clause(&self) -> String {
+        let Words { what, way_out } = self.words();
+        format!("{what}; {way_out}")
+    }
+
     pub(super) fn words(&self) -> Words {
         match self {
             Self::NotABoolean { value } => {
@@ -131,9 +135,6 @@ impl Unfit {
                 (*why).to_owned(),
                 "remove the setting if that is acceptable, or wait for a later release",
             ),
-            Self::LaterPoolMode(mode) => {
-                Words::new(format!("the mode {mode} comes with a later release"), "write session")
-            }
             Self::ClusteringMode(mode) => clustering_mode(mode),
             Self::FlagConflict => Words::new(
                 "ALLOW_TO_FAILOVER and DISALLOW_TO_FAILOVER contradict one another",
