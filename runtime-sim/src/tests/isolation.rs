@@ -37,8 +37,8 @@ impl Files for OneFile {
     }
 }
 
-/// A configuration with few connections; none if this pgherd does not know the pool mode.
-fn config(pool_mode: &str) -> Option<Arc<Config>> {
+/// A configuration with few connections.
+fn config(pool_mode: &str) -> Arc<Config> {
     let mut text = format!(
         "pool_mode = \"{pool_mode}\"\nworker_threads = 2\npool_size_max = 4\n\
          pool_wait_timeout = \"20s\"\nsr_check_user = \"postgres\"\nsr_check_period = \"1s\"\n\
@@ -49,14 +49,10 @@ fn config(pool_mode: &str) -> Option<Arc<Config>> {
         text += &format!("[[backends]]\nhostname = \"node{node}\"\nport = 5432\n");
     }
     text += "[users]\npostgres = \"postgres\"\n";
-    match load("pgherd.toml", &OneFile(text)) {
-        Ok(mut loaded) => {
-            loaded.config.settle_threads(2);
-            Some(Arc::new(loaded.config))
-        }
-        Err(rejected) if pool_mode == "session" => panic!("{:#?}", rejected.mistakes),
-        Err(_) => None,
-    }
+    let loaded = load("pgherd.toml", &OneFile(text));
+    let mut config = loaded.unwrap_or_else(|rejected| panic!("{:#?}", rejected.mistakes)).config;
+    config.settle_threads(2);
+    Arc::new(config)
 }
 
 fn pgherd(seed: u64, config: &Arc<Config>) -> Simulation {
@@ -231,10 +227,22 @@ fn storm(seed: u64, config: &Arc<Config>) -> Simulation {
     world
 }
 
+/// Tells which seed it was when a machine panics.
+struct Playing(u64);
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("it was seed {}", self.0);
+        }
+    }
+}
+
 fn swarm(pool_mode: &str, seeds: std::ops::Range<u64>) {
-    let Some(config) = config(pool_mode) else { return };
+    let config = config(pool_mode);
     for seed in seeds {
-        let world = storm(seed, &config);
+        let playing = Playing(seed);
+        let world = storm(playing.0, &config);
         assert_eq!(world.failure(), None, "{pool_mode}, seed {seed}");
         // A storm in which nobody hears anything proves nothing.
         assert!(world.marks_seen() > 10_000, "{} marks with seed {seed}", world.marks_seen());
