@@ -130,7 +130,8 @@ impl Connection {
             Ok(len) => {
                 self.recv.filled(len);
                 // A stream gives less than was asked for only if it has no more; what comes later
-                // is an event. Of an end that has been told of there is none.
+                // is an event. Of an end that has been told of there is none. (A peer that sends
+                // urgent data or descriptors may cut a read short, and waits for itself.)
                 if len < asked && self.source == Source::Ready {
                     self.source = Source::Drained;
                 }

@@ -6,6 +6,7 @@
 //! were read, as long as the kernel takes them.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -63,6 +64,17 @@ pub(crate) struct Setting {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) mailbox: Mailbox,
     pub(crate) post: Post,
+}
+
+impl Setting {
+    /// Makes the poller watch what is there from the start.
+    pub(crate) fn watch(self) -> io::Result<Self> {
+        self.poller.add(&self.mailbox.ear, Key::Bell, Interest::Reads)?;
+        for (listener, place) in self.listeners.iter().zip(0u32..) {
+            self.poller.add(listener, Key::Listener(place), Interest::Reads)?;
+        }
+        Ok(self)
+    }
 }
 
 /// Whether there may be mail of which the bell does not tell again.

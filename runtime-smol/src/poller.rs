@@ -30,32 +30,6 @@ pub(crate) enum Key {
     Conn(ConnId),
 }
 
-/// The upper half of a key that is no connection's: a machine has fewer than 2^32 - 1.
-const NO_CONN: u64 = 0xffff_ffff_0000_0000;
-
-/// The lower half of the bell's key.
-const BELL: u64 = 0xffff_ffff;
-
-impl Key {
-    const fn to_bits(self) -> u64 {
-        match self {
-            Self::Bell => NO_CONN | BELL,
-            Self::Listener(place) => NO_CONN | place as u64,
-            Self::Conn(id) => id.to_bits(),
-        }
-    }
-
-    const fn from_bits(bits: u64) -> Self {
-        if bits & NO_CONN != NO_CONN {
-            Self::Conn(ConnId::from_bits(bits))
-        } else if bits & BELL == BELL {
-            Self::Bell
-        } else {
-            Self::Listener((bits & BELL) as u32)
-        }
-    }
-}
-
 /// What one wants to hear of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {

@@ -79,7 +79,7 @@ impl Operator {
 /// An address cannot be listened on, or the system lacks what a machine waits with.
 pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
     let Options { config, clock, seed } = options;
-    let mut listeners = listener::open(&config)?;
+    let listeners = listener::open(&config)?;
     let count = config.worker_threads.max(1);
     let (post, control_box, shard_boxes) = Post::new(count).map_err(StartError::Poller)?;
     let start = std::time::Instant::now();
@@ -87,7 +87,8 @@ pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
     let setting = |me, mailbox: Mailbox, listeners: Vec<Listener>| {
         let poller = Poller::new().map_err(StartError::Poller)?;
         let (config, post) = (config.clone(), post.clone());
-        Ok(Setting { me, start, config, poller, listeners, mailbox, post })
+        let setting = Setting { me, start, config, poller, listeners, mailbox, post };
+        setting.watch().map_err(StartError::Poller)
     };
     let mut workers = Vec::with_capacity(count + 1);
     for (number, mailbox) in (0u16..).zip(shard_boxes) {
@@ -95,7 +96,7 @@ pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
         let setting = setting(Peer::Shard(id), mailbox, Vec::new())?;
         workers.push(Worker::new(Role::Shard(id), clock, entropy.split(), setting));
     }
-    let setting = setting(Peer::Control, control_box, std::mem::take(&mut listeners))?;
+    let setting = setting(Peer::Control, control_box, listeners)?;
     workers.push(Worker::new(Role::Control, clock, entropy.split(), setting));
     Ok((Remote { post }, workers))
 }

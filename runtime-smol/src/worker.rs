@@ -1,5 +1,7 @@
 //! One machine of a process, and the two ways to run it.
 
+use std::io;
+
 use pgherd_core::control::Control;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::ShardId;
@@ -64,29 +66,34 @@ impl Worker {
     /// Runs the machine until it is finished, as a future for any executor of smol's kind.
     ///
     /// It costs a few system calls more than `run`, because `async-io` waits for the poller. On
-    /// systems other than Linux there is nothing to wait for, and it occupies a thread of
-    /// `blocking`.
+    /// systems other than Linux there is nothing to await, and it occupies a thread of `blocking`.
+    ///
+    /// # Errors
+    /// There are no more file descriptors; the machine has not run.
+    pub async fn serve(self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        return self.attend().await;
+        #[cfg(not(target_os = "linux"))]
+        return Ok(smol::unblock(|| self.run()).await);
+    }
+
     #[cfg(target_os = "linux")]
-    pub async fn serve(self) {
+    async fn attend(self) -> io::Result<()> {
+        let alert = self.setting.poller.alert()?;
         let _alarm = PanicAlarm::new(&self.setting);
         let Self { role, clock, entropy, setting } = self;
         let config = setting.config.clone();
         match role {
             Role::Shard(id) => {
                 let shard = Shard::new(id, config, entropy, clock, Instant::ZERO);
-                serve(Driver::new(shard, setting)).await;
+                attend(Driver::new(shard, setting), alert).await;
             }
             Role::Control => {
                 let control = Control::new(config, entropy, clock, Instant::ZERO);
-                serve(Driver::new(control, setting)).await;
+                attend(Driver::new(control, setting), alert).await;
             }
         }
-    }
-
-    /// Runs the machine until it is finished, on a thread of `blocking`.
-    #[cfg(not(target_os = "linux"))]
-    pub async fn serve(self) {
-        smol::unblock(|| self.run()).await;
+        Ok(())
     }
 }
 
@@ -97,7 +104,7 @@ impl std::fmt::Debug for Worker {
 }
 
 fn run<M: Machine>(mut driver: Driver<M>) {
-    driver.begin().expect(POLLER_WORKS);
+    driver.begin();
     while !driver.is_finished() {
         let patience = driver.patience();
         driver.round(patience).expect(POLLER_WORKS);
@@ -105,15 +112,12 @@ fn run<M: Machine>(mut driver: Driver<M>) {
 }
 
 #[cfg(target_os = "linux")]
-async fn serve<M: Machine>(mut driver: Driver<M>) {
+async fn attend<M: Machine>(mut driver: Driver<M>, alert: smol::Async<std::os::fd::OwnedFd>) {
     use smol::future;
 
-    let alert = driver.alert().expect(POLLER_WORKS);
-    driver.begin().expect(POLLER_WORKS);
+    driver.begin();
     while !driver.is_finished() {
-        let readable = async {
-            alert.readable().await.expect(POLLER_WORKS);
-        };
+        let readable = async { alert.readable().await.expect(POLLER_WORKS) };
         match driver.patience() {
             Some(patience) if patience.is_zero() => future::yield_now().await,
             Some(patience) => {
@@ -129,7 +133,7 @@ async fn serve<M: Machine>(mut driver: Driver<M>) {
 }
 
 /// A machine that cannot wait is of no use, and ends the process as one that has panicked does.
-const POLLER_WORKS: &str = "the system lets a process wait for what it has opened";
+const POLLER_WORKS: &str = "a poller that was made can be waited for";
 
 /// Ends the process if its thread panics: a machine that is gone answers nobody, and a process of
 /// which a part is gone is worse than none.
@@ -159,7 +163,7 @@ impl Drop for PanicAlarm {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use pgherd_core::config::check::KeyFile;
@@ -198,7 +202,7 @@ mod tests {
     }
 
     /// Asks for encryption, and ends the conversation.
-    fn ask(dir: &PathBuf) {
+    fn ask(dir: &Path) {
         let mut client = UnixStream::connect(dir.join(".s.PGSQL.5433")).unwrap();
         client.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").unwrap();
         let mut answer = [0];
@@ -230,7 +234,7 @@ mod tests {
             clients.await;
             remote.shut_down(Shutdown::Immediate);
             for task in tasks {
-                task.await;
+                task.await.unwrap();
             }
         }));
         std::fs::remove_dir(dir).unwrap();

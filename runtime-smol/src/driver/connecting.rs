@@ -89,7 +89,6 @@ impl<M: Machine> Driver<M> {
         let Some(attempt) = self.attempts.remove(id) else { return };
         let result = result.and_then(|()| self.settle(id, attempt.socket));
         self.machine.handle_connect(self.now, id, result);
-        self.line_up(id);
     }
 
     fn settle(&mut self, id: ConnId, socket: Option<Socket>) -> Result<(), Closed> {

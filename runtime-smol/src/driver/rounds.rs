@@ -20,20 +20,9 @@ const ARRIVALS_PER_ROUND: usize = 64;
 
 impl<M: Machine> Driver<M> {
     /// Does what the machine wants done from the start.
-    pub(crate) fn begin(&mut self) -> io::Result<()> {
+    pub(crate) fn begin(&mut self) {
         self.now = self.clock();
-        self.poller.add(&self.mailbox.ear, Key::Bell, Interest::Reads)?;
-        for (listener, place) in self.listeners.iter().zip(0u32..) {
-            self.poller.add(listener, Key::Listener(place), Interest::Reads)?;
-        }
         self.pump();
-        Ok(())
-    }
-
-    /// What an executor waits for: it is readable whenever a round would find something.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn alert(&self) -> io::Result<smol::Async<std::os::fd::OwnedFd>> {
-        smol::Async::new_nonblocking(self.poller.as_fd().try_clone_to_owned()?)
     }
 
     /// Whether everything has ended after a shutdown.

@@ -143,8 +143,8 @@ impl Scene {
             mailbox,
             post,
         };
-        let mut driver = Driver::new(machine, setting);
-        driver.begin().unwrap();
+        let mut driver = Driver::new(machine, setting.watch().unwrap());
+        driver.begin();
         Self { driver, shard: shards.pop().unwrap() }
     }
 

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use pgherd_core::id::ConnId;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
@@ -24,17 +25,15 @@ pub(crate) struct Poller {
     epoll: OwnedFd,
 }
 
-impl AsFd for Poller {
-    /// Readable whenever `wait` would find something.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
-    }
-}
-
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         Ok(Self { epoll })
+    }
+
+    /// What an executor waits for: it is readable whenever `wait` would find something.
+    pub(crate) fn alert(&self) -> io::Result<smol::Async<OwnedFd>> {
+        smol::Async::new_nonblocking(self.epoll.try_clone()?)
     }
 
     /// Starts to watch. What is ready already is an event, too.
@@ -95,4 +94,57 @@ fn event(bits: u64, flags: EventFlags) -> Event {
     };
     let is_writable = is_over || flags.contains(EventFlags::OUT);
     Event { key: Key::from_bits(bits), incoming, is_writable }
+}
+
+/// The upper half of a key that is no connection's: a machine has fewer than 2^32 - 1.
+const NO_CONN: u64 = 0xffff_ffff_0000_0000;
+
+/// The lower half of the bell's key.
+const BELL: u64 = 0xffff_ffff;
+
+impl Key {
+    /// The word that the kernel hands back.
+    const fn to_bits(self) -> u64 {
+        match self {
+            Self::Bell => NO_CONN | BELL,
+            Self::Listener(place) => NO_CONN | place as u64,
+            Self::Conn(id) => id.to_bits(),
+        }
+    }
+
+    const fn from_bits(bits: u64) -> Self {
+        if bits & NO_CONN != NO_CONN {
+            Self::Conn(ConnId::from_bits(bits))
+        } else if bits & BELL == BELL {
+            Self::Bell
+        } else {
+            Self::Listener((bits & BELL) as u32)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgherd_core::id::Slab;
+
+    use super::*;
+
+    #[test]
+    fn a_key_survives_the_kernel() {
+        let mut slab = Slab::new();
+        let first = slab.insert(());
+        slab.remove(first);
+        let (second, third) = (slab.insert(()), slab.insert(()));
+        let keys = [
+            Key::Bell,
+            Key::Listener(0),
+            Key::Listener(7),
+            Key::Conn(first),
+            Key::Conn(second),
+            Key::Conn(third),
+        ];
+        for key in keys {
+            assert_eq!(Key::from_bits(key.to_bits()), key);
+        }
+    }
 }

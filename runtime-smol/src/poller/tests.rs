@@ -6,32 +6,11 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use pgherd_core::id::Slab;
-
 use super::*;
 
 /// Long enough for a kernel to tell of what has happened already, or of what another process does.
 const LONG: Option<Duration> = Some(Duration::from_secs(10));
 const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
-
-#[test]
-fn a_key_survives_the_kernel() {
-    let mut slab = Slab::new();
-    let first = slab.insert(());
-    slab.remove(first);
-    let (second, third) = (slab.insert(()), slab.insert(()));
-    let keys = [
-        Key::Bell,
-        Key::Listener(0),
-        Key::Listener(7),
-        Key::Conn(first),
-        Key::Conn(second),
-        Key::Conn(third),
-    ];
-    for key in keys {
-        assert_eq!(Key::from_bits(key.to_bits()), key);
-    }
-}
 
 macro_rules! promises {
     ($name:ident) => {
