@@ -72,9 +72,10 @@ impl Worker {
     /// There are no more file descriptors; the machine has not run.
     pub async fn serve(self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        return self.attend().await;
+        self.attend().await?;
         #[cfg(not(target_os = "linux"))]
-        return Ok(smol::unblock(|| self.run()).await);
+        smol::unblock(|| self.run()).await;
+        Ok(())
     }
 
     #[cfg(target_os = "linux")]

@@ -237,7 +237,7 @@ fn what_came_while_it_was_not_wanted_is_read_later() {
     scene.round();
     far.write_all(b"two").unwrap();
     drop(far);
-    scene.round();
+    scene.glance();
     assert_eq!(scene.driver.patience(), None, "there is nothing to do meanwhile");
     assert_eq!(scene.heard(), []);
     scene.driver.machine.manner = Manner::Take;
