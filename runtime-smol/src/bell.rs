@@ -57,10 +57,12 @@ impl Ear {
     /// Notes that the bell has been heard. Only what is looked at afterwards has been seen.
     ///
     /// The byte is taken before the bell may be rung anew, or the byte of the next ring might be
-    /// taken with it.
+    /// taken with it. Should one be left by a slow ringer, its mail is seen now all the same.
     pub(crate) fn hush(&self) {
-        let mut byte = [0];
-        while (&self.stream).read(&mut byte).is_ok_and(|len| len > 0) {}
+        let mut bytes = [0; 8];
+        if let Err(error) = (&self.stream).read(&mut bytes) {
+            log::debug!("a bell has rung in vain: {error}");
+        }
         self.wire.is_ringing.swap(false, Ordering::AcqRel);
     }
 }
