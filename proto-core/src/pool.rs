@@ -280,6 +280,12 @@ impl Pools {
         pool.idle.iter().rev().find(|(_, other)| other.is_akin(startup)).map(|(link, _)| *link)
     }
 
+    /// Lists the pools of which sessions wait for a connection and that have none.
+    pub fn deserted(&self) -> impl Iterator<Item = Arc<PoolKey>> {
+        let deserted = self.pools.iter().filter(|(_, pool)| pool.open == 0);
+        deserted.map(|(key, _)| key.clone())
+    }
+
     /// Returns the figures of a pool.
     #[must_use]
     pub fn figures(&self, key: &PoolKey) -> Figures {
@@ -382,6 +388,7 @@ mod tests {
             seen: crate::topology::Seen::Up,
             server_role: role,
             lag: None,
+            lag_time: None,
             replication_state: String::new(),
             sync_state: String::new(),
             changed: crate::time::WallTime(0),

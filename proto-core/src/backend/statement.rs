@@ -22,6 +22,15 @@ pub struct Statement {
     pub class: Class,
 }
 
+impl Statement {
+    /// Returns the text of the statement.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        let body = self.parse.get(crate::wire::frame::HEADER_LEN..).unwrap_or_default();
+        frontend::parse(body).map_or(&[], |(_, text)| text)
+    }
+}
+
 /// The statements that the sessions of a shard share, by what follows the name in their `Parse`.
 #[derive(Debug, Default)]
 pub struct Shelf {
@@ -119,7 +128,8 @@ mod tests {
     use crate::route::class::{Kind, Reason};
 
     fn class() -> Class {
-        crate::route::classify::classify(b"select 1", false)
+        let rules = crate::route::rules::Rules::default();
+        crate::route::classify::classify(b"select 1", &crate::route::lore::Lore::bare(&rules))
     }
 
     #[test]
