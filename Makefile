@@ -36,7 +36,7 @@ test:
 
 test-regress:
 	@./scripts/need rust regress
-	@./scripts/regress $(REGRESS)
+	@python3 -B scripts/regress $(REGRESS)
 
 bench: build
 	@./scripts/need postgresql peers
