@@ -205,14 +205,16 @@ class Ground:
             stderr=subprocess.STDOUT, text=True, errors="replace", env=unset,
             start_new_session=True, **self.account,
         )
-        self.children.append(runner)
         # Ending pg_regress ends the loop below; its clients go with the server.
         signal.signal(signal.SIGALRM, lambda *_: runner.kill())
         signal.alarm(SUITE_LIMIT)
-        for line in runner.stdout:
-            print(f"{name:>11} | {line}", end="", flush=True)
-            statuses.update(status(line))
-        signal.alarm(0)
+        try:
+            for line in runner.stdout:
+                print(f"{name:>11} | {line}", end="", flush=True)
+                statuses.update(status(line))
+        finally:
+            signal.alarm(0)
+            end(runner, signal.SIGTERM)
         return statuses
 
     def scheduled(self):
@@ -253,15 +255,20 @@ def lesser_user():
     raise Trouble("PostgreSQL does not run as root, and there is no user postgres or nobody")
 
 
-def end(child):
-    """Ends a process that was started here, in order or else hard."""
-    for how in [signal.SIGINT, signal.SIGKILL]:
-        if child.poll() is None:
-            child.send_signal(how)
-            try:
-                child.wait(STOP_LIMIT)
-            except subprocess.TimeoutExpired:
-                say(f"process {child.pid} does not end in order")
+def end(child, how=signal.SIGINT):
+    """Ends a process that was started here, in order or else hard.
+
+    Servers and pgherd take an interrupt as the wish to end without waiting for clients.
+    """
+    if child.poll() is not None:
+        return
+    child.send_signal(how)
+    try:
+        child.wait(STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        say(f"process {child.pid} does not end in order")
+        child.kill()
+        child.wait()
 
 
 def free_port():
