@@ -15,6 +15,7 @@ pub mod note;
 pub mod parameters;
 mod pgpool;
 mod policies;
+mod pools;
 mod secrets;
 mod settings;
 mod value;
@@ -27,7 +28,8 @@ use crate::time::Duration;
 pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
-use parameters::LAST_NODE;
+use parameters::{LAST_NODE, LAST_POOL};
+pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
 
 /// Everything in effect. Cheap to share; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -48,6 +50,9 @@ pub struct Config {
     pub routing: RoutingPolicy,
     /// How servers are watched.
     pub checks: CheckPolicy,
+    /// `catalog_refresh_period`: how long facts of a database's catalog are used before they are
+    /// looked up again.
+    pub catalog_refresh_period: Duration,
     /// `client_max`: client connections at once, all shards together.
     pub client_max: usize,
     /// `client_idle_limit`: a client idle for so long is disconnected; none is never.
@@ -129,33 +134,6 @@ pub enum FailoverFlag {
     Disallow,
 }
 
-/// `pool_mode`: when a server connection goes back to its pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PoolMode {
-    /// When the client leaves.
-    #[default]
-    Session,
-}
-
-/// How server connections are pooled.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolPolicy {
-    /// `pool_mode`.
-    pub mode: PoolMode,
-    /// `pool_size_max`: connections to one server for one database and user.
-    pub size_max: usize,
-    /// `backend_connections_max`: connections to one server, all pools together.
-    pub backend_connections_max: usize,
-    /// `pool_wait_timeout`: how long a client waits for a connection.
-    pub wait_timeout: Duration,
-    /// `connection_life_time`: an idle connection is closed after it; none is never.
-    pub life_time: Option<Duration>,
-    /// `reset_query_list`: what is run before a connection goes to the next client.
-    pub reset_query_list: Vec<String>,
-    /// `connection_cache`: whether connections are kept at all after the client leaves.
-    pub cache: bool,
-}
-
 /// How a client proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
@@ -235,8 +213,7 @@ impl Config {
     /// smallest limit has connections to give.
     pub fn settle_threads(&mut self, cores: usize) {
         let wanted = if self.worker_threads == 0 { cores } else { self.worker_threads };
-        let parts = self.pool.size_max.min(self.pool.backend_connections_max);
-        self.worker_threads = wanted.min(parts).max(1);
+        self.worker_threads = wanted.min(self.pool.smallest_limit()).max(1);
     }
 
     /// Finds a node.

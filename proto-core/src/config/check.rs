@@ -9,7 +9,7 @@ use super::mistake::{Mistake, Syntax};
 use super::note::{Note, NoteKind};
 use super::secrets::Vault;
 use super::settings::{Settings, Stored};
-use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies};
+use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies, pools};
 
 /// Lends the text of files.
 pub trait Files {
@@ -123,7 +123,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         port: u16::try_from(settings.number("port", None)).ok()?,
         unix_socket_directories: settings.list("unix_socket_directories", None),
         backends,
-        pool: policies::pool(&settings),
+        pool: pools::assemble(&settings, findings),
         auth: AuthPolicy {
             method: policies::method(&settings),
             timeout: settings.limit("authentication_timeout"),
@@ -131,6 +131,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         },
         routing: policies::routing(&settings),
         checks: checks?,
+        catalog_refresh_period: pools::refresh_period(&settings),
         client_max: settings.count("client_max"),
         client_idle_limit: settings.limit("client_idle_limit"),
         shutdown_timeout: settings.seconds("shutdown_timeout"),

@@ -1,28 +1,61 @@
 //! `pgherd.toml`: its shape.
 //!
-//! Parameters at the top, under Pgpool-II's names; a `[[backends]]` section for every server,
-//! numbered in their order; and `[users]`, names and stored secrets. The reader goes on behind
+//! Parameters at the top, under Pgpool-II's names; a `[[backends]]` section for every server and a
+//! `[[pools]]` section for pools that differ, both numbered in their order; and `[users]`, names and stored secrets. The reader goes on behind
 //! a mistake, so that all of them are found at once.
 
-use super::LAST_NODE;
 use super::findings::Findings;
-use super::mistake::{Herd, Naming, Syntax, Unfit};
+use super::mistake::{Herd, Naming, Pools, Problem, Syntax, Unfit};
 use super::parameters::{self, Found};
 use super::settings::{Setting, Stored};
 use super::value::Written;
+use super::{LAST_NODE, LAST_POOL};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// The keys in `[[backends]]` and the parameters they stand for.
-const BACKEND_KEYS: [(&str, &str); 7] = [
-    ("hostname", "backend_hostname"),
-    ("port", "backend_port"),
-    ("weight", "backend_weight"),
-    ("data_directory", "backend_data_directory"),
-    ("application_name", "backend_application_name"),
-    ("flag", "backend_flag"),
-    ("connect_timeout", "connect_timeout"),
-];
+/// Sections of one kind, which are numbered in their order.
+struct Kind {
+    name: &'static str,
+    /// What stands in the place of one, for a message.
+    shape: &'static str,
+    /// The keys, and the parameters they stand for.
+    keys: &'static [(&'static str, &'static str)],
+    /// The number of the last one.
+    last: u8,
+    /// What is wrong with one that is empty.
+    empty: fn() -> Problem,
+}
+
+const BACKENDS: Kind = Kind {
+    name: "backends",
+    shape: "[[backends]] sections",
+    keys: &[
+        ("hostname", "backend_hostname"),
+        ("port", "backend_port"),
+        ("weight", "backend_weight"),
+        ("data_directory", "backend_data_directory"),
+        ("application_name", "backend_application_name"),
+        ("flag", "backend_flag"),
+        ("connect_timeout", "connect_timeout"),
+    ],
+    last: LAST_NODE,
+    empty: || Herd::EmptyBackend.into(),
+};
+
+const POOLS: Kind = Kind {
+    name: "pools",
+    shape: "[[pools]] sections",
+    keys: &[
+        ("database", "pool_database"),
+        ("user", "pool_user"),
+        ("mode", "pool_mode"),
+        ("size_min", "pool_size_min"),
+        ("size_max", "pool_size_max"),
+        ("reserve_size", "pool_reserve_size"),
+    ],
+    last: LAST_POOL,
+    empty: || Pools::Nobody.into(),
+};
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -70,7 +103,7 @@ impl Reading<'_> {
         self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
     }
 
-    fn mistake(&mut self, at: usize, key: &str, problem: impl Into<super::mistake::Problem>) {
+    fn mistake(&mut self, at: usize, key: &str, problem: impl Into<Problem>) {
         let line = self.line_of(at);
         self.findings.mistake(self.path, Some(line), Some(key), problem);
     }
@@ -79,9 +112,11 @@ impl Reading<'_> {
         for (key, value) in table {
             let (name, at) = (key.get_ref().as_ref(), key.span().start);
             match (name, value.get_ref()) {
-                ("backends", DeValue::Array(backends)) => self.backends(backends),
+                ("backends", DeValue::Array(backends)) => self.sections(&BACKENDS, backends),
+                ("pools", DeValue::Array(pools)) => self.sections(&POOLS, pools),
                 ("users", DeValue::Table(users)) => self.users(users),
-                ("backends", _) => self.mistake(at, name, unfit("[[backends]] sections", value)),
+                ("backends", _) => self.mistake(at, name, unfit(BACKENDS.shape, value)),
+                ("pools", _) => self.mistake(at, name, unfit(POOLS.shape, value)),
                 ("users", _) => self.mistake(at, name, unfit("a [users] section", value)),
                 (_, DeValue::Table(_)) if parameters::find(name) == Found::Unknown => {
                     self.mistake(at, name, Naming::UnknownSection);
@@ -97,28 +132,29 @@ impl Reading<'_> {
         self.contents.settings.push(Setting { file, line, key, name, written: written(value) });
     }
 
-    fn backends(&mut self, backends: &DeArray<'_>) {
-        for (index, backend) in backends.iter().enumerate() {
-            let at = backend.span().start;
-            let Some(table) = backend.get_ref().as_table() else {
-                self.mistake(at, "backends", unfit("[[backends]] sections", backend));
+    fn sections(&mut self, kind: &Kind, sections: &DeArray<'_>) {
+        let Kind { name, shape, keys, last, empty } = kind;
+        for (index, section) in sections.iter().enumerate() {
+            let at = section.span().start;
+            let Some(table) = section.get_ref().as_table() else {
+                self.mistake(at, name, unfit(shape, section));
                 continue;
             };
-            if index > usize::from(LAST_NODE) {
-                self.mistake(at, "backends", Naming::NumberTooBig { last: LAST_NODE });
+            if index > usize::from(*last) {
+                self.mistake(at, name, Naming::NumberTooBig { last: *last });
                 return;
             }
             if table.is_empty() {
-                self.mistake(at, &format!("backends[{index}]"), Herd::EmptyBackend);
+                self.mistake(at, &format!("{name}[{index}]"), empty());
             }
             for (key, value) in table {
-                let (name, at) = (key.get_ref().as_ref(), key.span().start);
-                let path = format!("backends[{index}].{name}");
-                match BACKEND_KEYS.iter().find(|(known, _)| *known == name) {
+                let (key, at) = (key.get_ref().as_ref(), key.span().start);
+                let path = format!("{name}[{index}].{key}");
+                match keys.iter().find(|(known, _)| *known == key) {
                     Some((_, parameter)) => {
                         self.setting(path, format!("{parameter}{index}"), at, value.get_ref());
                     }
-                    None => self.mistake(at, &path, misnamed(name)),
+                    None => self.mistake(at, &path, misnamed(keys, key)),
                 }
             }
         }
@@ -154,10 +190,10 @@ fn broken_line<'a>(text: &'a str, line: usize, message: &str) -> (Option<&'a str
     (None, Syntax::Toml(message.to_owned()))
 }
 
-/// Says what is wrong with a key in `[[backends]]`.
-fn misnamed(name: &str) -> Naming {
+/// Says what is wrong with a key in a section of these keys.
+fn misnamed(keys: &[(&'static str, &'static str)], name: &str) -> Naming {
     let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    if let Some((key, _)) = BACKEND_KEYS.iter().find(|(_, parameter)| *parameter == stem) {
+    if let Some((key, _)) = keys.iter().find(|(_, parameter)| *parameter == stem) {
         return Naming::Unknown { meant: Some((*key).to_owned()) };
     }
     if matches!(parameters::find(name), Found::Known(..) | Found::Obsolete(..)) {
@@ -165,7 +201,7 @@ fn misnamed(name: &str) -> Naming {
     }
     // `host` is what other programs call it, and too short for a slip to be found.
     let stem = if stem == "host" { "hostname" } else { stem };
-    let meant = parameters::nearest(stem, BACKEND_KEYS.iter().map(|(key, _)| *key));
+    let meant = parameters::nearest(stem, keys.iter().map(|(key, _)| *key));
     Naming::Unknown { meant: meant.map(str::to_owned) }
 }
 

@@ -2,11 +2,13 @@
 
 mod herd;
 mod naming;
+mod pools;
 mod syntax;
 mod unfit;
 
 pub use herd::Herd;
 pub use naming::Naming;
+pub use pools::Pools;
 pub use syntax::Syntax;
 pub use unfit::Unfit;
 
@@ -38,6 +40,8 @@ pub enum Problem {
     Unfit(Unfit),
     /// The values together make no herd that could be served.
     Herd(Herd),
+    /// Pools contradict themselves or one another.
+    Pools(Pools),
 }
 
 /// What is wrong, and the way out: two clauses for people.
@@ -66,6 +70,7 @@ impl Mistake {
             Problem::Naming(naming) => naming.words(key),
             Problem::Unfit(unfit) => unfit.words(),
             Problem::Herd(herd) => herd.words(key),
+            Problem::Pools(pools) => pools.words(key),
         }
     }
 }
@@ -101,6 +106,12 @@ impl From<Unfit> for Problem {
 impl From<Herd> for Problem {
     fn from(herd: Herd) -> Self {
         Self::Herd(herd)
+    }
+}
+
+impl From<Pools> for Problem {
+    fn from(pools: Pools) -> Self {
+        Self::Pools(pools)
     }
 }
 

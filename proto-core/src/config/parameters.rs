@@ -20,13 +20,13 @@ use std::sync::LazyLock;
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Parameter {
-    /// As written in a file, without a node's number.
+    /// As written in a file, without a number.
     pub name: &'static str,
     /// What its values look like.
     pub kind: Kind,
     /// The value where no file gives one, as text; none is "not set".
     pub default: Option<&'static str>,
-    /// Whether it exists once or for every node.
+    /// Whether it exists once or with numbers.
     pub scope: Scope,
     /// When a change takes effect.
     pub context: Context,
@@ -89,7 +89,7 @@ pub enum Unit {
     Kilobytes,
 }
 
-/// Whether a parameter exists once or for every node.
+/// Whether a parameter exists once or with numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Once: the name bears no number.
@@ -98,6 +98,10 @@ pub enum Scope {
     Node(u8),
     /// For every node, and without a number for all those that have none of their own.
     NodeOrAll(u8),
+    /// For rules about pools up to this number: the name bears it.
+    Pool(u8),
+    /// For every rule about pools, and without a number for what no rule says.
+    PoolOrAll(u8),
 }
 
 /// When a change takes effect.
@@ -141,6 +145,9 @@ pub struct Obsolete {
 
 /// The greatest number of a backend node.
 pub(super) const LAST_NODE: u8 = 127;
+
+/// The greatest number of a rule about pools.
+pub(super) const LAST_POOL: u8 = 255;
 
 /// The greatest number of a heartbeat interface.
 const LAST_HEARTBEAT: u8 = 255;
@@ -187,13 +194,13 @@ pub fn obsolete() -> &'static [Obsolete] {
 /// What a name in a file stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Found {
-    /// A parameter, and the node it is for, if the name bears one.
+    /// A parameter, and the node or rule it is for, if the name bears one.
     Known(&'static Parameter, Option<u8>),
     /// A name of old, and its number, if it bears one.
     Obsolete(&'static Obsolete, Option<u8>),
-    /// A parameter of nodes without a node's number.
+    /// A parameter of nodes or rules without a number.
     NumberMissing(&'static Parameter),
-    /// A parameter of nodes with a number above the greatest one.
+    /// A parameter of nodes or rules with a number above the greatest one.
     NumberTooBig(&'static Parameter, u8),
     /// Nothing.
     Unknown,
@@ -204,8 +211,8 @@ pub enum Found {
 pub fn find(written: &str) -> Found {
     if let Some(parameter) = all().iter().find(|p| p.name == written) {
         return match parameter.scope {
-            Scope::Node(_) => Found::NumberMissing(parameter),
-            Scope::One | Scope::NodeOrAll(_) => Found::Known(parameter, None),
+            Scope::Node(_) | Scope::Pool(_) => Found::NumberMissing(parameter),
+            Scope::One | Scope::NodeOrAll(_) | Scope::PoolOrAll(_) => Found::Known(parameter, None),
         };
     }
     if let Some(old) = obsolete().iter().find(|o| o.name == written) {
@@ -217,7 +224,13 @@ pub fn find(written: &str) -> Found {
     }
     let number = digits.parse::<u8>().ok();
     for parameter in all().iter().filter(|p| p.name == stem) {
-        let (Scope::Node(last) | Scope::NodeOrAll(last)) = parameter.scope else { continue };
+        let (Scope::Node(last)
+        | Scope::NodeOrAll(last)
+        | Scope::Pool(last)
+        | Scope::PoolOrAll(last)) = parameter.scope
+        else {
+            continue;
+        };
         return match number.filter(|number| *number <= last) {
             Some(number) => Found::Known(parameter, Some(number)),
             None => Found::NumberTooBig(parameter, last),
@@ -374,6 +387,16 @@ impl Parameter {
 
     const fn node_or_all(mut self) -> Self {
         self.scope = Scope::NodeOrAll(LAST_NODE);
+        self
+    }
+
+    const fn pool(mut self) -> Self {
+        self.scope = Scope::Pool(LAST_POOL);
+        self
+    }
+
+    const fn pool_or_all(mut self) -> Self {
+        self.scope = Scope::PoolOrAll(LAST_POOL);
         self
     }
 

@@ -5,7 +5,7 @@ use super::mistake::{Herd, Unfit};
 use super::note::NoteKind;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{CheckPolicy, LogSessions, Method, PoolMode, PoolPolicy, RoutingPolicy};
+use super::{CheckPolicy, LogSessions, Method, RoutingPolicy};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::time::Duration;
@@ -18,9 +18,6 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Reports modes that are known words but not served.
 pub(super) fn check_modes(settings: &Settings, findings: &mut Findings) {
-    if let Some(mode) = settings.choice("pool_mode").filter(|mode| *mode != "session") {
-        blame(settings, "pool_mode", Unfit::LaterPoolMode(mode), findings);
-    }
     let clustering = settings.choice("backend_clustering_mode");
     if let Some(mode) = clustering.filter(|mode| *mode != "streaming_replication") {
         blame(settings, "backend_clustering_mode", Unfit::ClusteringMode(mode), findings);
@@ -32,24 +29,6 @@ pub(super) fn check_listening(settings: &Settings, findings: &mut Findings) {
     let empty = |name| settings.list(name, None).is_empty();
     if empty("listen_addresses") && empty("unix_socket_directories") {
         blame(settings, "listen_addresses", Herd::NowhereToListen, findings);
-    }
-}
-
-/// Makes the policy of the pools.
-pub(super) fn pool(settings: &Settings) -> PoolPolicy {
-    // Pgpool-II opens as many connections for one database and user as it has processes.
-    let size_max = match settings.given("pool_size_max", None) {
-        Some(_) => "pool_size_max",
-        None => "num_init_children",
-    };
-    PoolPolicy {
-        mode: PoolMode::Session,
-        size_max: settings.count(size_max),
-        backend_connections_max: settings.count("backend_connections_max"),
-        wait_timeout: settings.seconds("pool_wait_timeout"),
-        life_time: settings.limit("connection_life_time"),
-        reset_query_list: settings.list("reset_query_list", None),
-        cache: settings.flag("connection_cache"),
     }
 }
 

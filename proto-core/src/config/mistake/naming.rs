@@ -10,13 +10,13 @@ pub enum Naming {
         /// The parameter that it probably means.
         meant: Option<String>,
     },
-    /// A key in `[[backends]]` that belongs to the top of the file.
+    /// A key in `[[backends]]` or `[[pools]]` that belongs to the top of the file.
     Misplaced,
     /// A section that does not exist.
     UnknownSection,
-    /// A parameter of nodes without a node's number.
+    /// A parameter of nodes or pools without a number.
     NumberMissing,
-    /// A node's number that is too big.
+    /// A number that is too big.
     NumberTooBig {
         /// The greatest one.
         last: u8,
@@ -38,19 +38,20 @@ impl Naming {
                 Words::new("there is no such parameter", "remove it, or look its name up")
             }
             Self::Misplaced => Words::new(
-                "this is no parameter of a single backend",
+                "this is no key of this section",
                 "move it to the top of the file, above the first section",
             ),
             Self::UnknownSection => Words::new(
                 "there is no such section",
-                "write its keys at the top of the file; the sections are [[backends]] and [users]",
+                "write its keys at the top of the file; the sections are [[backends]], [[pools]] \
+                 and [users]",
             ),
             Self::NumberMissing => Words::new(
-                "the number of the node is missing",
-                format!("write {key}0 for the first node, {key}1 for the next"),
+                "the number behind the name is missing",
+                format!("write {key}0 for the first, {key}1 for the next"),
             ),
             Self::NumberTooBig { last } => {
-                Words::new(format!("the number is above {last}"), "number the nodes from 0")
+                Words::new(format!("the number is above {last}"), "number them from 0")
             }
             Self::SetTwice { line } => Words::new(
                 line.map_or_else(

@@ -73,8 +73,6 @@ pub enum Unfit {
     ZeroByte,
     /// Ignoring the value would be worse than not starting, for this reason.
     Refused(&'static str),
-    /// A pool mode of a later release.
-    LaterPoolMode(&'static str),
     /// A clustering mode that pgherd does not serve.
     ClusteringMode(&'static str),
     /// Two flags that contradict one another.
@@ -131,9 +129,6 @@ impl Unfit {
                 (*why).to_owned(),
                 "remove the setting if that is acceptable, or wait for a later release",
             ),
-            Self::LaterPoolMode(mode) => {
-                Words::new(format!("the mode {mode} comes with a later release"), "write session")
-            }
             Self::ClusteringMode(mode) => clustering_mode(mode),
             Self::FlagConflict => Words::new(
                 "ALLOW_TO_FAILOVER and DISALLOW_TO_FAILOVER contradict one another",

@@ -3,7 +3,7 @@
 use super::{INT_MAX, LONG_MAX, Parameter, Unit, choice, count, flag, list, measure, text};
 
 pub(super) const TABLE: &[Parameter] = &[
-    measure("relcache_expire", Unit::Seconds, 0, LONG_MAX, "0").start(),
+    measure("relcache_expire", Unit::Seconds, 0, LONG_MAX, "0").now(),
     count("relcache_size", 0, INT_MAX, "256").start(),
     choice("check_temp_table", &["catalog", "trace", "none", "on", "off"], "catalog"),
     flag("check_unlogged_table", "on").session(),

@@ -1,18 +1,31 @@
 //! pgherd's own parameters, valid in both formats.
 
-use super::{Parameter, Unit, choice, count, measure};
+use super::{Parameter, Unit, choice, count, measure, text};
 
 /// The longest wait that may be asked for, in seconds: a day. A longer one is a slip of units.
 const DAY: i64 = 86_400;
+
+/// The longest age that may be asked for, in seconds: a year of 365 days.
+const YEAR: i64 = 365 * DAY;
 
 /// The most connections that may be asked for: no host has more ports or file handles for them.
 const CONNECTIONS: i64 = 1_000_000;
 
 pub(super) const TABLE: &[Parameter] = &[
-    choice("pool_mode", &["session", "transaction", "statement"], "session").now(),
-    count("pool_size_max", 1, CONNECTIONS, "32").now(),
+    text("pool_database", "*").pool().now(),
+    text("pool_user", "*").pool().now(),
+    choice("pool_mode", &["session", "transaction", "statement"], "session").pool_or_all().now(),
+    count("pool_size_min", 0, CONNECTIONS, "0").pool_or_all().now(),
+    count("pool_size_max", 1, CONNECTIONS, "32").pool_or_all().now(),
+    count("pool_reserve_size", 0, CONNECTIONS, "0").pool_or_all().now(),
+    measure("pool_reserve_timeout", Unit::Seconds, 0, DAY, "5").now(),
     count("backend_connections_max", 1, CONNECTIONS, "90").now(),
+    count("user_connections_max", 0, CONNECTIONS, "0").now(),
+    count("database_connections_max", 0, CONNECTIONS, "0").now(),
     measure("pool_wait_timeout", Unit::Seconds, 1, DAY, "30").now(),
+    count("pool_queue_max", 0, CONNECTIONS, "10000").now(),
+    measure("pool_connection_age_max", Unit::Seconds, 0, YEAR, "3600").now(),
+    measure("catalog_refresh_period", Unit::Seconds, 1, DAY, "60").now(),
     count("client_max", 1, CONNECTIONS, "10000").now(),
     measure("failover_wait_timeout", Unit::Seconds, 0, DAY, "30").now(),
     measure("shutdown_timeout", Unit::Seconds, 0, DAY, "60").now(),

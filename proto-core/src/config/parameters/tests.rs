@@ -27,7 +27,7 @@ fn every_name_is_there_once() {
         assert!(names.insert(name), "{name}");
         assert!(!name.ends_with(|c: char| c.is_ascii_digit()), "{name} would hide its number");
     }
-    // Nine of pgherd's own, and Pgpool-II's.
+    // pgherd's own, and Pgpool-II's.
     assert!(all().len() > 200, "{}", all().len());
 }
 
