@@ -111,7 +111,9 @@ class Ground:
         place = self.make_dir("run", 0o755)
         started = time.monotonic()
         statuses = self.run_suite(name, port, tests)
-        say(f"{name}: {len(statuses)} tests in {time.monotonic() - started:.0f} s")
+        ended = [test for test, ended in statuses.items() if ended != UNENDED]
+        took = time.monotonic() - started
+        say(f"{name}: {len(ended)} of {len(statuses)} tests ended, in {took:.0f} s")
         self.end_all()
         return Outcome(place.rename(self.dir / name), statuses, way)
 
