@@ -54,13 +54,18 @@ impl Shard {
 
     /// Tells sessions what the desk has for them.
     fn deliver(&mut self) {
-        while let Some((id, notice)) = self.desk.notices.pop_front() {
-            match (self.sessions.get_mut(id), notice) {
-                (Some(session), notice) => session.handle_notice(&mut self.desk, notice),
-                // The session that the link was opened for has left.
-                (None, Notice::Lent(link)) => self.desk.give_back(link),
-                (None, _) => {}
+        loop {
+            while let Some((id, notice)) = self.desk.notices.pop_front() {
+                match (self.sessions.get_mut(id), notice) {
+                    (Some(session), notice) => session.handle_notice(&mut self.desk, notice),
+                    // The session that the link was opened for has left.
+                    (None, Notice::Lent(link)) => self.desk.give_back(link),
+                    (None, _) => {}
+                }
             }
+            // Somebody has left a line, perhaps.
+            let Some(backend) = self.desk.pools.roused() else { return };
+            self.desk.serve(backend);
         }
     }
 
@@ -99,7 +104,7 @@ impl Shard {
         }
         let nodes: Vec<BackendId> = after.nodes.iter().map(|node| node.id).collect();
         for node in nodes {
-            self.desk.serve(node);
+            self.desk.expel(node);
         }
         self.deliver();
         self.all_sessions(Session::handle_topology);
@@ -253,12 +258,12 @@ impl Machine for Shard {
             Message::Topology(topology) => self.on_topology(topology),
             Message::Reload(config) => {
                 self.desk.reload(config);
+                self.deliver();
                 self.all_sessions(Session::handle_reload);
             }
             Message::Shutdown(how) => self.on_shutdown(how),
             Message::Quota { backend, limit } => {
-                self.desk.pools.set_quota(backend, limit);
-                self.desk.serve(backend);
+                self.desk.set_quota(backend, limit);
                 self.deliver();
             }
             Message::Cancel { key, asker } => self.on_cancel(from, &key, asker),
@@ -294,6 +299,7 @@ impl Machine for Shard {
                 TimerKey::Session(id) => self.with_session(id, Session::handle_timeout),
                 TimerKey::Link(id) => self.desk.on_link_timeout(id),
                 TimerKey::Cancel(id) => self.desk.on_cancel_timeout(id),
+                TimerKey::Reserve => self.desk.on_reserve_timeout(),
                 TimerKey::Shutdown => {
                     self.all_sessions(|s, desk| s.handle_shutdown(desk, Shutdown::Fast));
                 }

@@ -5,6 +5,8 @@
 //! delivers.
 
 mod cancel;
+mod idle;
+mod line;
 mod opening;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,13 +23,12 @@ use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
 use crate::limits;
 use crate::message::{Closed, Message, Peer, Shutdown};
 use crate::output::{Close, Output, Outputs};
-use crate::pool::{Checkout, PoolKey, Pools, Stale, Ticket, Waiter};
+use crate::pool::{Pools, Ticket};
 use crate::route::memo::Memo;
 use crate::time::{Duration, Instant, Timers, WallClock};
 use crate::topology::{Status, Topology};
 use crate::wire::backend::TxStatus;
 use crate::wire::frontend;
-use crate::wire::startup::Params;
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,8 @@ pub enum TimerKey {
     Link(ConnId),
     /// The delivery of a cancel request.
     Cancel(ConnId),
+    /// Somebody has waited long enough for the reserve of a pool.
+    Reserve,
     /// The end of a smart shutdown's patience.
     Shutdown,
 }
@@ -53,6 +56,8 @@ pub enum Notice {
     Refused(BackendId, Failure),
     /// A link that it was lent has ended.
     Lost(ConnId, Box<Link>),
+    /// It is no longer in line: the server that it waited for cannot serve it any more.
+    Expelled,
     /// What it waits for may have changed.
     Look,
 }
@@ -120,6 +125,8 @@ pub struct Desk {
     pub verifiers: VerifierCache,
     /// Wall-clock time, for people's eyes.
     pub clock: WallClock,
+    /// When somebody will have waited long enough for a reserve, if that is known.
+    reserve_at: Option<Instant>,
     /// How far the process is with stopping.
     pub shutdown: Option<Shutdown>,
 }
@@ -144,7 +151,7 @@ impl Desk {
             names: Slab::new(),
             links: Table::new(),
             cancels: Table::new(),
-            pools: Pools::default(),
+            pools: Pools::new(&config.pool, config.worker_threads, shard.index()),
             memo: Memo::new(&mut entropy),
             entropy,
             timers: Timers::new(),
@@ -154,15 +161,10 @@ impl Desk {
             mock_key,
             verifiers,
             clock,
+            reserve_at: None,
             shutdown: None,
             config,
         }
-    }
-
-    /// Takes a new configuration.
-    pub fn reload(&mut self, config: Arc<Config>) {
-        self.verifiers = VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
-        self.config = config;
     }
 
     /// Arms a deadline and returns it.
@@ -177,76 +179,6 @@ impl Desk {
         if let Some(link) = self.links.get_mut(id) {
             link.flow.add(bytes.len());
             self.outputs.push(Output::Send { to: id, bytes });
-        }
-    }
-
-    /// Asks for a link to a server.
-    pub fn ask(
-        &mut self,
-        session: ConnId,
-        key: &Arc<PoolKey>,
-        startup: &Arc<Params>,
-        ticket: Ticket,
-        since: Instant,
-    ) -> Asked {
-        if Pools::admit(&self.topology, ticket) == Err(Stale) {
-            return Asked::Stale;
-        }
-        let waiter = Waiter { session, startup: startup.clone(), ticket, since };
-        if self.pools.figures(key).waiting > 0 {
-            return self.queue(key, waiter);
-        }
-        match self.pools.checkout(key, startup, self.size_max()) {
-            Checkout::Lent(link) => {
-                self.lend(link, session, ticket);
-                Asked::Lent(link)
-            }
-            Checkout::Open => {
-                self.open(key, startup, session);
-                Asked::Waiting
-            }
-            Checkout::Evict(link) => {
-                self.retire(link);
-                self.queue(key, waiter)
-            }
-            Checkout::Busy => self.queue(key, waiter),
-        }
-    }
-
-    /// This shard's part of `pool_size_max`.
-    fn size_max(&self) -> usize {
-        let shards = self.config.worker_threads;
-        crate::pool::part(self.config.pool.defaults.size_max, shards, self.shard.index())
-    }
-
-    fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter) -> Asked {
-        if self.pools.queue(key, waiter) { Asked::Waiting } else { Asked::Full }
-    }
-
-    /// Gives links to those who wait for a server, in the order in which they came.
-    pub fn serve(&mut self, backend: BackendId) {
-        let mut passed = Vec::new();
-        while let Some((key, waiter)) = self.pools.next_waiter(backend, &passed) {
-            if Pools::admit(&self.topology, waiter.ticket) == Err(Stale) {
-                self.notices.push_back((waiter.session, Notice::Look));
-                continue;
-            }
-            match self.pools.checkout(&key, &waiter.startup, self.size_max()) {
-                Checkout::Lent(link) => {
-                    self.lend(link, waiter.session, waiter.ticket);
-                    self.notices.push_back((waiter.session, Notice::Lent(link)));
-                }
-                Checkout::Open => self.open(&key, &waiter.startup, waiter.session),
-                Checkout::Evict(link) => {
-                    self.retire(link);
-                    self.pools.queue(&key, waiter);
-                    passed.push(key);
-                }
-                Checkout::Busy => {
-                    self.pools.queue(&key, waiter);
-                    passed.push(key);
-                }
-            }
         }
     }
 
@@ -334,23 +266,6 @@ impl Desk {
         } else {
             self.retire(id);
         }
-    }
-
-    pub(super) fn put_back(&mut self, id: ConnId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        link.state = State::Idle;
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
-        if let Some(life) = self.config.pool.life_time {
-            let deadline = self.now + life;
-            link.deadline = Some(deadline);
-            self.timers.arm(deadline, TimerKey::Link(id));
-        }
-        let (key, startup) = (link.pool.clone(), link.startup.clone());
-        self.pools.put_back(&key, id, startup);
-        self.outputs.push(Output::Reread { conn: id });
-        self.serve(key.backend);
     }
 
     /// Closes a link in good order.
@@ -444,7 +359,7 @@ impl Desk {
         }
         link.deadline = None;
         match &link.state {
-            State::Idle => self.retire(id),
+            State::Idle => self.on_idle_timeout(id),
             State::Closing => {
                 let deadline = self.now + limits::FLUSH_TIMEOUT;
                 link.deadline = Some(deadline);

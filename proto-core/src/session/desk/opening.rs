@@ -27,6 +27,7 @@ impl Desk {
         let timeout =
             self.config.backend(key.backend).map_or(Duration::ZERO, |node| node.connect_timeout);
         let mut link = Link::new(key.clone(), startup.clone(), session);
+        link.opened = self.now;
         link.deadline = Some(self.arm(timeout, TimerKey::Link(id)));
         self.links.insert(id, Box::new(link));
         self.outputs.push(Output::Connect { conn: id, to: key.backend });
