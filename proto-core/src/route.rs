@@ -7,12 +7,15 @@
 
 use std::fmt;
 
+pub mod asks;
 pub mod balance;
 pub mod catalog;
 pub mod class;
 pub mod classify;
 mod functions;
 pub mod memo;
+mod settings;
+mod statement;
 mod tokens;
 mod utility;
 mod words;
@@ -45,7 +48,7 @@ pub enum Transaction {
 pub enum Freedom {
     /// Reads may go elsewhere.
     Free,
-    /// A statement has left state behind ([`StateChange::Untracked`]).
+    /// A statement has left state behind ([`StateChange::leaves`]).
     Sticky,
     /// `load_balance_mode` is off, or there is no other node.
     Unbalanced,
@@ -136,6 +139,7 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Route<'a> {
             Kind::Begin { access: Access::ReadWrite | Access::Unstated, .. } => {
                 (Side::Primary, Why::BeginsReadWrite)
             }
+            Kind::Show => (Side::Replica, text),
             Kind::Read if class.state == StateChange::None => (Side::Replica, text),
             Kind::Read
             | Kind::Write
@@ -143,7 +147,6 @@ pub fn decide<'a>(facts: &Facts<'a>) -> Route<'a> {
             | Kind::Transaction
             | Kind::Setting
             | Kind::Empty
-            | Kind::Show
             | Kind::Pgherd(_)
             | Kind::DiscardAll => (Side::Primary, text),
         },
@@ -184,12 +187,18 @@ mod tests {
             ("savepoint s", REPLICA, Free, to_replica),
             ("set x to 1", NONE, Free, to_primary),
             ("set local work_mem to 1", REPLICA, Free, to_replica),
-            ("show work_mem", NONE, Free, to_primary),
+            ("show work_mem", NONE, Free, to_replica),
+            ("show transaction_read_only", NONE, Free, to_primary),
+            ("explain route select 1", NONE, Free, to_primary),
             ("", NONE, Free, to_primary),
             // Locks and state on a standby would be of no use, or would be missed later.
             ("select pg_advisory_lock(1)", REPLICA, Free, None),
             ("select pg_advisory_xact_lock(1)", REPLICA, Free, None),
             ("prepare p as select 1", REPLICA, Free, None),
+            ("set role bob", REPLICA, Free, None),
+            // What may leave something, or takes something away, is let through.
+            ("select f()", REPLICA, Free, to_replica),
+            ("deallocate all", REPLICA, Free, to_replica),
             ("declare c cursor with hold for select 1", REPLICA, Free, None),
             ("declare c cursor for select 1", REPLICA, Free, to_replica),
             ("prepare p as select 1", PRIMARY, Free, to_primary),

@@ -1,7 +1,9 @@
 //! What a statement does, as a value: the kind that routing asks for, why it is that kind, and
 //! what it leaves behind in the server's session.
 
-use std::fmt;
+mod reason;
+
+pub use reason::{Reason, Unreadable};
 
 /// What a query text does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,18 +26,24 @@ impl Class {
         Self::new(Kind::Write, reason)
     }
 
-    /// A statement for the primary that ties the session to its connection there.
-    pub(super) const fn untracked(reason: Reason) -> Self {
-        Self { kind: Kind::Write, reason, state: StateChange::Untracked }
+    /// A statement for the primary that may leave anything in the session.
+    pub(super) const fn unknown(reason: Reason) -> Self {
+        Self::leaving(reason, StateChange::Unknown)
+    }
+
+    /// A statement for the primary that does this to the session.
+    pub(super) const fn leaving(reason: Reason, state: StateChange) -> Self {
+        Self { kind: Kind::Write, reason, state }
     }
 
     /// Tells whether a transaction that runs on a standby may hold it.
     ///
     /// A standby itself refuses what writes. It does not refuse a lock that excludes nobody there,
-    /// nor state that the session would look for on its primary connection.
+    /// nor state that the session would look for on its primary connection. What a statement might
+    /// leave is no reason to refuse it: whoever takes the connection back asks the server.
     #[must_use]
     pub const fn suits_replica(&self) -> bool {
-        matches!(self.state, StateChange::None)
+        !matches!(self.state, StateChange::Holds(_))
             && !matches!(self.reason, Reason::AdvisoryLock { .. })
     }
 }
@@ -66,8 +74,9 @@ pub enum Kind {
     Empty,
     /// `SHOW` of a parameter of the server.
     Show,
-    /// A `SHOW` that pgherd answers itself.
-    Pgherd(PoolShow),
+    /// Answered by pgherd itself. What exactly is asked, [`asks::read`](super::asks::read) finds in
+    /// the text.
+    Pgherd(Ask),
     /// `DISCARD ALL`, after which the server session is as new.
     DiscardAll,
 }
@@ -96,6 +105,17 @@ pub enum Isolation {
     ReadUncommitted,
 }
 
+/// What pgherd is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// `SHOW` of one of its own tables.
+    Show(PoolShow),
+    /// `EXPLAIN ROUTE` of a statement.
+    ExplainRoute,
+    /// `PGPOOL SHOW`, `PGPOOL SET` or `PGPOOL RESET`.
+    Pgpool,
+}
+
 /// What pgherd shows of itself, under the names of Pgpool-II.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolShow {
@@ -115,6 +135,10 @@ pub enum PoolShow {
     HealthCheckStats,
     /// `pool_backend_stats`
     BackendStats,
+    /// `pool_pins`, which Pgpool-II does not have.
+    Pins,
+    /// `pool_route_stats`, which Pgpool-II does not have.
+    RouteStats,
 }
 
 impl PoolShow {
@@ -130,6 +154,8 @@ impl PoolShow {
             "pool_cache" => Self::Cache,
             "pool_health_check_stats" => Self::HealthCheckStats,
             "pool_backend_stats" => Self::BackendStats,
+            "pool_pins" => Self::Pins,
+            "pool_route_stats" => Self::RouteStats,
             _ => return None,
         })
     }
@@ -146,164 +172,90 @@ impl PoolShow {
             Self::Cache => "pool_cache",
             Self::HealthCheckStats => "pool_health_check_stats",
             Self::BackendStats => "pool_backend_stats",
+            Self::Pins => "pool_pins",
+            Self::RouteStats => "pool_route_stats",
         }
     }
 }
 
-/// What the server session holds after a statement that it did not hold before.
+/// What a statement may change in what the server session holds, and no other connection has.
 ///
 /// A statement may fail and still have changed the session (an advisory lock is kept, a prepared
 /// statement too), so this holds whether or not it succeeds. Only a syntax error (SQLSTATE 42601)
 /// tells for sure that nothing has run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StateChange {
-    /// Nothing that the session's other server connection would miss.
+    /// Nothing.
+    #[default]
     None,
-    /// Something that only the primary connection has (a temporary table, a prepared statement, a
-    /// held cursor, `LISTEN`), or perhaps has: the session stays on it from now on.
-    Untracked,
+    /// It may take something away, and leaves nothing.
+    Undoes,
+    /// It may leave anything: the text does not tell.
+    Unknown,
+    /// It leaves this.
+    Holds(Hold),
 }
 
-/// Why a text is of its kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are the words of the clause, which Display writes")]
-pub enum Reason {
-    /// A query that only reads.
-    PlainRead,
-    /// `COPY … TO STDOUT` of a table or of a query that only reads.
-    CopyOut,
-    /// Nothing to run.
-    NothingToRun,
-    /// Starts, ends or shapes a transaction.
-    TransactionControl,
-    /// Sets a parameter of the session.
-    SetsParameter,
-    /// Undoes the session's state.
-    DiscardsState,
-    /// Shows a parameter of the server.
-    ShowsParameter,
-    /// Asks pgherd about itself.
-    AsksPgherd,
-    /// `INSERT`, `UPDATE`, `DELETE` or `MERGE`.
-    Dml,
-    /// One of those inside a query.
-    DmlInQuery,
-    /// Data definition, maintenance and every other command, by its first word.
-    Command { word: Box<str> },
-    /// A command that changes the session's own state, by its first word.
-    SessionCommand { word: Box<str> },
-    /// `COPY` into a table, or to or from the server's files and programs.
-    Copy,
-    /// `EXPLAIN`.
-    Explain,
-    /// `SELECT … INTO`.
-    SelectInto,
-    /// `FOR UPDATE`, `FOR SHARE` and their like.
-    LockingClause,
-    /// Reads a system catalog, which Pgpool-II too leaves to the primary.
-    SystemCatalog { relation: Box<str> },
-    /// Calls a function that is not known to be harmless.
-    UnknownFunction { name: Box<str> },
-    /// Calls a function that writes, or whose answer is the primary's to give.
-    PrimaryFunction { name: Box<str> },
-    /// Takes or gives back an advisory lock.
-    AdvisoryLock { name: Box<str> },
-    /// Uses an operator that is not PostgreSQL's own.
-    UnknownOperator { name: Box<str> },
-    /// Sets a parameter whose effect cannot be repeated on another connection.
-    StickyParameter { name: Box<str> },
-    /// Sets a parameter for the transaction only.
-    LocalParameter,
-    /// More than one statement in one text.
-    MultipleStatements { count: usize },
-    /// Syntax that the parser knows and that is not PostgreSQL's, as far as is known.
-    ForeignSyntax,
-    /// The parser does not understand it.
-    Unparsable,
-    /// Not even the tokens can be told apart with certainty.
-    Unreadable(Unreadable),
-    /// Longer than what is parsed, in bytes.
-    TooLong { len: usize },
-    /// More operators and words than what is parsed.
-    TooComplex { terms: usize },
-    /// A comment stands before it, and `allow_sql_comments` is off.
-    CommentBefore,
-}
+impl StateChange {
+    /// Joins what two parts of one text do: what is left counts for more than what may be.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Holds(hold), _) | (_, Self::Holds(hold)) => Self::Holds(hold),
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Undoes, _) | (_, Self::Undoes) => Self::Undoes,
+            (Self::None, Self::None) => Self::None,
+        }
+    }
 
-/// What makes the tokens of a text uncertain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// A literal, a quoted name or a comment does not end.
-    Unterminated,
-    /// A backslash before a quote, which ends the literal or not according to a setting.
-    BackslashBeforeQuote,
-    /// A name with Unicode escapes.
-    UnicodeName,
-    /// A number that runs into a name.
-    JunkAfterNumber,
-    /// A byte that stands for nothing, or white space that only some readers take for such.
-    StrayByte,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unterminated => "a literal, a name or a comment does not end",
-            Self::BackslashBeforeQuote => "a backslash stands before a quote",
-            Self::UnicodeName => "a name has Unicode escapes",
-            Self::JunkAfterNumber => "a number runs into a name",
-            Self::StrayByte => "a byte outside of literals stands for nothing",
-        })
+    /// Tells whether something may be left behind.
+    #[must_use]
+    pub const fn leaves(self) -> bool {
+        match self {
+            Self::Holds(_) | Self::Unknown => true,
+            Self::None | Self::Undoes => false,
+        }
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PlainRead => "it only reads",
-            Self::CopyOut => "it only copies out what it reads",
-            Self::NothingToRun => "there is nothing to run",
-            Self::TransactionControl => "it acts on the transaction",
-            Self::SetsParameter => "it sets a parameter of the session",
-            Self::DiscardsState => "it discards the state of the session",
-            Self::ShowsParameter => "it shows a parameter of the server",
-            Self::AsksPgherd => "pgherd answers it",
-            Self::Dml => "it changes rows",
-            Self::DmlInQuery => "the query contains a statement that changes rows",
-            Self::Copy => "it copies into a table or touches the server's files",
-            Self::Explain => "plans are the primary's to explain",
-            Self::SelectInto => "it selects into a table",
-            Self::LockingClause => "it locks the rows it reads",
-            Self::LocalParameter => "it sets a parameter for the transaction",
-            Self::ForeignSyntax => "its syntax is not known to be PostgreSQL's",
-            Self::Unparsable => "the parser does not understand it",
-            Self::CommentBefore => "a comment stands before it",
-            Self::Command { word } => return write!(f, "{word} is for the primary"),
-            Self::SessionCommand { word } => {
-                return write!(f, "{word} ties the session to its connection");
+/// What a server session holds that no other connection has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// A channel that it listens to.
+    Listen,
+    /// A temporary table, view, sequence or function.
+    TemporaryTable,
+    /// A cursor that outlives its transaction.
+    HeldCursor,
+    /// An advisory lock that outlives its transaction.
+    AdvisoryLock,
+    /// A statement made by SQL's `PREPARE`.
+    Prepared,
+    /// A parameter that cannot be repeated elsewhere, or what behaves like one: a role, a loaded
+    /// library. The server may not be able to tell of it when asked.
+    Setting,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_counts_for_more() {
+        use StateChange::{Holds, None, Undoes, Unknown};
+        let ranks = [None, Undoes, Unknown, Holds(Hold::Listen)];
+        for (index, low) in ranks.into_iter().enumerate() {
+            for high in ranks.into_iter().skip(index) {
+                assert_eq!((low.and(high), high.and(low)), (high, high));
             }
-            Self::SystemCatalog { relation } => {
-                return write!(f, "it reads the system catalog {relation}");
-            }
-            Self::UnknownFunction { name } => {
-                return write!(f, "it calls {name}, which is not known to only read");
-            }
-            Self::PrimaryFunction { name } => {
-                return write!(f, "it calls {name}, which only the primary answers");
-            }
-            Self::AdvisoryLock { name } => {
-                return write!(f, "it calls {name}, whose lock only counts on the primary");
-            }
-            Self::UnknownOperator { name } => return write!(f, "it uses the operator {name}"),
-            Self::StickyParameter { name } => {
-                return write!(f, "it sets {name}, which cannot be repeated elsewhere");
-            }
-            Self::MultipleStatements { count } => return write!(f, "it has {count} statements"),
-            Self::Unreadable(unreadable) => return unreadable.fmt(f),
-            Self::TooLong { len } => return write!(f, "its {len} bytes are too many to parse"),
-            Self::TooComplex { terms } => {
-                return write!(f, "its {terms} words and operators are too many to parse");
-            }
-        })
+        }
+    }
+
+    #[test]
+    fn shows_are_found_by_their_names() {
+        for name in ["pool_nodes", "pool_pins", "pool_route_stats", "pool_backend_stats"] {
+            assert_eq!(PoolShow::from_name(name).map(PoolShow::name), Some(name));
+        }
+        assert_eq!(PoolShow::from_name("pool_herd"), Option::None);
     }
 }

@@ -11,17 +11,19 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArguments, ObjectName, ObjectNamePart, Query, Select,
-    SelectFlavor, SetExpr, Statement as Tree, TableAlias, TableFactor, Visit, Visitor,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName,
+    ObjectNamePart, Query, Select, SelectFlavor, SetExpr, Statement as Tree, TableAlias,
+    TableFactor, Value, Visit, Visitor,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::class::{Class, Kind, Reason, StateChange, Unreadable};
+use super::class::{Class, Hold, Kind, Reason, StateChange, Unreadable};
 use super::functions::{self, Effect};
+use super::statement::Statement;
 use super::tokens::{Shape, Token, Tokens};
-use super::utility::{self, Statement, Verdict};
-use super::words::{catalog_relation, state_by_tokens, suspicious_words};
+use super::utility::{self, Verdict};
+use super::words::{catalog_relation, state_by_tokens, state_of, suspicious_words};
 
 /// Longest text that is parsed, in bytes. A longer one is data more than it is a query, and would
 /// hold up the shard's other sessions.
@@ -41,10 +43,10 @@ const NESTING_MAX: usize = 60;
 #[must_use]
 pub fn classify(text: &[u8], allow_sql_comments: bool) -> Class {
     if text.len() > QUERY_TEXT_LEN_MAX {
-        return Class::untracked(Reason::TooLong { len: text.len() });
+        return Class::unknown(Reason::TooLong { len: text.len() });
     }
     match read(text) {
-        Err(unreadable) => Class::untracked(Reason::Unreadable(unreadable)),
+        Err(unreadable) => Class::unknown(Reason::Unreadable(unreadable)),
         Ok(scan) => scan.classify(allow_sql_comments),
     }
 }
@@ -111,17 +113,16 @@ impl Scan<'_> {
     }
 
     fn classify_many(&self, statements: &[Statement<'_>]) -> Class {
-        let is_tracked = |statement: &Statement<'_>| {
+        let mut state = StateChange::None;
+        for statement in statements {
             let class = self.classify_one(statement);
+            state = state.and(class.state);
             // A setting among others cannot be repeated by itself.
-            class.state == StateChange::None && class.kind != Kind::Setting
-        };
-        let reason = Reason::MultipleStatements { count: statements.len() };
-        if statements.iter().all(is_tracked) {
-            Class::write(reason)
-        } else {
-            Class::untracked(reason)
+            if class.kind == Kind::Setting {
+                state = state.and(StateChange::Holds(Hold::Setting));
+            }
         }
+        Class::leaving(Reason::MultipleStatements { count: statements.len() }, state)
     }
 
     fn classify_one(&self, statement: &Statement<'_>) -> Class {
@@ -150,7 +151,7 @@ impl Scan<'_> {
             },
             Verdict::Creates => {
                 let reason = Reason::Command { word: "create".into() };
-                let state = self.inspect(statement).map_or(StateChange::Untracked, |i| i.state);
+                let state = self.inspect(statement).map_or(StateChange::Unknown, |i| i.state);
                 utility::around(reason, state)
             }
         }
@@ -160,11 +161,11 @@ impl Scan<'_> {
     fn classify_inner(&self, statement: &Statement<'_>) -> StateChange {
         match utility::recognise(statement) {
             Verdict::Query => self.classify_query(statement).state,
-            Verdict::Creates => StateChange::Untracked,
+            Verdict::Creates => StateChange::Unknown,
             Verdict::Known(class) => class.state,
             Verdict::Table(_) => StateChange::None,
             Verdict::Explain { .. } | Verdict::CopyQuery(_) | Verdict::CopyRelation(_) => {
-                StateChange::Untracked
+                StateChange::Unknown
             }
         }
     }
@@ -185,11 +186,12 @@ impl Scan<'_> {
             None if changes_rows => Reason::Dml,
             None => match suspicious_words(statement) {
                 None => return Class::new(Kind::Read, Reason::PlainRead),
-                Some(reason) => reason,
+                // The tree does not show it, so what it leaves is not in the inspection either.
+                Some(reason) => return Class::leaving(reason, state_by_tokens(statement)),
             },
             Some(reason) => reason,
         };
-        Class { kind: Kind::Write, reason, state: inspection.state }
+        Class::leaving(reason, inspection.state)
     }
 
     /// Parses one statement and walks its tree; nothing if it does not parse.
@@ -233,28 +235,28 @@ impl Inspector {
         self.doubt.get_or_insert(reason);
     }
 
+    fn leave(&mut self, state: StateChange) {
+        self.state = self.state.and(state);
+    }
+
     fn call(&mut self, name: &ObjectName) {
-        let parts: Option<Vec<_>> = name.0.iter().map(name_part).collect();
-        let effect = match parts.as_deref() {
-            Some([(name, is_quoted)]) => functions::effect(name, *is_quoted),
-            Some([(schema, _), (name, _)]) if schema == "pg_catalog" => {
-                functions::effect(name, true)
-            }
-            Some(_) | None => Effect::Unknown,
-        };
+        self.on_call(name, effect_of(name));
+    }
+
+    fn on_call(&mut self, name: &ObjectName, effect: Effect) {
         let name = || name.to_string().into_boxed_str();
-        if matches!(effect, Effect::Unknown | Effect::SessionLock) {
-            self.state = StateChange::Untracked;
-        }
+        self.leave(state_of(effect));
         match effect {
             Effect::None => {}
             Effect::Primary => self.doubt(Reason::PrimaryFunction { name: name() }),
             // A lock counts for more than what was found before it: a transaction on a standby
             // asks for it.
-            Effect::Lock | Effect::SessionLock => {
+            Effect::Lock | Effect::SessionLock | Effect::SessionUnlock => {
                 self.doubt = Some(Reason::AdvisoryLock { name: name() });
             }
-            Effect::Unknown => self.doubt(Reason::UnknownFunction { name: name() }),
+            Effect::Unknown | Effect::SetsParameter | Effect::Leaves => {
+                self.doubt(Reason::UnknownFunction { name: name() })
+            }
         }
     }
 
@@ -279,7 +281,7 @@ impl Inspector {
     /// looks like a type with modifiers could be a call.
     fn alias(&mut self, alias: Option<&TableAlias>) {
         if alias.is_some_and(|alias| alias.columns.iter().any(|c| c.data_type.is_some())) {
-            self.state = StateChange::Untracked;
+            self.leave(StateChange::Unknown);
             self.doubt(Reason::ForeignSyntax);
         }
     }
@@ -290,7 +292,11 @@ impl Inspector {
         if !is_plain {
             self.doubt(Reason::ForeignSyntax);
         }
-        self.call(&function.name);
+        let mut effect = effect_of(&function.name);
+        if effect == Effect::SetsParameter && sets_locally(function) {
+            effect = Effect::Primary;
+        }
+        self.on_call(&function.name, effect);
     }
 }
 
@@ -347,7 +353,7 @@ impl Visitor for Inspector {
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
         if select.into.is_some() {
             if self.mentions_temporary {
-                self.state = StateChange::Untracked;
+                self.leave(StateChange::Holds(Hold::TemporaryTable));
             }
             self.doubt(Reason::SelectInto);
         }
@@ -409,7 +415,7 @@ impl Visitor for Inspector {
             | TableFactor::UnpivotExpr { .. }
             | TableFactor::MatchRecognize { .. }
             | TableFactor::SemanticView { .. } => {
-                self.state = StateChange::Untracked;
+                self.leave(StateChange::Unknown);
                 self.doubt(Reason::ForeignSyntax);
             }
         }
@@ -425,11 +431,31 @@ impl Visitor for Inspector {
         {
             self.operator(op);
         } else if is_foreign(expr) {
-            self.state = StateChange::Untracked;
+            self.leave(StateChange::Unknown);
             self.doubt(Reason::ForeignSyntax);
         }
         ControlFlow::Continue(())
     }
+}
+
+fn effect_of(name: &ObjectName) -> Effect {
+    let parts: Option<Vec<_>> = name.0.iter().map(name_part).collect();
+    match parts.as_deref() {
+        Some([(name, is_quoted)]) => functions::effect(name, *is_quoted),
+        Some([(schema, _), (name, _)]) if schema == "pg_catalog" => functions::effect(name, true),
+        Some(_) | None => Effect::Unknown,
+    }
+}
+
+/// Tells whether a call of `set_config` says that it is for the transaction only.
+fn sets_locally(function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return false };
+    let [_, _, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(last)))] =
+        list.args.as_slice()
+    else {
+        return false;
+    };
+    last.value == Value::Boolean(true)
 }
 
 /// Tells whether a kind of expression is unknown to PostgreSQL, or unknown here.

@@ -14,8 +14,14 @@ pub(super) enum Effect {
     Primary,
     /// A lock is taken that only counts on the primary, until the transaction ends.
     Lock,
-    /// A lock is taken or given back that only counts on the primary, and that the session keeps.
+    /// A lock is taken that only counts on the primary, and that the session keeps.
     SessionLock,
+    /// Such a lock is given back.
+    SessionUnlock,
+    /// A parameter is set, for the session unless the arguments say otherwise.
+    SetsParameter,
+    /// Something is left in the session of which the server does not tell when asked.
+    Leaves,
     /// Anything at all.
     Unknown,
 }
@@ -30,10 +36,16 @@ pub(super) fn effect(name: &str, is_quoted: bool) -> Effect {
         Effect::None
     } else if is_in(PRIMARY_FUNCTIONS) {
         Effect::Primary
+    } else if name == "set_config" {
+        Effect::SetsParameter
+    } else if is_in(LEAVING_FUNCTIONS) {
+        Effect::Leaves
     } else if !is_in(ADVISORY_LOCKS) {
         Effect::Unknown
     } else if name.contains("_xact_") {
         Effect::Lock
+    } else if name.contains("_unlock") {
+        Effect::SessionUnlock
     } else {
         Effect::SessionLock
     }
@@ -192,6 +204,14 @@ const PRIMARY_FUNCTIONS: &[&str] = &[
     "uuidv4", "uuidv7",
 ];
 
+/// Functions, some of them of PostgreSQL's own extensions, that leave in the session what no view of
+/// the server shows: a seed, a backup in progress, an origin, a connection to elsewhere. Sorted.
+#[rustfmt::skip]
+const LEAVING_FUNCTIONS: &[&str] = &[
+    "dblink_connect", "dblink_connect_u", "pg_backup_start",
+    "pg_replication_origin_session_setup", "pg_start_backup", "setseed",
+];
+
 /// Forms that read like a call and are part of the grammar. Sorted.
 #[rustfmt::skip]
 const SPECIAL_FORMS: &[&str] = &[
@@ -220,11 +240,12 @@ mod tests {
 
     #[test]
     fn the_lists_are_sorted_and_apart() {
-        for names in [READ_FUNCTIONS, PRIMARY_FUNCTIONS, SPECIAL_FORMS, ADVISORY_LOCKS] {
+        let lists = [READ_FUNCTIONS, PRIMARY_FUNCTIONS, LEAVING_FUNCTIONS, SPECIAL_FORMS];
+        for names in lists.into_iter().chain([ADVISORY_LOCKS]) {
             assert!(names.is_sorted_by(|one, next| one < next));
             assert!(names.iter().all(|name| name.to_ascii_lowercase() == *name));
         }
-        for name in PRIMARY_FUNCTIONS.iter().chain(ADVISORY_LOCKS) {
+        for name in PRIMARY_FUNCTIONS.iter().chain(LEAVING_FUNCTIONS).chain(ADVISORY_LOCKS) {
             assert!(READ_FUNCTIONS.binary_search(name).is_err(), "{name} is in two lists");
             assert!(SPECIAL_FORMS.binary_search(name).is_err(), "{name} is in two lists");
         }
@@ -241,8 +262,9 @@ mod tests {
             ("random", false, Effect::Primary),
             ("pg_is_in_recovery", false, Effect::Primary),
             ("current_setting", false, Effect::Primary),
-            ("set_config", false, Effect::Unknown),
-            ("setseed", false, Effect::Unknown),
+            ("set_config", false, Effect::SetsParameter),
+            ("setseed", false, Effect::Leaves),
+            ("pg_advisory_unlock_all", false, Effect::SessionUnlock),
             ("query_to_xml", false, Effect::Unknown),
             ("pg_advisory_lock", false, Effect::SessionLock),
             ("pg_try_advisory_xact_lock", false, Effect::Lock),

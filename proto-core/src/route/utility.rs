@@ -3,112 +3,11 @@
 //! Their grammar is PostgreSQL's own and mostly beyond a general parser, while the words that
 //! matter here stand in front. What is not recognised is a doubt, and the primary's.
 
-use super::class::{Access, Class, Isolation, Kind, PoolShow, Reason, StateChange};
-use super::tokens::{Shape, Token};
-
-/// The tokens of one statement, without comments.
-#[derive(Clone, Copy)]
-pub(super) struct Statement<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) tokens: &'a [Token],
-}
-
-impl<'a> Statement<'a> {
-    /// Returns the words in lower case and the symbols as they are; all else, quoted names and
-    /// literals, as a quote.
-    fn words(&self) -> Vec<String> {
-        let word = |token: &Token| match token.shape {
-            Shape::Word | Shape::Symbol(_) => {
-                String::from_utf8_lossy(token.bytes(self.text)).to_ascii_lowercase()
-            }
-            Shape::QuotedName => "\"".to_owned(),
-            Shape::Text
-            | Shape::PrefixedText
-            | Shape::Number
-            | Shape::Parameter
-            | Shape::Comment => "'".to_owned(),
-        };
-        self.tokens.iter().take(WORDS_MAX).map(word).collect()
-    }
-
-    fn name(&self, index: usize) -> Option<String> {
-        self.tokens.get(index)?.name(self.text)
-    }
-
-    fn from(&self, index: usize) -> Statement<'a> {
-        Statement { text: self.text, tokens: self.tokens.get(index..).unwrap_or_default() }
-    }
-
-    /// Reads the name of a relation, part by part, and tells which token follows it.
-    fn relation(&self, start: usize) -> (Vec<String>, usize) {
-        let mut at = start;
-        let mut parts = Vec::new();
-        while let Some(part) = self.name(at) {
-            parts.push(part);
-            at += 1;
-            if self.tokens.get(at).is_none_or(|token| token.shape != Shape::Symbol(b'.')) {
-                break;
-            }
-            at += 1;
-        }
-        (parts, at)
-    }
-
-    /// Tells whether a word occurs anywhere outside of literals and quoted names.
-    pub(super) fn has_word(&self, word: &str) -> bool {
-        self.tokens.iter().any(|token| token.is_word(self.text, word))
-    }
-
-    /// Tells whether temporary relations are spoken of.
-    pub(super) fn mentions_temporary(&self) -> bool {
-        self.tokens
-            .iter()
-            .filter_map(|token| token.name(self.text))
-            .any(|name| matches!(&*name, "temp" | "temporary") || name.starts_with("pg_temp"))
-    }
-
-    /// Tells whether these are the options of a `COPY`, in parentheses or the two common old ones.
-    fn is_copy_options(&self) -> bool {
-        let words = self.words();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let options = match words.as_slice() {
-            ["with", rest @ ..] | rest => rest,
-        };
-        match options {
-            [] | ["csv" | "binary"] | ["csv", "header"] => true,
-            ["(", inner @ .., ")"] if self.tokens.len() == words.len() => {
-                let mut before = inner
-                    .iter()
-                    .scan("", |before, word| Some((std::mem::replace(before, word), *word)));
-                before.all(|(before, word)| word != "(" || before.starts_with("force_"))
-            }
-            _ => false,
-        }
-    }
-
-    /// Finds the token after the parenthesis that closes the one at `open`.
-    fn after_parenthesis(&self, open: usize) -> Option<usize> {
-        let mut depth = 0_usize;
-        for (index, token) in self.tokens.iter().enumerate().skip(open) {
-            match token.shape {
-                Shape::Symbol(b'(') => depth += 1,
-                Shape::Symbol(b')') => depth = depth.checked_sub(1)?,
-                Shape::Symbol(_)
-                | Shape::Word
-                | Shape::QuotedName
-                | Shape::Text
-                | Shape::PrefixedText
-                | Shape::Number
-                | Shape::Parameter
-                | Shape::Comment => {}
-            }
-            if depth == 0 {
-                return Some(index + 1);
-            }
-        }
-        None
-    }
-}
+use super::asks;
+use super::class::{Access, Ask, Class, Hold, Isolation, Kind, Reason, StateChange};
+use super::settings::{reset, set, show};
+use super::statement::Statement;
+use super::tokens::Shape;
 
 /// What the first words tell.
 pub(super) enum Verdict<'a> {
@@ -150,18 +49,34 @@ pub(super) fn recognise<'a>(statement: &Statement<'a>) -> Verdict<'a> {
         }
         ["set", ..] => set(statement, &words),
         ["reset", ..] => reset(statement, &words),
-        ["show", ..] => show(statement),
-        ["discard", "all"] => Class::new(Kind::DiscardAll, Reason::DiscardsState),
-        ["discard", "plans" | "sequences" | "temp" | "temporary"] => command("discard"),
+        ["show", ..] => show(statement, &words),
+        ["discard", "all"] => Class {
+            kind: Kind::DiscardAll,
+            reason: Reason::DiscardsState,
+            state: StateChange::Undoes,
+        },
+        ["discard", "plans" | "sequences" | "temp" | "temporary"] => undoing("discard"),
+        ["explain", "route", _, ..] => {
+            Class::new(Kind::Pgherd(Ask::ExplainRoute), Reason::AsksPgherd)
+        }
+        ["pgpool", ..] if asks::read_statement(statement).is_some() => {
+            Class::new(Kind::Pgherd(Ask::Pgpool), Reason::AsksPgherd)
+        }
         ["explain" | "analyze" | "analyse", ..] => return explain(statement, &words),
         ["copy", rest @ ..] => return copy(statement, rest),
         ["create", rest @ ..] => return create(statement, rest),
-        ["declare", ..] if statement.has_word("hold") => session_command("declare"),
-        [word, ..] if COMMANDS.contains(word) => command(word),
-        [word @ ("prepare" | "execute" | "listen" | "load" | "do" | "call"), ..] => {
-            session_command(word)
+        ["declare", ..] if statement.has_word("hold") => {
+            session_command("declare", StateChange::Holds(Hold::HeldCursor))
         }
-        _ => Class::untracked(Reason::Unparsable),
+        [word @ ("close" | "deallocate" | "drop" | "unlisten"), ..] => undoing(word),
+        [word, ..] if COMMANDS.contains(word) => command(word),
+        ["prepare", ..] => session_command("prepare", StateChange::Holds(Hold::Prepared)),
+        ["listen", ..] => session_command("listen", StateChange::Holds(Hold::Listen)),
+        // What a library does to its process, no question to the server brings to light.
+        ["load", ..] => session_command("load", StateChange::Holds(Hold::Setting)),
+        ["do", ..] => session_command("do", do_block(statement)),
+        [word @ ("execute" | "call"), ..] => session_command(word, StateChange::Unknown),
+        _ => Class::unknown(Reason::Unparsable),
     };
     Verdict::Known(class)
 }
@@ -170,8 +85,39 @@ fn command(word: &str) -> Class {
     Class::write(Reason::Command { word: word.into() })
 }
 
-fn session_command(word: &str) -> Class {
-    Class::untracked(Reason::SessionCommand { word: word.into() })
+fn undoing(word: &str) -> Class {
+    Class::leaving(Reason::Command { word: word.into() }, StateChange::Undoes)
+}
+
+fn session_command(word: &str, state: StateChange) -> Class {
+    Class::leaving(Reason::SessionCommand { word: word.into() }, state)
+}
+
+/// Tells what a `DO` may leave behind.
+///
+/// A parameter with a dot in its name is what the server may not tell of when asked, so the body is
+/// searched for what sets one. A body in plain quotes is not: the memo takes all of those for one.
+fn do_block(statement: &Statement<'_>) -> StateChange {
+    let sets = statement.tokens.iter().any(|token| match token.shape {
+        Shape::Text => true,
+        Shape::PrefixedText => sets_parameters(token.bytes(statement.text)),
+        Shape::Word
+        | Shape::QuotedName
+        | Shape::Number
+        | Shape::Parameter
+        | Shape::Comment
+        | Shape::Symbol(_) => false,
+    });
+    if sets { StateChange::Holds(Hold::Setting) } else { StateChange::Unknown }
+}
+
+/// Tells whether the body of a block speaks of `set_config`, or of `SET` with a dotted name.
+fn sets_parameters(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '"' | '$');
+    let words: Vec<&str> = body.split(|c| !is_part(c)).filter(|word| !word.is_empty()).collect();
+    let sets_dotted = |pair: &[&str]| matches!(pair, ["set" | "session" | "local", name, ..] if name.contains('.'));
+    body.contains("set_config") || words.windows(2).any(sets_dotted)
 }
 
 /// Reads the modes after `BEGIN` or `START TRANSACTION`. The last of each wins, as in PostgreSQL.
@@ -193,19 +139,19 @@ fn begin(modes: &[&str]) -> Class {
             }
             ["isolation", "level", rest @ ..] => {
                 let Some((level, rest)) = isolation_level(rest) else {
-                    return Class::untracked(Reason::Unparsable);
+                    return Class::unknown(Reason::Unparsable);
                 };
                 isolation = Some(level);
                 rest
             }
             [",", rest @ ..] | ["not", "deferrable", rest @ ..] | ["deferrable", rest @ ..] => rest,
-            _ => return Class::untracked(Reason::Unparsable),
+            _ => return Class::unknown(Reason::Unparsable),
         };
     }
     Class::new(Kind::Begin { access, isolation }, Reason::TransactionControl)
 }
 
-fn isolation_level<'a, 'b>(words: &'a [&'b str]) -> Option<(Isolation, &'a [&'b str])> {
+pub(super) fn isolation_level<'a, 'b>(words: &'a [&'b str]) -> Option<(Isolation, &'a [&'b str])> {
     match words {
         ["serializable", rest @ ..] => Some((Isolation::Serializable, rest)),
         ["repeatable", "read", rest @ ..] => Some((Isolation::RepeatableRead, rest)),
@@ -222,79 +168,10 @@ fn transaction(words: &[&str]) -> Class {
         | ["rollback", "to", ..]
         | ["rollback", "work" | "transaction", "to", ..] => true,
         [_] | [_, "work" | "transaction" | "and", ..] => false,
-        _ => return Class::untracked(Reason::Unparsable),
+        _ => return Class::unknown(Reason::Unparsable),
     };
     let kind = if inside { Kind::Transaction } else { Kind::End };
     Class::new(kind, Reason::TransactionControl)
-}
-
-fn set(statement: &Statement<'_>, words: &[&str]) -> Class {
-    let at = match words {
-        // A parameter may itself be called session or local.
-        ["set", "local", "=" | "to", ..] | ["set", "session", "=" | "to", ..] => 1,
-        ["set", "local", ..] => return Class::write(Reason::LocalParameter),
-        ["set", "session", "characteristics", ..] => {
-            return sticky_parameter("session characteristics");
-        }
-        ["set", "session", ..] => 2,
-        _ => 1,
-    };
-    match words.get(at..).unwrap_or_default() {
-        ["time", "zone", _, ..] | ["names", ..] | ["schema" | "catalog", "'"] => {
-            Class::new(Kind::Setting, Reason::SetsParameter)
-        }
-        ["role", ..] => sticky_parameter("role"),
-        ["authorization", ..] => sticky_parameter("session_authorization"),
-        ["xml", "option", ..] => Class::new(Kind::Setting, Reason::SetsParameter),
-        [_, ".", _, "=" | "to", _, ..] | [_, "=" | "to", _, ..] => match statement.name(at) {
-            Some(name) => setting(&name),
-            None => Class::untracked(Reason::Unparsable),
-        },
-        _ => Class::untracked(Reason::Unparsable),
-    }
-}
-
-fn reset(statement: &Statement<'_>, words: &[&str]) -> Class {
-    match words {
-        ["reset", "all"] | ["reset", "time", "zone"] => {
-            Class::new(Kind::Setting, Reason::SetsParameter)
-        }
-        ["reset", "session", "authorization"] => sticky_parameter("session_authorization"),
-        ["reset", "transaction", "isolation", "level"] => sticky_parameter("transaction_isolation"),
-        ["reset", _] | ["reset", _, ".", _] => match statement.name(1) {
-            Some(name) => setting(&name),
-            None => Class::untracked(Reason::Unparsable),
-        },
-        _ => Class::untracked(Reason::Unparsable),
-    }
-}
-
-/// Tells whether setting a parameter can be repeated on the session's other connection.
-fn setting(name: &str) -> Class {
-    // Parameter names do not mind case, even in double quotes.
-    let name = name.to_ascii_lowercase();
-    let is_sticky = name.starts_with("transaction_")
-        || name.starts_with("default_transaction_")
-        || STICKY_PARAMETERS.contains(&&*name);
-    if is_sticky {
-        return sticky_parameter(&name);
-    }
-    Class::new(Kind::Setting, Reason::SetsParameter)
-}
-
-fn sticky_parameter(name: &str) -> Class {
-    Class::untracked(Reason::StickyParameter { name: name.into() })
-}
-
-fn show(statement: &Statement<'_>) -> Class {
-    let own = match statement.tokens {
-        [_, _] => statement.name(1).and_then(|name| PoolShow::from_name(&name)),
-        _ => None,
-    };
-    match own {
-        Some(show) => Class::new(Kind::Pgherd(show), Reason::AsksPgherd),
-        None => Class::new(Kind::Show, Reason::ShowsParameter),
-    }
 }
 
 /// Finds the statement that an `EXPLAIN` is about.
@@ -338,7 +215,7 @@ fn copy<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
         return match statement.after_parenthesis(1) {
             Some(after) if is_stdout(after) => Verdict::CopyQuery(inner(after)),
             // It may run a function on its way to a file.
-            Some(_) | None => Verdict::Known(Class::untracked(Reason::Copy)),
+            Some(_) | None => Verdict::Known(Class::unknown(Reason::Copy)),
         };
     }
     let (relation, mut at) = statement.relation(1);
@@ -363,7 +240,8 @@ fn create<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
             token.name(statement.text).is_some_and(|name| name.starts_with("pg_temp"))
         });
     if is_temporary {
-        return Verdict::Known(session_command("create temporary"));
+        let state = StateChange::Holds(Hold::TemporaryTable);
+        return Verdict::Known(session_command("create temporary", state));
     }
     let holds_relation = matches!(words, ["table" | "unlogged" | "materialized", ..]);
     if holds_relation && statement.has_word("as") {
@@ -376,9 +254,6 @@ fn create<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
 pub(super) fn around(reason: Reason, state: StateChange) -> Class {
     Class { kind: Kind::Write, reason, state }
 }
-
-/// Words of a statement that are looked at from its front. Longer than any transaction's modes.
-const WORDS_MAX: usize = 32;
 
 /// Commands that change the database or the server and leave the session as it was.
 const COMMANDS: &[&str] = &[
@@ -404,14 +279,4 @@ const COMMANDS: &[&str] = &[
     "truncate",
     "unlisten",
     "vacuum",
-];
-
-/// Parameters that decide what a connection may do, or how its texts are read, so that a session
-/// that sets them stays on the one connection.
-const STICKY_PARAMETERS: &[&str] = &[
-    "role",
-    "session_authorization",
-    "session_replication_role",
-    "standard_conforming_strings",
-    "seed",
 ];

@@ -1,9 +1,9 @@
 //! What the bare words of a statement tell where its tree does not, or is not to be trusted alone.
 
-use super::class::{Reason, StateChange};
+use super::class::{Hold, Reason, StateChange};
 use super::functions::{self, Effect};
+use super::statement::Statement;
 use super::tokens::{Shape, Token};
-use super::utility::Statement;
 
 /// Finds whether a relation is a system catalog or a temporary one, by any part of its name.
 pub(super) fn catalog_relation(parts: &[String]) -> Option<Reason> {
@@ -27,7 +27,7 @@ pub(super) fn suspicious_words(statement: &Statement<'_>) -> Option<Reason> {
         if next.shape == Shape::Symbol(b'(') {
             let name = one.name(statement.text).unwrap_or_default();
             let effect = functions::effect(&name, one.shape == Shape::QuotedName);
-            if matches!(effect, Effect::Primary | Effect::Lock | Effect::SessionLock) {
+            if !matches!(effect, Effect::None | Effect::Unknown) {
                 return Some(Reason::PrimaryFunction { name: name.into() });
             }
         }
@@ -41,23 +41,39 @@ pub(super) fn suspicious_words(statement: &Statement<'_>) -> Option<Reason> {
 /// Tells what a query that does not parse may leave behind: nothing, if all it calls is known.
 pub(super) fn state_by_tokens(statement: &Statement<'_>) -> StateChange {
     let mut before = None::<&Token>;
+    let mut state = StateChange::None;
     let pairs = statement.tokens.iter().zip(statement.tokens.iter().skip(1));
     for (token, next) in pairs {
         if next.shape == Shape::Symbol(b'(') {
             let is_qualified = before.is_some_and(|token| token.shape == Shape::Symbol(b'.'));
             let name = token.name(statement.text).unwrap_or_default();
             let is_quoted = token.shape == Shape::QuotedName;
-            let is_known = name.is_empty()
-                || (!is_quoted && KEYWORDS_BEFORE_PARENTHESIS.contains(&&*name))
-                || matches!(functions::effect(&name, is_quoted), Effect::None | Effect::Primary);
-            if is_qualified || !is_known {
-                return StateChange::Untracked;
+            let is_keyword =
+                name.is_empty() || (!is_quoted && KEYWORDS_BEFORE_PARENTHESIS.contains(&&*name));
+            if !is_keyword {
+                state = state.and(state_of(functions::effect(&name, is_quoted)));
+            }
+            if is_qualified {
+                state = state.and(StateChange::Unknown);
             }
         }
         before = Some(token);
     }
-    let makes_temporary = statement.has_word("into") && statement.mentions_temporary();
-    if makes_temporary { StateChange::Untracked } else { StateChange::None }
+    if statement.has_word("into") && statement.mentions_temporary() {
+        state = state.and(StateChange::Holds(Hold::TemporaryTable));
+    }
+    state
+}
+
+/// Tells what the call of a function leaves behind, whatever its arguments.
+pub(super) const fn state_of(effect: Effect) -> StateChange {
+    match effect {
+        Effect::None | Effect::Primary | Effect::Lock => StateChange::None,
+        Effect::SessionLock => StateChange::Holds(Hold::AdvisoryLock),
+        Effect::SessionUnlock => StateChange::Undoes,
+        Effect::SetsParameter | Effect::Leaves => StateChange::Holds(Hold::Setting),
+        Effect::Unknown => StateChange::Unknown,
+    }
 }
 
 /// Reserved words that a parenthesis follows without a call.

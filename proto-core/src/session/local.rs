@@ -11,7 +11,7 @@ use super::serve::Incoming;
 use super::{Limbo, Session, Taken, Turn, Wait};
 use crate::limits;
 use crate::message::{Message, Peer};
-use crate::route::class::{Kind, PoolShow};
+use crate::route::class::{Ask, Kind, PoolShow};
 use crate::topology::Role;
 use crate::wire::backend::{Composer, TxStatus, tag as reply};
 use crate::wire::error::Violation;
@@ -66,7 +66,9 @@ impl Local {
                 | PoolShow::Status
                 | PoolShow::Cache
                 | PoolShow::HealthCheckStats
-                | PoolShow::BackendStats,
+                | PoolShow::BackendStats
+                | PoolShow::Pins
+                | PoolShow::RouteStats,
             )
             | Self::Rollback => None,
         }
@@ -242,7 +244,9 @@ impl Session {
                 | PoolShow::Status
                 | PoolShow::Cache
                 | PoolShow::HealthCheckStats
-                | PoolShow::BackendStats),
+                | PoolShow::BackendStats
+                | PoolShow::Pins
+                | PoolShow::RouteStats),
             ) => Some(Err(Refusal::ShowNotYet(show))),
             Local::Rollback => match std::mem::take(&mut self.limbo) {
                 Limbo::Untold(refusal) => Some(Err(refusal)),
@@ -322,7 +326,7 @@ fn has_room(names: &BTreeMap<Bytes, Local>, name: &[u8]) -> bool {
 
 const fn local_of(kind: Kind) -> Option<Local> {
     match kind {
-        Kind::Pgherd(show) => Some(Local::Show(show)),
+        Kind::Pgherd(Ask::Show(show)) => Some(Local::Show(show)),
         Kind::End => Some(Local::Rollback),
         Kind::Read
         | Kind::Write
@@ -331,6 +335,7 @@ const fn local_of(kind: Kind) -> Option<Local> {
         | Kind::Setting
         | Kind::Empty
         | Kind::Show
+        | Kind::Pgherd(Ask::ExplainRoute | Ask::Pgpool)
         | Kind::DiscardAll => None,
     }
 }

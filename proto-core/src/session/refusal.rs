@@ -90,6 +90,8 @@ pub enum Refusal {
     Aborted,
     /// The statement would take a lock or leave state on a standby.
     NotOnStandby,
+    /// It begins a transaction, and the pool gives connections back after every statement.
+    NoTransactions,
     /// What is shown comes with a later release.
     ShowNotYet(PoolShow),
     /// A pipeline holds both statements for a server and one for pgherd.
@@ -209,6 +211,10 @@ impl Refusal {
                 "25P02",
                 "current transaction is aborted, commands ignored until end of transaction block",
             ),
+            Self::NoTransactions => {
+                told("0A000", "transaction blocks are not allowed where pool_mode is \"statement\"")
+                    .hint("Use pool_mode = transaction for this database and user.")
+            }
             Self::NotOnStandby => told(
                 "25006",
                 "cannot execute this statement in a read-only transaction on a standby",

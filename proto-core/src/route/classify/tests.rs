@@ -35,6 +35,20 @@ const fn word(kind: Kind) -> &'static str {
     }
 }
 
+const fn state_word(state: StateChange) -> &'static str {
+    match state {
+        StateChange::None => "-",
+        StateChange::Undoes => "undoes",
+        StateChange::Unknown => "unknown",
+        StateChange::Holds(Hold::Listen) => "listen",
+        StateChange::Holds(Hold::TemporaryTable) => "temporary",
+        StateChange::Holds(Hold::HeldCursor) => "cursor",
+        StateChange::Holds(Hold::AdvisoryLock) => "lock",
+        StateChange::Holds(Hold::Prepared) => "prepared",
+        StateChange::Holds(Hold::Setting) => "setting",
+    }
+}
+
 #[test]
 fn statements_are_classified() {
     let mut wrong = Vec::new();
@@ -43,7 +57,7 @@ fn statements_are_classified() {
         count += 1;
         let text = statement.replace("\\n", "\n");
         let class = classify(text.as_bytes(), false);
-        let found_state = if class.state == StateChange::None { "-" } else { "untracked" };
+        let found_state = state_word(class.state);
         if (word(class.kind), found_state) != (kind, state) {
             wrong.push(format!(
                 "{statement}\n    is {} {found_state}: {}",
@@ -54,6 +68,34 @@ fn statements_are_classified() {
     }
     assert!(count >= 250, "{count} statements");
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn parameters_have_one_name() {
+    let cases: &[(&str, &str)] = &[
+        ("set time zone 'UTC'", "timezone"),
+        ("SET TimeZone TO 'UTC'", "timezone"),
+        ("set \"DateStyle\" = iso", "datestyle"),
+        ("set names 'utf8'", "client_encoding"),
+        ("set schema 'a'", "search_path"),
+        ("set xml option document", "xmloption"),
+        ("set session my.Var = 1", "my.var"),
+        ("set a.b.c = 1", "a.b.c"),
+        ("set sort_mem = 1", "work_mem"),
+        ("set session = 1", "session"),
+        ("reset all", "all"),
+        ("reset time zone", "timezone"),
+        ("reset my.var", "my.var"),
+        ("set session characteristics as transaction read only", "default_transaction_read_only"),
+        (
+            "set session characteristics as transaction isolation level read committed, read only",
+            "default_transaction_isolation,default_transaction_read_only",
+        ),
+    ];
+    for (text, name) in cases {
+        let reason = Reason::SetsParameter { name: (*name).into() };
+        assert_eq!(classify(text.as_bytes(), false), Class::new(Kind::Setting, reason), "{text}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ impl Desk {
     /// Takes a new configuration.
     pub fn reload(&mut self, config: Arc<Config>) {
         self.verifiers = VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
+        self.greetings.clear();
         self.pools.set_policy(&config.pool, config.worker_threads, self.shard.index());
         self.config = config;
         for link in self.pools.idle(|_| true) {
