@@ -23,6 +23,7 @@ mod value;
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::id::BackendId;
+use crate::route::rules::Rules;
 use crate::time::Duration;
 
 pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
@@ -165,26 +166,9 @@ pub struct RoutingPolicy {
     pub load_balance: bool,
     /// `delay_threshold`: bytes of lag above which a standby gets no reads; 0 ignores lag.
     pub delay_threshold: u64,
-    /// `allow_sql_comments`.
-    pub comments: Comments,
-}
-
-/// `allow_sql_comments`: what a comment in front of a statement does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Comments {
-    /// It sends the statement to the primary, as in Pgpool-II.
-    #[default]
-    Bind,
-    /// Nothing.
-    Ignored,
-}
-
-impl RoutingPolicy {
-    /// Whether a statement behind a comment may be balanced.
-    #[must_use]
-    pub fn allows_comments(&self) -> bool {
-        self.comments == Comments::Ignored
-    }
+    /// `read_only_function_list`, `write_function_list`, `stateless_function_list`,
+    /// `primary_routing_query_pattern_list`, `allow_sql_comments`.
+    pub rules: Rules,
 }
 
 /// How servers are watched.

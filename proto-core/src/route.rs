@@ -13,7 +13,10 @@ pub mod catalog;
 pub mod class;
 pub mod classify;
 mod functions;
+pub mod lore;
 pub mod memo;
+pub mod pattern;
+pub mod rules;
 mod settings;
 mod statement;
 mod tokens;
@@ -203,8 +206,9 @@ mod tests {
             ("declare c cursor for select 1", REPLICA, Free, to_replica),
             ("prepare p as select 1", PRIMARY, Free, to_primary),
         ];
+        let rules = rules::Rules::default();
         for (text, transaction, freedom, expected) in cases {
-            let class = classify::classify(text.as_bytes(), false);
+            let class = classify::classify(text.as_bytes(), &lore::Lore::bare(&rules));
             let facts = Facts { class: &class, transaction: *transaction, freedom: *freedom };
             let side = match decide(&facts) {
                 Route::Send { side, .. } => Some(side),

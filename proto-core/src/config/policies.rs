@@ -37,11 +37,7 @@ pub(super) fn routing(settings: &Settings) -> RoutingPolicy {
     RoutingPolicy {
         load_balance: settings.flag("load_balance_mode"),
         delay_threshold: settings.number("delay_threshold", None),
-        comments: if settings.flag("allow_sql_comments") {
-            super::Comments::Ignored
-        } else {
-            super::Comments::Bind
-        },
+        rules: crate::route::rules::Rules::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::output::Close;
 use crate::route::class::{Ask, Class, Hold, Kind, Reason, StateChange};
+use crate::route::lore::Lore;
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -157,7 +158,7 @@ impl Session {
 
     /// What a text does.
     pub(super) fn class_of<'d>(&self, desk: &'d mut Desk, text: &[u8]) -> &'d Class {
-        desk.memo.classify(text, desk.config.routing.allows_comments())
+        desk.memo.classify(text, &Lore::bare(&desk.config.routing.rules))
     }
 
     /// Why a statement is not carried out at all.
