@@ -424,7 +424,10 @@ impl<S: Servers> Rig<S> {
             Message::AskNodes { asker } => {
                 (Peer::Control, Message::Nodes { asker, selects: Vec::new() })
             }
-            Message::Cancel { .. } | Message::Cancelled { .. } | Message::Vacate { .. } => {
+            Message::Cancel { .. }
+            | Message::Cancelled { .. }
+            | Message::Vacate { .. }
+            | Message::CatalogStale { .. } => {
                 assert_eq!(to, Peer::Shard(ShardId(0)), "there is one shard");
                 (to, message)
             }

@@ -64,9 +64,10 @@ impl Shard {
                 }
             }
             // Somebody has left a line, perhaps.
-            let Some(backend) = self.desk.pools.roused() else { return };
+            let Some(backend) = self.desk.pools.roused() else { break };
             self.desk.serve(backend);
         }
+        self.desk.run_errands();
     }
 
     fn all_sessions(&mut self, act: impl Fn(&mut Session, &mut Desk)) {
@@ -106,6 +107,7 @@ impl Shard {
         for node in nodes {
             self.desk.expel(node);
         }
+        self.desk.look_at_pools(self.desk.now);
         self.deliver();
         self.all_sessions(Session::handle_topology);
     }
@@ -279,9 +281,11 @@ impl Machine for Shard {
                 self.with_session(asker, |session, desk| session.handle_answer(desk, selects));
             }
             Message::Vacate { database } => {
-                for link in self.desk.pools.idle(|key| key.database == database) {
-                    self.desk.retire(link);
-                }
+                self.desk.on_vacate(&database);
+            }
+            Message::CatalogStale { database } => {
+                let now = self.desk.now;
+                self.desk.catalogs.stale(&database, now);
             }
             Message::Suspect { .. }
             | Message::InUse { .. }
@@ -299,6 +303,8 @@ impl Machine for Shard {
                 TimerKey::Session(id) => self.with_session(id, Session::handle_timeout),
                 TimerKey::Link(id) => self.desk.on_link_timeout(id),
                 TimerKey::Cancel(id) => self.desk.on_cancel_timeout(id),
+                // Whatever is due runs once everybody has been served.
+                TimerKey::Errand => {}
                 TimerKey::Reserve => self.desk.on_reserve_timeout(),
                 TimerKey::Shutdown => {
                     self.all_sessions(|s, desk| s.handle_shutdown(desk, Shutdown::Fast));

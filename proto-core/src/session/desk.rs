@@ -5,6 +5,8 @@
 //! delivers.
 
 mod cancel;
+pub mod catalogs;
+pub mod errand;
 mod idle;
 mod line;
 mod opening;
@@ -25,12 +27,14 @@ use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
 use crate::limits;
 use crate::message::{Closed, Message, Peer, Shutdown};
 use crate::output::{Close, Output, Outputs};
-use crate::pool::{Pools, Ticket};
+use crate::pool::{PoolKey, Pools, Ticket};
 use crate::route::memo::Memo;
 use crate::time::{Duration, Instant, Timers, WallClock};
 use crate::topology::{Status, Topology};
 use crate::wire::backend::TxStatus;
 use crate::wire::frontend;
+use catalogs::Catalogs;
+use errand::Errands;
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +45,8 @@ pub enum TimerKey {
     Link(ConnId),
     /// The delivery of a cancel request.
     Cancel(ConnId),
+    /// Pools may lack what is to be kept ready.
+    Errand,
     /// Somebody has waited long enough for the reserve of a pool.
     Reserve,
     /// The end of a smart shutdown's patience.
@@ -127,6 +133,10 @@ pub struct Desk {
     pub verifiers: VerifierCache,
     /// Wall-clock time, for people's eyes.
     pub clock: WallClock,
+    /// What is known of the databases' catalogs.
+    pub catalogs: Catalogs,
+    /// What is under way without anybody's asking.
+    errands: Errands,
     /// When somebody will have waited long enough for a reserve, if that is known.
     reserve_at: Option<Instant>,
     /// How far the process is with stopping.
@@ -173,6 +183,8 @@ impl Desk {
             mock_key,
             verifiers,
             clock,
+            catalogs: Catalogs::default(),
+            errands: Errands::default(),
             reserve_at: None,
             shutdown: None,
             shelf: Shelf::default(),
@@ -312,6 +324,8 @@ impl Desk {
             return;
         }
         link.state = State::Closing;
+        self.end_question(id);
+        let Some(link) = self.links.get_mut(id) else { return };
         if let Some(at) = link.deadline.take() {
             self.timers.disarm(at, TimerKey::Link(id));
         }
@@ -325,6 +339,7 @@ impl Desk {
 
     /// A link's connection has ended, or did not come about.
     pub fn on_link_closed(&mut self, id: ConnId, why: Closed) {
+        self.end_question(id);
         let Some(mut link) = self.links.remove(id) else { return };
         self.names.remove(id);
         if let Some(at) = link.deadline.take() {
@@ -335,17 +350,8 @@ impl Desk {
         self.pools.free(&key, id);
         match link.state {
             State::Closing => {}
-            State::Connecting { by } => {
-                self.suspect(backend);
-                if let Some(session) = by {
-                    self.notices.push_back((session, Notice::Unconnected(backend, why)));
-                }
-            }
-            State::LoggingIn { by, .. } => {
-                self.suspect(backend);
-                if let Some(session) = by {
-                    self.notices.push_back((session, Notice::Unconnected(backend, why)));
-                }
+            State::Connecting { by } | State::LoggingIn { by, .. } => {
+                self.on_unopened(id, &key, by, why);
             }
             State::Lent { by } => {
                 if link.last_words.is_none() {
@@ -358,6 +364,18 @@ impl Desk {
             State::Idle | State::Resetting => self.report(backend),
         }
         self.serve(backend);
+        self.look_at_pools(self.now);
+    }
+
+    /// A link did not come about.
+    fn on_unopened(&mut self, id: ConnId, key: &Arc<PoolKey>, by: Option<ConnId>, why: Closed) {
+        self.suspect(key.backend);
+        match by {
+            Some(session) => {
+                self.notices.push_back((session, Notice::Unconnected(key.backend, why)));
+            }
+            None => self.on_errand_failed(id, key, &why.to_string()),
+        }
     }
 
     /// Leaves a node alone for a while and has it looked at.
@@ -394,12 +412,8 @@ impl Desk {
             }
             State::Resetting => self.close_link(id, Close::Now),
             State::Connecting { by } | State::LoggingIn { by, .. } => {
-                let (by, backend) = (*by, link.pool.backend);
-                self.suspect(backend);
-                if let Some(session) = by {
-                    let notice = Notice::Unconnected(backend, Closed::TimedOut);
-                    self.notices.push_back((session, notice));
-                }
+                let (by, key) = (*by, link.pool.clone());
+                self.on_unopened(id, &key, by, Closed::TimedOut);
                 self.close_link(id, Close::Now);
             }
             State::Lent { .. } => {}

@@ -25,6 +25,7 @@ impl Desk {
             }
         }
         self.trim();
+        self.look_at_pools(self.now);
     }
 
     /// Takes another limit of connections to a server.
@@ -32,6 +33,7 @@ impl Desk {
         self.pools.set_quota(backend, limit);
         self.trim();
         self.serve(backend);
+        self.look_at_pools(self.now);
     }
 
     pub(super) fn put_back(&mut self, id: ConnId) {
@@ -45,6 +47,7 @@ impl Desk {
         self.pools.put_back(&key, id, startup);
         self.outputs.push(Output::Reread { conn: id });
         self.serve(key.backend);
+        self.catalogs.rouse(self.now);
         // Of the reserve, perhaps, and nobody waits any more.
         if let Some(link) = self.pools.surplus(&key) {
             self.retire(link);

@@ -21,6 +21,7 @@ impl Desk {
         if Pools::admit(&self.topology, ticket) == Err(Stale) {
             return Asked::Stale;
         }
+        self.catalogs.of(&key.database, &key.user, self.now);
         let waiter = Waiter { session, startup: startup.clone(), ticket, since };
         match self.pools.ask(key, waiter, self.now) {
             Answer::Lent(link) => {
