@@ -12,6 +12,7 @@ use std::sync::Arc;
 use pgherd_core::config::{Config, Files, KeyFile, load};
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::{BackendId, ConnId, Epoch, ShardId};
+use pgherd_core::inquiry::Sheet;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Closed, Message, Peer, Room, Shutdown};
@@ -421,8 +422,8 @@ impl<S: Servers> Rig<S> {
 
     fn post(&mut self, to: Peer, message: Message) {
         let (from, answer) = match message {
-            Message::AskNodes { asker } => {
-                (Peer::Control, Message::Nodes { asker, selects: Vec::new() })
+            Message::Ask { asker, .. } => {
+                (Peer::Control, Message::Answer { asker, sheet: Sheet::default() })
             }
             Message::Cancel { .. }
             | Message::Cancelled { .. }
@@ -438,9 +439,9 @@ impl<S: Servers> Rig<S> {
             | Message::Suspect { .. }
             | Message::InUse { .. }
             | Message::ClientLeft
-            | Message::AskCounts
-            | Message::Counts(_)
-            | Message::Nodes { .. }
+            | Message::Collect { .. }
+            | Message::Collected { .. }
+            | Message::Answer { .. }
             | Message::Drained => {
                 assert_eq!(to, Peer::Control, "{message:?} goes astray");
                 return;

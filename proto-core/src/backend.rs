@@ -5,6 +5,7 @@
 
 pub mod applied;
 pub mod audit;
+pub mod history;
 pub mod link;
 pub mod login;
 pub mod statement;

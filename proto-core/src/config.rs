@@ -16,21 +16,25 @@ pub mod parameters;
 mod pgpool;
 mod policies;
 mod pools;
+mod routing;
 mod secrets;
 mod settings;
+mod shown;
 mod value;
 
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::id::BackendId;
-use crate::route::rules::Rules;
 use crate::time::Duration;
+use std::sync::Arc;
 
 pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};
 pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
+pub use routing::{Level, RoutingPolicy};
+pub use shown::{Override, Shown};
 
 /// Everything in effect. Cheap to share; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -70,8 +74,43 @@ pub struct Config {
     pub log_sessions: LogSessions,
     /// `pid_file_name`; none where the file names none.
     pub pid_file_name: Option<String>,
+    /// `log_statement` and its like: who hears of statements.
+    pub statements: StatementNotes,
+    /// Every parameter with its value in effect, in the order of `SHOW pool_status`.
+    pub shown: Arc<Vec<Shown>>,
     /// Parameters whose effect comes with a later release, as `(name, value as written)`.
     pub not_yet: Vec<(String, String)>,
+}
+
+/// Who hears of statements, and in what way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatementNotes(u8);
+
+impl StatementNotes {
+    /// `log_statement`: the log, as they come.
+    pub const LOG: Self = Self(1);
+    /// `log_per_node_statement`: the log, with the node that they go to.
+    pub const LOG_PER_NODE: Self = Self(2);
+    /// `notice_per_node_statement`: the client, with the node that they go to.
+    pub const NOTICE_PER_NODE: Self = Self(4);
+
+    /// Whether all of these are asked for.
+    #[must_use]
+    pub const fn has(self, notes: Self) -> bool {
+        self.0 & notes.0 == notes.0
+    }
+
+    /// The same with or without these.
+    #[must_use]
+    pub const fn set(self, notes: Self, wanted: bool) -> Self {
+        if wanted { Self(self.0 | notes.0) } else { Self(self.0 & !notes.0) }
+    }
+
+    /// Whether nobody hears of anything.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// Which ends of a session are logged.
@@ -159,18 +198,6 @@ pub struct AuthPolicy {
     pub users: Users,
 }
 
-/// Where statements go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RoutingPolicy {
-    /// `load_balance_mode`.
-    pub load_balance: bool,
-    /// `delay_threshold`: bytes of lag above which a standby gets no reads; 0 ignores lag.
-    pub delay_threshold: u64,
-    /// `read_only_function_list`, `write_function_list`, `stateless_function_list`,
-    /// `primary_routing_query_pattern_list`, `allow_sql_comments`.
-    pub rules: Rules,
-}
-
 /// How servers are watched.
 #[derive(Clone, Debug)]
 pub struct CheckPolicy {
@@ -198,6 +225,7 @@ impl Config {
     pub fn settle_threads(&mut self, cores: usize) {
         let wanted = if self.worker_threads == 0 { cores } else { self.worker_threads };
         self.worker_threads = wanted.min(self.pool.smallest_limit()).max(1);
+        self.show_count("worker_threads", self.worker_threads);
     }
 
     /// Finds a node.

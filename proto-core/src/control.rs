@@ -3,9 +3,10 @@
 //!
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
+mod inquiries;
+mod record;
 pub mod view;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,9 @@ use crate::time::{Instant, WallClock};
 use crate::topology::{Seen, Status, Topology};
 use crate::wire::frontend;
 use crate::wire::startup::Params;
+use inquiries::Inquiries;
+use record::Record;
+pub(crate) use record::figure;
 use view::Fact;
 
 /// The control plane of one process.
@@ -42,9 +46,7 @@ pub struct Control {
     nodes: Vec<Watched>,
     topology: Arc<Topology>,
     shards: Vec<Member>,
-    /// Questions about the nodes that wait for the shards' counts, oldest first.
-    questions: VecDeque<Question>,
-    counts: BTreeMap<ShardId, Vec<(BackendId, u64)>>,
+    inquiries: Inquiries,
     shutdown: Option<Shutdown>,
 }
 
@@ -55,6 +57,7 @@ struct Watched {
     rounds: Rounds,
     look: Look,
     fact: Fact,
+    record: Record,
     /// A shard has lost a connection to it and waits to hear whether it may go on.
     doubt: Doubt,
 }
@@ -88,14 +91,6 @@ struct Member {
     is_drained: bool,
 }
 
-#[derive(Debug)]
-struct Question {
-    shard: ShardId,
-    asker: ConnId,
-    /// Shards that have not counted yet.
-    open: Vec<ShardId>,
-}
-
 impl Control {
     /// Makes the control plane of a process with as many shards as `config.worker_threads`.
     #[must_use]
@@ -111,8 +106,7 @@ impl Control {
             nodes: Vec::new(),
             topology: Arc::new(Topology::default()),
             shards,
-            questions: VecDeque::new(),
-            counts: BTreeMap::new(),
+            inquiries: Inquiries::default(),
             shutdown: None,
             config,
         };
@@ -138,6 +132,7 @@ impl Control {
                     rounds: Rounds::new(policy, self.now),
                     look: Look::None,
                     fact: Fact::new(self.clock.at(self.now)),
+                    record: Record::default(),
                     doubt: Doubt::None,
                 },
             });
@@ -190,7 +185,10 @@ impl Control {
             && let Some(output) = node.rounds.poll_output()
         {
             match output {
-                rounds::Output::Attempt => self.attempt(at),
+                rounds::Output::Attempt => {
+                    node.record.on_attempt(self.now);
+                    self.attempt(at);
+                }
                 rounds::Output::Abandon => self.abandon(at),
                 rounds::Output::Lost => self.on_lost(at),
             }
@@ -252,6 +250,7 @@ impl Control {
         let Some(node) = self.nodes.get_mut(at) else { return };
         let now = self.now;
         node.rounds.handle_input(now, rounds::Input::Answered);
+        node.record.on_success(now);
         if node.fact.status == Status::Down {
             log::info!("node {} is up: it is a {}", node.id, sighting.role.word());
             node.fact.status = Status::Waiting;
@@ -301,6 +300,7 @@ impl Control {
     fn on_lost(&mut self, at: usize) {
         self.abandon(at);
         let Some(node) = self.nodes.get_mut(at) else { return };
+        node.record.on_fail(self.now);
         node.fact.seen = Seen::Down;
         node.doubt = Doubt::None;
         if node.fact.status != Status::Down {
@@ -356,31 +356,6 @@ impl Control {
         }
     }
 
-    fn on_question(&mut self, shard: ShardId, asker: ConnId) {
-        let open = (0u16..).zip(&self.shards).map(|(number, _)| ShardId(number)).collect();
-        self.questions.push_back(Question { shard, asker, open });
-        self.post_all(&Message::AskCounts);
-    }
-
-    fn on_counts(&mut self, from: ShardId, counts: Vec<(BackendId, u64)>) {
-        self.counts.insert(from, counts);
-        let question = self.questions.iter_mut().find(|question| question.open.contains(&from));
-        if let Some(question) = question {
-            question.open.retain(|shard| *shard != from);
-        }
-        while self.questions.front().is_some_and(|question| question.open.is_empty())
-            && let Some(question) = self.questions.pop_front()
-        {
-            let mut sums: BTreeMap<BackendId, u64> = BTreeMap::new();
-            for (id, count) in self.counts.values().flatten() {
-                *sums.entry(*id).or_default() += count;
-            }
-            let selects = sums.into_iter().collect();
-            let message = Message::Nodes { asker: question.asker, selects };
-            self.outputs.post(Peer::Shard(question.shard), message);
-        }
-    }
-
     fn on_reload(&mut self, config: Arc<Config>) {
         self.config = config;
         self.watch();
@@ -399,6 +374,8 @@ impl Control {
         if let Some(member) = self.shards.get_mut(from.index()) {
             member.is_drained = true;
         }
+        self.inquiries.leave(from);
+        self.tell_askers();
         if self.shards.iter().all(|member| member.is_drained) {
             for at in 0..self.nodes.len() {
                 if let Some(Look::Open { conn, .. }) = self.nodes.get(at).map(|node| &node.look) {
@@ -509,8 +486,11 @@ impl Machine for Control {
                     member.clients = member.clients.saturating_sub(1);
                 }
             }
-            (Peer::Shard(shard), Message::AskNodes { asker }) => self.on_question(shard, asker),
-            (Peer::Shard(shard), Message::Counts(counts)) => self.on_counts(shard, counts),
+            (Peer::Shard(shard), Message::Ask { asker, view }) => self.on_ask(shard, asker, view),
+            (Peer::Shard(shard), Message::Collected { number, sheet }) => {
+                self.inquiries.answer(number, shard, sheet);
+                self.tell_askers();
+            }
             (Peer::Shard(shard), Message::Drained) => self.on_drained(shard),
             _ => {}
         }

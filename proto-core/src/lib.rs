@@ -75,6 +75,7 @@ pub mod entropy;
 pub mod flow;
 pub mod health;
 pub mod id;
+pub mod inquiry;
 pub mod limits;
 pub mod machine;
 pub mod message;

@@ -76,6 +76,16 @@ pub const CANCELS_MAX: usize = 256;
 /// How long an answer of the control plane may take before `SHOW` gives up.
 pub const SHOW_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Rows in one answer to `SHOW`, all shards together: twice as many as clients are expected, some
+/// megabytes of text.
+pub const VIEW_ROWS_MAX: usize = 20_000;
+
+/// Notices of `notice_per_node_statement` that wait for a message to end; further ones are lost.
+pub const NOTICES_MAX: usize = 256;
+
+/// Questions of `SHOW` to all shards under way at once; the oldest is given up for one more.
+pub const INQUIRIES_MAX: usize = 1024;
+
 /// Encryption requests (`SSLRequest`, `GSSENCRequest`) on one connection: one of each.
 pub const ENCRYPTION_REQUESTS_MAX: u8 = 2;
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::config::Config;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
+use crate::inquiry::{Asker, Sheet, View};
 use crate::topology::Topology;
 
 /// Who a message is from or for.
@@ -65,21 +66,33 @@ pub enum Message {
         /// The connection that waited.
         asker: ConnId,
     },
-    /// What are the nodes like? From a shard to `Control`.
-    AskNodes {
-        /// The session that asks.
-        asker: ConnId,
+    /// A session asks what all shards have to say. From a shard to `Control`.
+    Ask {
+        /// The session.
+        asker: Asker,
+        /// What it asks for.
+        view: View,
     },
-    /// Count the statements that you sent. From `Control` to a shard.
-    AskCounts,
-    /// Statements sent to each node by one shard since its start. To `Control`.
-    Counts(Vec<(BackendId, u64)>),
-    /// What the nodes are like: the view and the statements sent to each by all shards.
-    Nodes {
-        /// The session that asked.
-        asker: ConnId,
-        /// Reads sent to each node.
-        selects: Vec<(BackendId, u64)>,
+    /// Say what you have to say. From `Control` to every shard.
+    Collect {
+        /// The number of the question.
+        number: u64,
+        /// What is asked for.
+        view: View,
+    },
+    /// What one shard has to say. To `Control`.
+    Collected {
+        /// The number of the question.
+        number: u64,
+        /// The answer.
+        sheet: Sheet,
+    },
+    /// What all shards have to say, and `Control`. To the shard of the session that asked.
+    Answer {
+        /// The session.
+        asker: Asker,
+        /// The answer.
+        sheet: Sheet,
     },
     /// A database is about to be dropped: close the idle connections to it. From a shard to every
     /// shard.

@@ -393,6 +393,12 @@ impl Pools {
         pool.idle.iter().rev().find(|idle| idle.startup.is_akin(startup)).map(|idle| idle.link)
     }
 
+    /// Lists the pools of which sessions wait for a connection and that have none.
+    pub fn deserted(&self) -> impl Iterator<Item = Arc<PoolKey>> {
+        let deserted = self.pools.iter().filter(|(_, pool)| pool.open == 0);
+        deserted.map(|(key, _)| key.clone())
+    }
+
     /// Finds an idle connection of a pool that is more than a limit allows, the least recently
     /// used first.
     #[must_use]

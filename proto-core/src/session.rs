@@ -19,6 +19,8 @@ pub mod greeting;
 mod local;
 mod login;
 mod loss;
+mod notes;
+mod overrides;
 mod pins;
 mod prepare;
 pub mod refusal;
@@ -26,6 +28,7 @@ mod relay;
 mod seat;
 mod serve;
 mod settings;
+pub mod show;
 mod state;
 mod statements;
 
@@ -53,6 +56,7 @@ pub(crate) use login::addressee;
 use prepare::Unnamed;
 use refusal::Refusal;
 use settings::Settings;
+pub(crate) use show::collect;
 use state::{Audit, Effect, Ended, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
 use statements::Statements;
 
@@ -100,8 +104,14 @@ pub struct Session {
     since: Option<Instant>,
     /// Why the wait was in vain.
     verdict: Option<Refusal>,
-    /// What the control plane answered: reads sent to each node.
-    answer: Option<Vec<(BackendId, u64)>>,
+    /// What all shards answered.
+    answer: show::Answer,
+    /// What `PGPOOL SET` has changed.
+    overrides: overrides::Overrides,
+    /// Notices that wait for a message to end.
+    untold: Vec<Bytes>,
+    /// When the client came.
+    arrived: Instant,
     /// Last activity of the client, for `client_idle_limit`.
     active: Instant,
     deadline: Option<Instant>,
@@ -158,7 +168,10 @@ impl Session {
             wait: Wait::Nothing,
             since: None,
             verdict: None,
-            answer: None,
+            answer: show::Answer::None,
+            overrides: overrides::Overrides::default(),
+            untold: Vec::new(),
+            arrived: now,
             active: now,
             deadline: Some(deadline),
         }
@@ -299,14 +312,6 @@ impl Session {
         }
     }
 
-    /// The control plane has answered.
-    pub fn handle_answer(&mut self, desk: &mut Desk, selects: Vec<(BackendId, u64)>) {
-        if matches!(self.wait, Wait::Answer) {
-            self.answer = Some(selects);
-            self.look_again(desk);
-        }
-    }
-
     /// The session's deadline has passed.
     pub fn handle_timeout(&mut self, desk: &mut Desk) {
         if self.deadline.is_none_or(|at| at > desk.now) {
@@ -368,8 +373,11 @@ impl Session {
 
     /// Queues bytes that pgherd composed to the client.
     fn say(&mut self, desk: &mut Desk, composer: Composer) {
+        self.say_bytes(desk, composer.finish());
+    }
+
+    fn say_bytes(&mut self, desk: &mut Desk, bytes: Bytes) {
         debug_assert!(self.speaking.is_none(), "another's message is half way");
-        let bytes = composer.finish();
         self.flow.add(bytes.len());
         desk.outputs.push(Output::Send { to: self.id, bytes });
     }
@@ -460,7 +468,7 @@ impl Session {
 
     /// Arms the timer of a session that waits for nothing but its client.
     fn arm_idle(&mut self, desk: &mut Desk) {
-        match desk.config.client_idle_limit {
+        match self.idle_limit(desk) {
             Some(limit) if self.is_serving() => self.arm(desk, limit),
             Some(_) | None => self.disarm(desk),
         }

@@ -13,8 +13,8 @@ use crate::limits;
 use crate::machine::Machine;
 use crate::message::{Arrival, CancelKey, Closed, Message, Peer, Shutdown};
 use crate::output::{Close, Output};
-use crate::session::Session;
 use crate::session::desk::{Desk, Notice, TimerKey};
+use crate::session::{self, Session};
 use crate::time::{Instant, WallClock};
 use crate::topology::{Seen, Topology};
 
@@ -273,12 +273,14 @@ impl Machine for Shard {
                 self.desk.notices.push_back((asker, Notice::Look));
                 self.deliver();
             }
-            Message::AskCounts => {
-                let counts = self.desk.counts.iter().map(|(id, n)| (*id, *n)).collect();
-                self.desk.outputs.post(Peer::Control, Message::Counts(counts));
+            Message::Collect { number, view } => {
+                let sheet = session::collect(view, &self.desk, &self.sessions);
+                self.desk.outputs.post(Peer::Control, Message::Collected { number, sheet });
             }
-            Message::Nodes { asker, selects } => {
-                self.with_session(asker, |session, desk| session.handle_answer(desk, selects));
+            Message::Answer { asker, sheet } => {
+                self.with_session(asker.session, |session, desk| {
+                    session.handle_answer(desk, asker.number, sheet);
+                })
             }
             Message::Vacate { database } => {
                 self.desk.on_vacate(&database);
@@ -290,8 +292,8 @@ impl Machine for Shard {
             Message::Suspect { .. }
             | Message::InUse { .. }
             | Message::ClientLeft
-            | Message::AskNodes { .. }
-            | Message::Counts(_)
+            | Message::Ask { .. }
+            | Message::Collected { .. }
             | Message::Drained => {}
         }
     }

@@ -12,6 +12,7 @@ pub mod operate;
 pub mod pool;
 pub mod routing;
 pub mod session;
+pub mod show;
 pub mod statements;
 pub mod transaction;
 
@@ -213,5 +214,19 @@ scenarios! {
         a_fast_shutdown_tells_the_clients,
         an_immediate_shutdown_ends_at_once,
         a_reload_changes_a_weight with primary_only,
+    }
+    show {
+        every_table_is_shown_by_both_protocols,
+        parameters_are_shown_with_their_values,
+        sessions_are_shown_with_what_they_do,
+        connections_are_shown_with_their_pools,
+        statements_are_counted_by_node with standby_only,
+        checks_are_counted_by_node,
+        a_session_sets_a_parameter_for_itself with standby_only,
+        a_session_limits_its_own_idleness,
+        a_route_is_explained_and_not_taken with standby_only,
+        a_question_beside_other_statements_is_refused,
+        statements_are_told_with_their_node with told_per_node,
+        askers_that_leave_harm_nobody,
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::applied::Applied;
+use super::history::History;
 use super::login::Login;
 use super::statement::{Prepared, Statement};
 use crate::flow::Flow;
@@ -65,6 +66,8 @@ pub struct Link {
     pub applied: Applied,
     /// What has been left behind on it since it was last clean.
     pub wear: Wear,
+    /// When it was opened, lent and given back.
+    pub history: History,
     /// Cancel requests for it that are on their way; it is lent to nobody meanwhile.
     pub cancels: u32,
     /// The server's last words before it closed: the body of its fatal `ErrorResponse`.
@@ -206,6 +209,7 @@ impl Link {
             litter: Vec::new(),
             applied: Applied::default(),
             wear: Wear::Clean,
+            history: History::default(),
             cancels: 0,
             last_words: None,
             deadline: None,

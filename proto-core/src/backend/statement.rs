@@ -22,6 +22,15 @@ pub struct Statement {
     pub class: Class,
 }
 
+impl Statement {
+    /// Returns the text of the statement.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        let body = self.parse.get(crate::wire::frame::HEADER_LEN..).unwrap_or_default();
+        frontend::parse(body).map_or(&[], |(_, text)| text)
+    }
+}
+
 /// The statements that the sessions of a shard share, by what follows the name in their `Parse`.
 #[derive(Debug, Default)]
 pub struct Shelf {

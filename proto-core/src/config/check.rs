@@ -9,7 +9,8 @@ use super::mistake::{Mistake, Syntax};
 use super::note::{Note, NoteKind};
 use super::secrets::Vault;
 use super::settings::{Settings, Stored};
-use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies, pools};
+use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies, pools, shown};
+use std::sync::Arc;
 
 /// Lends the text of files.
 pub trait Files {
@@ -118,7 +119,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
     policies::check_modes(&settings, findings);
     policies::check_listening(&settings, findings);
     let checks = policies::checks(&settings, &users, &mut vault, findings);
-    Some(Config {
+    let mut config = Config {
         listen_addresses: settings.list("listen_addresses", None),
         port: u16::try_from(settings.number("port", None)).ok()?,
         unix_socket_directories: settings.list("unix_socket_directories", None),
@@ -129,7 +130,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
             timeout: settings.limit("authentication_timeout"),
             users,
         },
-        routing: policies::routing(&settings),
+        routing: super::routing::routing(&settings, findings),
         checks: checks?,
         catalog_refresh_period: pools::refresh_period(&settings),
         client_max: settings.count("client_max"),
@@ -143,8 +144,13 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
             .setting("pid_file_name", None)
             .map(|_| settings.text("pid_file_name", None))
             .filter(|name| !name.is_empty()),
-        not_yet: settings.not_yet,
-    })
+        statements: policies::statements(&settings),
+        shown: Arc::default(),
+        not_yet: settings.not_yet.clone(),
+    };
+    config.shown = Arc::new(shown::list(&settings, &config));
+    config.show_count("pool_size_max", config.pool.defaults.size_max);
+    Some(config)
 }
 
 /// Notes users whose names are parameters: in TOML, whatever stands below `[users]` is a user.

@@ -4,6 +4,7 @@
 //! stranger: it is in effect, comes with a later release, or is dead, and then the table says
 //! why. Reading a value by its kind is the business of `value`.
 
+mod about;
 mod backends;
 mod cache;
 mod checks;
@@ -16,6 +17,9 @@ mod routing;
 mod watchdog;
 
 use std::sync::LazyLock;
+
+pub use about::about;
+pub(super) use about::place;
 
 /// One parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]

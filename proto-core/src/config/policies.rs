@@ -5,7 +5,7 @@ use super::mistake::{Herd, Unfit};
 use super::note::NoteKind;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{CheckPolicy, LogSessions, Method, RoutingPolicy};
+use super::{CheckPolicy, LogSessions, Method, StatementNotes};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::time::Duration;
@@ -29,15 +29,6 @@ pub(super) fn check_listening(settings: &Settings, findings: &mut Findings) {
     let empty = |name| settings.list(name, None).is_empty();
     if empty("listen_addresses") && empty("unix_socket_directories") {
         blame(settings, "listen_addresses", Herd::NowhereToListen, findings);
-    }
-}
-
-/// Makes the policy of routing.
-pub(super) fn routing(settings: &Settings) -> RoutingPolicy {
-    RoutingPolicy {
-        load_balance: settings.flag("load_balance_mode"),
-        delay_threshold: settings.number("delay_threshold", None),
-        rules: crate::route::rules::Rules::default(),
     }
 }
 
@@ -154,13 +145,21 @@ pub(super) fn log_sessions(settings: &Settings) -> LogSessions {
     }
 }
 
+/// Reads `log_statement`, `log_per_node_statement` and `notice_per_node_statement`.
+pub(super) fn statements(settings: &Settings) -> StatementNotes {
+    StatementNotes::default()
+        .set(StatementNotes::LOG, settings.flag("log_statement"))
+        .set(StatementNotes::LOG_PER_NODE, settings.flag("log_per_node_statement"))
+        .set(StatementNotes::NOTICE_PER_NODE, settings.flag("notice_per_node_statement"))
+}
+
 /// Returns the database, of which Pgpool-II takes an empty name for `postgres`.
 fn or_postgres(database: String) -> String {
     if database.is_empty() { "postgres".to_owned() } else { database }
 }
 
 /// Reports a problem where the parameter is set, or for the file if it is not.
-fn blame(
+pub(super) fn blame(
     settings: &Settings,
     name: &'static str,
     problem: impl Into<super::mistake::Problem>,

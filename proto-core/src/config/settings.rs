@@ -223,7 +223,7 @@ impl Settings {
     }
 
     /// Returns a value: the node's own, or that of all nodes, or the default.
-    fn value(&self, name: &'static str, node: Option<u8>) -> Option<Value> {
+    pub(super) fn value(&self, name: &'static str, node: Option<u8>) -> Option<Value> {
         let given = self.given(name, node).or_else(|| self.given(name, None));
         given.cloned().or_else(|| parameters::by_name(name).and_then(default))
     }
@@ -249,6 +249,19 @@ impl Settings {
     /// Returns a time, for a parameter counted in seconds.
     pub(super) fn seconds(&self, name: &'static str) -> Duration {
         Duration::from_secs(self.number(name, None))
+    }
+
+    /// Returns a time, for a parameter counted in milliseconds.
+    pub(super) fn milliseconds(&self, name: &'static str) -> Duration {
+        Duration::from_millis(self.number(name, None))
+    }
+
+    /// Returns a number with a fraction.
+    pub(super) fn real(&self, name: &'static str) -> f64 {
+        match self.value(name, None) {
+            Some(Value::Real(value)) => value,
+            _ => 0.0,
+        }
     }
 
     /// Returns a time for a parameter counted in seconds, of which zero is none.
@@ -322,6 +335,6 @@ fn meant_by(written: &str) -> Option<String> {
     Some(meant.to_owned())
 }
 
-fn numbered(name: &str, node: Option<u8>) -> String {
+pub(super) fn numbered(name: &str, node: Option<u8>) -> String {
     node.map_or_else(|| name.to_owned(), |node| format!("{name}{node}"))
 }

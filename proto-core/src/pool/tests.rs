@@ -31,6 +31,7 @@ fn node(id: u8, role: Role) -> Node {
         seen: Seen::Up,
         server_role: role,
         lag: None,
+        lag_time: None,
         replication_state: String::new(),
         sync_state: String::new(),
         changed: crate::time::WallTime(0),

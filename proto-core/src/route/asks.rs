@@ -63,6 +63,22 @@ pub fn read(text: &[u8]) -> Option<Asked> {
     if parts.next().is_some() { None } else { read_statement(&statement) }
 }
 
+/// Tells whether one of several statements in a text asks something of pgherd.
+#[must_use]
+pub fn is_beside_others(text: &[u8]) -> bool {
+    let mut scanner = Tokens::new(text);
+    let mut tokens = Vec::new();
+    while let Ok(Some(token)) = scanner.next() {
+        if token.shape != Shape::Comment {
+            tokens.push(token);
+        }
+    }
+    let is_end = |token: &Token| token.shape == Shape::Symbol(b';');
+    let parts: Vec<&[Token]> = tokens.split(is_end).filter(|tokens| !tokens.is_empty()).collect();
+    let asks = |tokens: &&[Token]| read_statement(&Statement { text, tokens }).is_some();
+    parts.len() > 1 && parts.iter().any(asks)
+}
+
 /// Reads what one statement asks of pgherd.
 pub(super) fn read_statement(statement: &Statement<'_>) -> Option<Asked> {
     let words = statement.words();
@@ -105,6 +121,24 @@ fn value(statement: &Statement<'_>, start: usize) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn questions_beside_other_statements_are_found() {
+        let cases = [
+            ("show pool_nodes", false),
+            ("show pool_nodes;", false),
+            ("show pool_nodes; select 1", true),
+            ("select 1; explain route select 2;", true),
+            ("begin; pgpool set x to 1; commit", true),
+            ("select 'show pool_nodes'; select 1", false),
+            ("select 1; show work_mem", false),
+            ("select 1; 'open", false),
+            ("", false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(is_beside_others(text.as_bytes()), expected, "{text}");
+        }
+    }
 
     #[test]
     fn questions_are_read_with_their_names_and_values() {

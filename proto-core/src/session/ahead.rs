@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use super::serve::{Nature, Opens, nature_of};
+use super::show::{Sent, Verb};
 use super::{Effect, Session};
 use crate::limits;
 use crate::route::Side;
@@ -26,8 +27,8 @@ pub(super) enum Ahead {
 pub(super) struct Plan {
     pub(super) nature: Nature,
     pub(super) effect: Option<Effect>,
-    /// Reads that it carries out.
-    pub(super) reads: u64,
+    /// Statements that it carries out.
+    pub(super) sent: Sent,
     /// It uses the unnamed statement of an earlier batch, which only one link has.
     pub(super) needs_unnamed: bool,
 }
@@ -42,7 +43,7 @@ struct Survey<'a> {
     nature: Option<Nature>,
     effect: Option<Effect>,
     statements: u32,
-    reads: u64,
+    sent: Sent,
     local: u32,
     doubt: Doubt,
     needs_unnamed: Doubt,
@@ -69,6 +70,8 @@ impl Survey<'_> {
                     (Some(_), Some(_)) => Some(Side::Primary),
                     (None, _) | (_, None) => None,
                 },
+                verb: nature.verb,
+                why: if earlier.why == nature.why { nature.why } else { "batch" },
             },
         });
     }
@@ -92,7 +95,7 @@ impl Survey<'_> {
             nature.kind = Kind::Empty;
         }
         let needs_unnamed = self.needs_unnamed == Doubt::Yes;
-        Ahead::Server(Plan { nature, effect, reads: self.reads, needs_unnamed })
+        Ahead::Server(Plan { nature, effect, sent: self.sent, needs_unnamed })
     }
 }
 
@@ -177,7 +180,9 @@ impl Session {
             tag::EXECUTE => match frontend::execute(body) {
                 Some(portal) => {
                     let kind = survey.portals.iter().rev().find(|(name, _)| *name == portal);
-                    survey.reads += u64::from(kind.is_some_and(|(_, n)| n.kind == Kind::Read));
+                    if let Some((_, nature)) = kind {
+                        survey.sent.add(nature.verb, nature.counted());
+                    }
                     survey.use_portal(portal);
                 }
                 None => survey.doubt = Doubt::Yes,
@@ -205,6 +210,7 @@ impl Session {
         survey.statements += 1;
         if let Some(statement) = self.statements.get(name) {
             let nature = nature_of(&statement.class, self.transaction(desk), self.freedom(desk));
+            let nature = Nature { verb: Verb::of(statement.text()), ..nature };
             survey.add(nature);
             return Some(nature);
         }

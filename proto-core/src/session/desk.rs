@@ -121,8 +121,10 @@ pub struct Desk {
     pub entropy: Entropy,
     /// Deadlines.
     pub timers: Timers<TimerKey>,
-    /// Reads sent to each node.
-    pub counts: BTreeMap<BackendId, u64>,
+    /// What was sent to each node, and what came back.
+    pub counts: super::show::Tally,
+    /// Questions that sessions have asked the control plane.
+    pub questions: u64,
     /// Nodes that a connection has just failed to, and until when they are left alone.
     pub suspects: BTreeMap<BackendId, Instant>,
     /// What sessions must hear of.
@@ -177,7 +179,8 @@ impl Desk {
             memo: Memo::new(&mut entropy),
             entropy,
             timers: Timers::new(),
-            counts: BTreeMap::new(),
+            counts: super::show::Tally::default(),
+            questions: 0,
             suspects: BTreeMap::new(),
             notices: VecDeque::new(),
             mock_key,
@@ -226,6 +229,7 @@ impl Desk {
         let now = self.now;
         if let Some(link) = self.links.get_mut(id) {
             link.state = State::Lent { by: session };
+            link.history.on_lent(now);
             link.epoch = ticket.epoch;
             if let Some(at) = link.deadline.take() {
                 self.timers.disarm(at, TimerKey::Link(id));

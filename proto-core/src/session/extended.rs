@@ -74,7 +74,8 @@ impl Session {
             let refusal = refusal.unwrap_or(Refusal::NotOnStandby);
             return Ok(self.fail_batch(desk, message, &refusal));
         };
-        if (plan.effect.is_some() || self.effect.is_some()) && self.must_settle(desk) {
+        let must_settle = plan.effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
         if plan.needs_unnamed
@@ -99,10 +100,9 @@ impl Session {
         plan: Plan,
     ) -> Result<Taken, Violation> {
         self.bring_up_to_date(desk, id);
-        let reads = plan.reads;
         self.note(desk, id, plan.nature, plan.effect);
         if let Some(link) = desk.links.get_mut(id) {
-            *desk.counts.entry(link.pool.backend).or_default() += reads;
+            desk.counts.sent(link.pool.backend, &plan.sent, plan.nature.why);
             link.batch = Batch::Open;
         }
         self.turn = Turn::At(id);
@@ -128,6 +128,7 @@ impl Session {
         message: Incoming<'_>,
     ) -> Result<Taken, Violation> {
         let malformed = Violation::Malformed { tag: message.tag };
+        self.tell_statement(desk, id, message);
         match message.tag {
             tag::PARSE => {
                 let parsed = frontend::parse(message.body);

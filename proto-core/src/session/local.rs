@@ -1,26 +1,26 @@
-//! Statements that pgherd answers itself, in both protocols: `SHOW pool_nodes`, `SHOW
-//! pool_version`, and the end of a transaction that was lost with its server.
+//! Statements that pgherd answers itself, in both protocols: questions about itself, and the end of
+//! a transaction that was lost with its server. What it answers is the business of `show`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::desk::Desk;
-use super::refusal::Refusal;
+use super::refusal::{Refusal, told};
 use super::serve::Incoming;
+use super::show::{Question, Reply};
 use super::{Limbo, Session, Taken, Turn, Wait};
 use crate::limits;
-use crate::message::{Message, Peer};
-use crate::route::class::{Ask, Kind, PoolShow};
-use crate::topology::Role;
+use crate::route::class::Kind;
 use crate::wire::backend::{Composer, TxStatus, tag as reply};
 use crate::wire::error::Violation;
 use crate::wire::frontend::{self, Subject, tag};
 
 /// What pgherd carries out itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Local {
-    Show(PoolShow),
+    Question(Arc<Question>),
     Rollback,
 }
 
@@ -31,46 +31,18 @@ pub(super) struct Batch {
     portals: BTreeMap<Bytes, Local>,
 }
 
-/// The columns of `SHOW pool_nodes`, in Pgpool-II's order.
-const NODE_COLUMNS: [&str; 14] = [
-    "node_id",
-    "hostname",
-    "port",
-    "status",
-    "pg_status",
-    "lb_weight",
-    "role",
-    "pg_role",
-    "select_cnt",
-    "load_balance_node",
-    "replication_delay",
-    "replication_state",
-    "replication_sync_state",
-    "last_status_change",
-];
-
-const VERSION_COLUMNS: [&str; 1] = ["pool_version"];
-
-/// What `SHOW pool_version` says. Monitoring reads the number in front, so it is a version of
-/// Pgpool-II whose interface pgherd keeps.
-const VERSION: &str = concat!("4.5.0 (pgherd ", env!("CARGO_PKG_VERSION"), ")");
-
 impl Local {
-    const fn columns(self) -> Option<&'static [&'static str]> {
+    fn columns(&self) -> Option<Vec<String>> {
         match self {
-            Self::Show(PoolShow::Nodes) => Some(&NODE_COLUMNS),
-            Self::Show(PoolShow::Version) => Some(&VERSION_COLUMNS),
-            Self::Show(
-                PoolShow::Processes
-                | PoolShow::Pools
-                | PoolShow::Status
-                | PoolShow::Cache
-                | PoolShow::HealthCheckStats
-                | PoolShow::BackendStats
-                | PoolShow::Pins
-                | PoolShow::RouteStats,
-            )
-            | Self::Rollback => None,
+            Self::Question(question) => question.columns(),
+            Self::Rollback => None,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Question(question) => question.len(),
+            Self::Rollback => 0,
         }
     }
 }
@@ -81,32 +53,51 @@ impl Session {
         &mut self,
         desk: &mut Desk,
         message: Incoming<'_>,
-        show: PoolShow,
+        question: &Question,
     ) -> Taken {
         if self.must_settle(desk) {
             return Taken::Nothing;
         }
-        let local = Local::Show(show);
         let status = self.status(desk);
-        match self.answer_to(desk, local) {
-            Some(Ok(rows)) => {
+        let answer = match status {
+            TxStatus::Failed => Some(Err(Refusal::Aborted)),
+            TxStatus::Idle | TxStatus::Open => self.reply_to(desk, question),
+        };
+        match answer {
+            Some(Ok(reply)) => {
                 let mut composer = Composer::new();
-                if let Some(columns) = local.columns() {
-                    composer.row_description(columns);
-                }
-                put_rows(&mut composer, local, &rows);
+                put_columns(&mut composer, question.columns());
+                put_reply(&mut composer, &reply);
                 composer.ready(status);
                 self.say(desk, composer);
+                self.turn = Turn::None;
+                self.take_nowhere(desk, message)
             }
-            Some(Err(refusal)) => {
-                let status = if status == TxStatus::Open { TxStatus::Failed } else { status };
-                if status == TxStatus::Failed {
-                    self.reject_transaction(desk);
-                }
-                self.say_error(desk, &refusal, Some(status));
-            }
-            None => return Taken::Nothing,
+            Some(Err(refusal)) => self.refuse_query(desk, message, &refusal),
+            None => Taken::Nothing,
         }
+    }
+
+    /// Refuses a `Query` that asks pgherd something and a server something else.
+    pub(super) fn refuse_beside(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Taken {
+        if self.must_settle(desk) {
+            return Taken::Nothing;
+        }
+        let refusal = if self.is_failed(desk) { Refusal::Aborted } else { Refusal::AsksBeside };
+        self.refuse_query(desk, message, &refusal)
+    }
+
+    /// Reports an error as the answer to a `Query`; an open transaction fails by it.
+    fn refuse_query(&mut self, desk: &mut Desk, message: Incoming<'_>, refusal: &Refusal) -> Taken {
+        let status = match self.status(desk) {
+            TxStatus::Open => {
+                self.reject_transaction(desk);
+                TxStatus::Failed
+            }
+            // One that has failed already may still go back to a savepoint.
+            status @ (TxStatus::Idle | TxStatus::Failed) => status,
+        };
+        self.say_error(desk, refusal, Some(status));
         self.turn = Turn::None;
         self.take_nowhere(desk, message)
     }
@@ -150,10 +141,10 @@ impl Session {
             tag::PARSE => {
                 let (name, text) = frontend::parse(message.body).ok_or(malformed)?;
                 let nature = self.judge(desk, Some(text));
-                let Some(local) = local_of(nature.kind) else {
+                let Some(local) = local_of(nature.kind, text) else {
                     return Ok(Some(Err(Refusal::MixedPipeline)));
                 };
-                if !has_room(&batch.statements, name) {
+                if !has_room(&batch.statements, name, local.len()) {
                     return Ok(Some(Err(Refusal::TooManyStatements)));
                 }
                 self.keep_local(batch, name, local);
@@ -164,7 +155,7 @@ impl Session {
                 let Some(local) = self.local(batch, name) else {
                     return Ok(Some(Err(Refusal::MixedPipeline)));
                 };
-                if !has_room(&batch.portals, portal) {
+                if !has_room(&batch.portals, portal, local.len()) {
                     return Ok(Some(Err(Refusal::TooManyStatements)));
                 }
                 batch.portals.insert(Bytes::copy_from_slice(portal), local);
@@ -178,21 +169,23 @@ impl Session {
                         });
                         self.local(batch, name)
                     }
-                    Subject::Portal(name) => batch.portals.get(name).copied(),
+                    Subject::Portal(name) => batch.portals.get(name).cloned(),
                 };
-                match local.map(Local::columns) {
-                    Some(Some(columns)) => composer.row_description(columns),
-                    Some(None) => composer.bare(reply::NO_DATA),
+                match local.map(|local| local.columns()) {
+                    Some(None) => {
+                        composer.bare(reply::NO_DATA);
+                    }
+                    Some(columns) => put_columns(&mut composer, columns),
                     None => return Ok(Some(Err(Refusal::MixedPipeline))),
-                };
+                }
             }
             tag::EXECUTE => {
                 let portal = frontend::execute(message.body).ok_or(malformed)?;
-                let Some(local) = batch.portals.get(portal).copied() else {
+                let Some(local) = batch.portals.get(portal).cloned() else {
                     return Ok(Some(Err(Refusal::MixedPipeline)));
                 };
-                match self.answer_to(desk, local) {
-                    Some(Ok(rows)) => put_rows(&mut composer, local, &rows),
+                match self.answer_to(desk, &local) {
+                    Some(Ok(reply)) => put_reply(&mut composer, &reply),
                     Some(Err(refusal)) => return Ok(Some(Err(refusal))),
                     None => return Ok(None),
                 }
@@ -211,92 +204,28 @@ impl Session {
         Ok(Some(Ok(composer)))
     }
 
-    /// The rows of an answer; none until the control plane has told what it takes.
-    fn answer_to(
-        &mut self,
-        desk: &mut Desk,
-        local: Local,
-    ) -> Option<Result<Vec<Vec<String>>, Refusal>> {
-        if let Some(refusal) = self.verdict.take() {
-            self.stop_waiting(desk);
-            return Some(Err(refusal));
-        }
+    /// What pgherd answers; nothing until all shards have told what it takes.
+    fn answer_to(&mut self, desk: &mut Desk, local: &Local) -> Option<Result<Reply, Refusal>> {
         match local {
-            Local::Show(PoolShow::Version) => Some(Ok(vec![vec![VERSION.to_owned()]])),
-            Local::Show(PoolShow::Nodes) => match self.answer.take() {
-                Some(selects) => {
-                    self.stop_waiting(desk);
-                    Some(Ok(self.node_rows(desk, &selects)))
-                }
-                None => {
-                    if !matches!(self.wait, Wait::Answer) {
-                        self.wait = Wait::Answer;
-                        self.arm(desk, limits::SHOW_TIMEOUT);
-                        let message = Message::AskNodes { asker: self.id };
-                        desk.outputs.post(Peer::Control, message);
-                    }
-                    None
-                }
-            },
-            Local::Show(
-                show @ (PoolShow::Processes
-                | PoolShow::Pools
-                | PoolShow::Status
-                | PoolShow::Cache
-                | PoolShow::HealthCheckStats
-                | PoolShow::BackendStats
-                | PoolShow::Pins
-                | PoolShow::RouteStats),
-            ) => Some(Err(Refusal::ShowNotYet(show))),
+            Local::Question(_) if self.is_failed(desk) => Some(Err(Refusal::Aborted)),
+            Local::Question(question) => self.reply_to(desk, question),
             Local::Rollback => match std::mem::take(&mut self.limbo) {
                 Limbo::Untold(refusal) => Some(Err(refusal)),
-                Limbo::Told | Limbo::None => Some(Ok(Vec::new())),
+                Limbo::Told | Limbo::None => {
+                    Some(Ok(Reply::Done { tag: "ROLLBACK", warning: None }))
+                }
             },
         }
-    }
-
-    fn node_rows(
-        &mut self,
-        desk: &mut Desk,
-        selects: &[(crate::id::BackendId, u64)],
-    ) -> Vec<Vec<String>> {
-        let reads_at = self.read_node(desk);
-        let total: f64 = desk.config.backends.iter().map(|backend| backend.weight).sum();
-        let clock = desk.clock;
-        let row = |node: &crate::topology::Node| {
-            let backend = desk.config.backend(node.id)?;
-            let count = selects.iter().find(|(id, _)| *id == node.id).map_or(0, |(_, n)| *n);
-            let weight = if total > 0.0 { backend.weight / total } else { 0.0 };
-            let lag = if node.role == Role::Primary { Some(0) } else { node.lag };
-            Some(vec![
-                node.id.to_string(),
-                backend.hostname.clone(),
-                backend.port.to_string(),
-                node.status.word().to_owned(),
-                node.seen.word().to_owned(),
-                format!("{weight:.6}"),
-                // Pgpool-II takes whatever is not the primary for a standby.
-                if node.role == Role::Primary { "primary" } else { "standby" }.to_owned(),
-                node.server_role.word().to_owned(),
-                count.to_string(),
-                (reads_at == Some(node.id)).to_string(),
-                lag.unwrap_or(0).to_string(),
-                node.replication_state.clone(),
-                node.sync_state.clone(),
-                clock.print(node.changed),
-            ])
-        };
-        desk.topology.nodes.iter().filter_map(row).collect()
     }
 
     fn local(&self, batch: &Batch, name: &[u8]) -> Option<Local> {
-        batch.statements.get(name).or_else(|| self.local_statements.get(name)).copied()
+        batch.statements.get(name).or_else(|| self.local_statements.get(name)).cloned()
     }
 
     fn keep_local(&mut self, batch: &mut Batch, name: &[u8], local: Local) {
         let name = Bytes::copy_from_slice(name);
-        if self.local_statements.len() < limits::STATEMENTS_MAX && local != Local::Rollback {
-            self.local_statements.insert(name.clone(), local);
+        if has_room(&self.local_statements, &name, local.len()) && local != Local::Rollback {
+            self.local_statements.insert(name.clone(), local.clone());
         }
         batch.statements.insert(name, local);
     }
@@ -310,23 +239,33 @@ impl Session {
     }
 
     /// Whether pgherd answers a text of this kind now.
-    pub(super) fn answers(&self, kind: Kind) -> bool {
-        match local_of(kind) {
-            Some(Local::Show(_)) => true,
-            Some(Local::Rollback) => !matches!(self.limbo, Limbo::None),
-            None => false,
+    pub(super) const fn answers(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Pgherd(_) => true,
+            Kind::End => !matches!(self.limbo, Limbo::None),
+            Kind::Read
+            | Kind::Write
+            | Kind::Begin { .. }
+            | Kind::Transaction
+            | Kind::Setting
+            | Kind::Empty
+            | Kind::Show
+            | Kind::DiscardAll => false,
         }
     }
 }
 
-/// Tells whether one more name can be remembered.
-fn has_room(names: &BTreeMap<Bytes, Local>, name: &[u8]) -> bool {
-    name.len() <= limits::STATEMENT_NAME_LEN_MAX && names.len() < limits::STATEMENTS_MAX
+/// Tells whether one more name can be remembered, for something that takes so many bytes.
+fn has_room(names: &BTreeMap<Bytes, Local>, name: &[u8], len: usize) -> bool {
+    let held: usize = names.values().map(Local::len).sum();
+    name.len() <= limits::STATEMENT_NAME_LEN_MAX
+        && names.len() < limits::STATEMENTS_MAX
+        && held + len <= limits::STATEMENTS_LEN_MAX
 }
 
-const fn local_of(kind: Kind) -> Option<Local> {
+fn local_of(kind: Kind, text: &[u8]) -> Option<Local> {
     match kind {
-        Kind::Pgherd(Ask::Show(show)) => Some(Local::Show(show)),
+        Kind::Pgherd(_) => Some(Local::Question(Arc::new(Question::read(text)?))),
         Kind::End => Some(Local::Rollback),
         Kind::Read
         | Kind::Write
@@ -335,17 +274,34 @@ const fn local_of(kind: Kind) -> Option<Local> {
         | Kind::Setting
         | Kind::Empty
         | Kind::Show
-        | Kind::Pgherd(Ask::ExplainRoute | Ask::Pgpool)
         | Kind::DiscardAll => None,
     }
 }
 
-fn put_rows(composer: &mut Composer, local: Local, rows: &[Vec<String>]) {
-    for row in rows {
-        composer.data_row(row.iter().map(String::as_str));
+fn put_columns(composer: &mut Composer, columns: Option<Vec<String>>) {
+    if let Some(columns) = columns {
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        composer.row_description(&columns);
     }
-    match local {
-        Local::Show(_) => composer.command_complete(&format!("SELECT {}", rows.len())),
-        Local::Rollback => composer.command_complete("ROLLBACK"),
-    };
+}
+
+fn put_reply(composer: &mut Composer, answer: &Reply) {
+    match answer {
+        Reply::Rows { rows, omitted } => {
+            for row in rows {
+                composer.data_row(row.iter().map(String::as_str));
+            }
+            if *omitted > 0 {
+                let notice = told("00000", format!("{omitted} more rows are not shown"));
+                composer.report(reply::NOTICE, &notice.report("NOTICE"));
+            }
+            composer.command_complete(&format!("SELECT {}", rows.len()));
+        }
+        Reply::Done { tag, warning } => {
+            if let Some(warning) = warning {
+                composer.report(reply::NOTICE, &warning.report("WARNING"));
+            }
+            composer.command_complete(tag);
+        }
+    }
 }

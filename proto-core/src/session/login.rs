@@ -43,6 +43,12 @@ pub(crate) fn addressee(process: u32) -> (u32, u32) {
 }
 
 impl Session {
+    /// The process number of the client's cancel key, which names shard and session.
+    pub(super) fn process(&self, desk: &Desk) -> u32 {
+        let place = u32::try_from(self.id.index()).unwrap_or(0) & ((1 << PLACE_BITS) - 1);
+        (u32::from(desk.shard.0) << PLACE_BITS) | place
+    }
+
     pub(super) fn read_startup(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
         let State::Starting { encryption_requests } = self.state else { return Ok(()) };
         let (packet, len) = match startup::read(unread)? {
@@ -325,9 +331,7 @@ impl Session {
         } else {
             Bytes::copy_from_slice(&desk.entropy.bytes::<4>())
         };
-        let place = u32::try_from(self.id.index()).unwrap_or(0) & ((1 << PLACE_BITS) - 1);
-        let process = (u32::from(desk.shard.0) << PLACE_BITS) | place;
-        composer.key_data(process, &self.secret).ready(TxStatus::Idle);
+        composer.key_data(self.process(desk), &self.secret).ready(TxStatus::Idle);
         self.say(desk, composer);
         self.state = State::Serving;
         self.turn = Turn::None;

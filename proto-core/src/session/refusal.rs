@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use crate::id::BackendId;
 use crate::pool::{Figures, Occupancy, PoolKey};
-use crate::route::class::PoolShow;
 use crate::time::Duration;
 use crate::wire::backend::Report;
 use crate::wire::error::{Fields, Violation};
@@ -92,8 +91,27 @@ pub enum Refusal {
     NotOnStandby,
     /// It begins a transaction, and the pool gives connections back after every statement.
     NoTransactions,
-    /// What is shown comes with a later release.
-    ShowNotYet(PoolShow),
+    /// There is no parameter of this name.
+    NoParameter {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The parameter cannot be set for a session.
+    NotInSession {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// The value does not fit the parameter.
+    UnfitValue {
+        /// The parameter's name.
+        name: Box<str>,
+        /// The value.
+        value: Box<str>,
+        /// Why not, as a clause.
+        why: Box<str>,
+    },
+    /// A text asks pgherd something and a server something else.
+    AsksBeside,
     /// A pipeline holds both statements for a server and one for pgherd.
     MixedPipeline,
     /// The client names more statements or portals than pgherd remembers.
@@ -133,17 +151,18 @@ impl Told {
     }
 }
 
-fn told(code: &'static str, message: impl Into<Cow<'static, str>>) -> Told {
+/// Begins what a client is told.
+pub(super) fn told(code: &'static str, message: impl Into<Cow<'static, str>>) -> Told {
     Told { code: code.into(), message: message.into(), detail: "".into(), hint: "".into() }
 }
 
 impl Told {
-    fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = detail.into();
         self
     }
 
-    fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
         self
     }
@@ -220,9 +239,22 @@ impl Refusal {
                 "cannot execute this statement in a read-only transaction on a standby",
             )
             .hint("Begin the transaction without READ ONLY."),
-            Self::ShowNotYet(show) => {
-                told("0A000", format!("SHOW {} comes with a later release", show.name()))
+            Self::NoParameter { name } => {
+                told("XX000", format!("config variable \"{name}\" not found"))
             }
+            Self::NotInSession { name } => told(
+                "XX000",
+                format!("invalid Context, value for parameter \"{name}\" cannot be changed"),
+            ),
+            Self::UnfitValue { name, value, why } => {
+                told("XX000", format!("invalid value for parameter \"{name}\": \"{value}\""))
+                    .detail(why.to_string())
+            }
+            Self::AsksBeside => told(
+                "0A000",
+                "what pgherd answers cannot be asked together with other statements",
+            )
+            .hint("Send SHOW pool_\u{2026}, PGPOOL and EXPLAIN ROUTE each in a text of its own."),
             Self::MixedPipeline => {
                 told("0A000", "a pipeline cannot hold both SHOW pool_… and other statements")
                     .hint("Send a Sync between them.")

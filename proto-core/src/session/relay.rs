@@ -116,6 +116,7 @@ impl Session {
         let was = self.speaking;
         self.speaking = is_inside.then_some(id);
         if was.is_some() && self.speaking.is_none() {
+            self.tell_rest(desk);
             for other in self.held.iter().filter(|other| *other != id) {
                 desk.outputs.push(Output::Reread { conn: other });
             }
@@ -198,7 +199,9 @@ impl Session {
 
     fn on_server_error(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) -> Owner {
         let Some(link) = desk.links.get_mut(id) else { return Owner::Proxy };
-        if Fields::read(body).is_fatal() {
+        let fields = Fields::read(body);
+        desk.counts.error(link.pool.backend, fields.severity);
+        if fields.is_fatal() {
             // The end is near: the client hears of it when it comes, and in what way depends on
             // what it is in the middle of.
             link.last_words = Some(Bytes::copy_from_slice(body));

@@ -6,12 +6,14 @@ use super::desk::Desk;
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::settings::Change;
+use super::show::{Counted, Question, Sent, Verb};
 use super::{Effect, Ended, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
-use crate::config::PoolMode;
+use crate::config::{Level, PoolMode};
 use crate::id::ConnId;
 use crate::output::Close;
-use crate::route::class::{Ask, Class, Hold, Kind, Reason, StateChange};
+use crate::route::asks;
+use crate::route::class::{Class, Hold, Kind, Reason, StateChange};
 use crate::route::lore::Lore;
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
@@ -71,6 +73,17 @@ pub(super) struct Nature {
     pub(super) state: StateChange,
     /// Where it goes; none if nowhere.
     pub(super) side: Option<Side>,
+    /// What it is counted as.
+    pub(super) verb: Verb,
+    /// Why it goes there, as one word.
+    pub(super) why: &'static str,
+}
+
+impl Nature {
+    /// What the statement is counted as beside its verb.
+    pub(super) fn counted(&self) -> Counted {
+        if self.kind == Kind::Read { Counted::Read } else { Counted::Other }
+    }
 }
 
 impl Session {
@@ -143,7 +156,7 @@ impl Session {
         let Some(text) = text else {
             let side = match transaction {
                 Transaction::Open { at } => at,
-                Transaction::None => Side::Primary,
+                Transaction::None | Transaction::Deferred | Transaction::Loose => Side::Primary,
             };
             return Nature {
                 kind: Kind::Write,
@@ -151,14 +164,20 @@ impl Session {
                 opens: Opens::Maybe,
                 state: StateChange::Unknown,
                 side: Some(side),
+                verb: Verb::Other,
+                why: "unseen",
             };
         };
-        nature_of(self.class_of(desk, text), transaction, freedom)
+        let class = self.class_of(desk, text);
+        Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
     }
 
     /// What a text does.
     pub(super) fn class_of<'d>(&self, desk: &'d mut Desk, text: &[u8]) -> &'d Class {
-        desk.memo.classify(text, &Lore::bare(&desk.config.routing.rules))
+        let comments = self.comments(desk);
+        let Desk { memo, config, .. } = desk;
+        let lore = Lore { comments, ..Lore::bare(&config.routing.rules) };
+        memo.classify(text, &lore)
     }
 
     /// Why a statement is not carried out at all.
@@ -217,10 +236,14 @@ impl Session {
         if !matches!(self.limbo, Limbo::None) {
             return Ok(self.query_in_limbo(desk, message, nature));
         }
-        if let Kind::Pgherd(Ask::Show(show)) = nature.kind
-            && !self.is_failed(desk)
+        if let Kind::Pgherd(_) = nature.kind
+            && let Some(question) = text.and_then(Question::read)
         {
-            return Ok(self.query_pgherd(desk, message, show));
+            return Ok(self.query_pgherd(desk, message, &question));
+        }
+        // Of several statements the server would report pgherd's own as an unknown parameter.
+        if nature.opens == Opens::Maybe && text.is_some_and(asks::is_beside_others) {
+            return Ok(self.refuse_beside(desk, message));
         }
         let refusal = self.refusal_of(nature);
         let Some(side) = nature.side.filter(|_| refusal.is_none()) else {
@@ -244,7 +267,8 @@ impl Session {
         }
         // Whether an effect comes about is known when its statement has been answered, and only one
         // is remembered until then.
-        if (effect.is_some() || self.effect.is_some()) && self.must_settle(desk) {
+        let must_settle = effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
         match self.seat(desk, side) {
@@ -285,11 +309,17 @@ impl Session {
             // The server skips it, and everything else up to the Sync.
             return self.take_to(desk, id, message);
         }
+        self.tell_statement(desk, id, message);
         self.turn = Turn::None;
         self.unnamed.forget();
         self.note(desk, id, nature, effect);
         if let Some(link) = desk.links.get_mut(id) {
             link.unnamed = 0;
+            desk.counts.sent(
+                link.pool.backend,
+                &Sent::one(nature.verb, nature.counted()),
+                nature.why,
+            );
             link.batch = Batch::None;
             link.expect(Pending::Ready { owner: Owner::Client, request: Request::Query });
         }
@@ -317,14 +347,13 @@ impl Session {
             self.settings.lose_track();
         }
         self.note_wear(desk, id, nature);
-        let Some(link) = desk.links.get(id) else { return };
         self.effect = effect;
         self.outcome = Outcome::Fine;
+        if desk.config.routing.level == Level::Statement {
+            self.reads_at = None;
+        }
         if nature.opens == Opens::Maybe {
             self.opens = Opens::Maybe;
-        }
-        if nature.kind == Kind::Read {
-            *desk.counts.entry(link.pool.backend).or_default() += 1;
         }
     }
 
@@ -484,17 +513,21 @@ pub(super) fn nature_of(
         (_, state) => state,
     };
     let at_replica = transaction == Transaction::Open { at: Side::Replica };
-    let side = match route::decide(&Facts { class, transaction, freedom }) {
+    let route = route::decide(&Facts::new(class, transaction, freedom));
+    let (Route::Send { why, .. } | Route::Defer { why } | Route::Refuse { why }) = route;
+    let side = match route {
         // Whether it takes effect depends on how the transaction ends.
         Route::Send { .. } if at_replica && class.kind == Kind::Setting => None,
         Route::Send { side, .. } => Some(side),
+        Route::Defer { .. } => Some(Side::Primary),
         Route::Refuse { .. } => None,
     };
     let opens = match (class.kind, &class.reason) {
         (Kind::Begin { .. }, _) | (_, Reason::MultipleStatements { .. }) => Opens::Maybe,
         (_, _) => Opens::No,
     };
-    Nature { kind: class.kind, command: command_of(&class.reason), opens, state, side }
+    let (kind, command) = (class.kind, command_of(&class.reason));
+    Nature { kind, command, opens, state, side, verb: Verb::Other, why: why.word() }
 }
 
 /// The name at the end of a `DEALLOCATE`, folded as PostgreSQL folds it; none for `ALL`.

@@ -1,5 +1,6 @@
 use pgherd_core::entropy::Entropy;
-use pgherd_core::id::{BackendId, ConnId, ShardId, Slab};
+use pgherd_core::id::{ConnId, ShardId, Slab};
+use pgherd_core::inquiry::{Sheet, View};
 use pgherd_core::message::Shutdown;
 use pgherd_core::output::{Close, Output, Outputs};
 
@@ -34,7 +35,7 @@ impl Machine for Desk {
                     arrival: arrival(Room::Full),
                 });
                 self.conns.remove(conn);
-                let message = Message::AskCounts;
+                let message = Message::Collect { number: 0, view: View::Traffic };
                 self.outputs.post(Peer::Shard(ShardId(1)), message);
             }
             (Peer::Shard(ShardId(1)), len @ 3..) => {
@@ -54,13 +55,14 @@ impl Machine for Desk {
         match message {
             Message::Shutdown(Shutdown::Fast) => {
                 for n in 0..50 {
-                    let counts = Message::Counts(vec![(BackendId(0), n)]);
-                    self.outputs.post(Peer::Control, counts);
+                    let sheet = Sheet::default();
+                    let collected = Message::Collected { number: n, sheet };
+                    self.outputs.post(Peer::Control, collected);
                 }
             }
-            Message::Counts(counts) => {
+            Message::Collected { number, .. } => {
                 let next = self.mailed.entry(from).or_default();
-                assert_eq!(counts, [(BackendId(0), *next)], "{from:?} was overtaken by itself");
+                assert_eq!(number, *next, "{from:?} was overtaken by itself");
                 *next += 1;
                 if self.mailed.values().sum::<u64>() == 150 {
                     self.outputs.post(Peer::Operator, Message::Drained);

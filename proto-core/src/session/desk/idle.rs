@@ -42,6 +42,7 @@ impl Desk {
         }
         let Some(link) = self.links.get_mut(id) else { return };
         link.state = State::Idle;
+        link.history.on_returned(self.now);
         let (key, startup) = (link.pool.clone(), link.startup.clone());
         self.arm_idle_link(id);
         self.pools.put_back(&key, id, startup);

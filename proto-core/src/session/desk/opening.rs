@@ -167,6 +167,7 @@ impl Desk {
                 match by {
                     Some(session) => {
                         link.state = State::Lent { by: session };
+                        link.history.on_lent(self.now);
                         link.epoch = self.topology.epoch;
                         let backend = link.pool.backend;
                         self.notices.push_back((session, Notice::Lent(id)));

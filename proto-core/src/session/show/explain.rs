@@ -1,0 +1,172 @@
+//! `EXPLAIN ROUTE`: where a statement would go now, why, and what that depends on. Nothing is
+//! sent anywhere.
+
+use crate::id::BackendId;
+use crate::route::class::{Class, Kind, Reason};
+use crate::route::{self, Facts, Freedom, Route, Side, Transaction, Why};
+use crate::session::Session;
+use crate::session::desk::Desk;
+
+/// What the side of a statement and its node were decided from.
+struct Facets {
+    side: Option<Side>,
+    /// The server, or who else answers.
+    server: String,
+    /// Reasons, each with what it depends on.
+    reasons: Vec<(String, String)>,
+}
+
+impl Session {
+    /// The rows of `EXPLAIN ROUTE`: server, reason, what the reason depends on.
+    pub(super) fn explain_route(&mut self, desk: &mut Desk, text: &[u8]) -> Vec<Vec<String>> {
+        let transaction = self.transaction(desk);
+        let freedom = self.freedom(desk);
+        let class = self.class_of(desk, text).clone();
+        let mut facets = by_class(&class, transaction, freedom);
+        if let Some(side) = facets.side {
+            let node = match side {
+                Side::Primary => desk.topology.primary,
+                Side::Replica => self.read_node(desk),
+            };
+            facets.server = server(desk, node);
+            facets.reasons.push(self.node_reason(desk, side, node, transaction));
+        }
+        let Facets { server, reasons, .. } = facets;
+        reasons.into_iter().map(|(reason, facts)| vec![server.clone(), reason, facts]).collect()
+    }
+
+    /// Why the side means this node.
+    fn node_reason(
+        &self,
+        desk: &Desk,
+        side: Side,
+        node: Option<BackendId>,
+        transaction: Transaction,
+    ) -> (String, String) {
+        let epoch = desk.topology.epoch;
+        let view = format!("the cluster in epoch {epoch}");
+        match (side, node) {
+            (Side::Primary, Some(_)) => ("it is the primary".to_owned(), view),
+            (Side::Primary, None) => ("there is no primary: it waits for one".to_owned(), view),
+            (Side::Replica, None) => ("no server can be read: it waits for one".to_owned(), view),
+            (Side::Replica, Some(_)) if transaction != Transaction::None => {
+                ("the transaction was begun there".to_owned(), "the transaction".to_owned())
+            }
+            (Side::Replica, Some(id)) => {
+                let lag = desk.topology.node(id).and_then(|node| node.lag);
+                let lag =
+                    lag.map_or("of unknown delay".to_owned(), |lag| format!("{lag} bytes behind"));
+                let threshold = desk.config.routing.delay.bytes;
+                let reason = format!("the session reads from it ({lag})");
+                (reason, format!("backend_weight, delay_threshold ({threshold}), {view}"))
+            }
+        }
+    }
+}
+
+/// Decides about the side, with the reasons for it.
+fn by_class(class: &Class, transaction: Transaction, freedom: Freedom) -> Facets {
+    if matches!(class.kind, Kind::Pgherd(_)) {
+        let reasons = vec![(class.reason.to_string(), "the text".to_owned())];
+        return Facets { side: None, server: "pgherd".to_owned(), reasons };
+    }
+    let (side, server, why) = match route::decide(&Facts::new(class, transaction, freedom)) {
+        Route::Send { side, why } => (Some(side), String::new(), why),
+        Route::Defer { why } => (None, "none before it writes".to_owned(), why),
+        Route::Refuse { why } => (None, "none: it is refused".to_owned(), why),
+    };
+    let mut reasons = vec![(why.to_string(), depends_on(&why).to_owned())];
+    if !matches!(why, Why::Text(_)) {
+        reasons.push((class.reason.to_string(), "the text".to_owned()));
+    }
+    if class.kind == Kind::Setting && transaction == Transaction::None {
+        let reason = "it is repeated on the session's other connections".to_owned();
+        reasons.push((reason, "the text".to_owned()));
+    }
+    Facets { side, server, reasons }
+}
+
+/// Names what a reason depends on.
+const fn depends_on(why: &Why<'_>) -> &'static str {
+    match why {
+        Why::Text(Reason::UnknownFunction { .. } | Reason::UnknownOperator { .. }) => {
+            "the text, the catalog"
+        }
+        Why::Text(_) => "the text",
+        Why::InTransaction => "the transaction",
+        Why::BeginsReadOnly | Why::BeginsReadWrite | Why::BeginsSerializable => "the text",
+        Why::BeginsWithReads | Why::BeforeWrite => "transaction_reads, the transaction",
+        Why::DespiteWrite
+        | Why::AfterWrite
+        | Why::AfterTransaction
+        | Why::AfterAnyWrite
+        | Why::Written(_) => "disable_load_balance_on_write, what the session has written",
+        Why::WrittenLately(_) => "disable_load_balance_on_write, what was written lately",
+        Why::Sticky => "what the session has on its connection",
+        Why::Unbalanced => "load_balance_mode",
+    }
+}
+
+fn server(desk: &Desk, node: Option<BackendId>) -> String {
+    let Some(id) = node else { return "none yet".to_owned() };
+    let role = desk.topology.node(id).map_or("unknown", |node| node.role.word());
+    match desk.config.backend(id) {
+        Some(backend) => format!("node {id} ({role}, {}:{})", backend.hostname, backend.port),
+        None => format!("node {id} ({role})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::classify::classify;
+
+    #[test]
+    fn reasons_are_told_with_what_they_depend_on() {
+        const OPEN: Transaction = Transaction::Open { at: Side::Primary };
+        const AT_REPLICA: Transaction = Transaction::Open { at: Side::Replica };
+        let explain = |text: &str, transaction, freedom| {
+            let rules = crate::route::rules::Rules::default();
+            let class = classify(text.as_bytes(), &crate::route::lore::Lore::bare(&rules));
+            let facets = by_class(&class, transaction, freedom);
+            let reasons: Vec<String> = facets
+                .reasons
+                .iter()
+                .map(|(reason, facts)| format!("{reason} [{facts}]"))
+                .collect();
+            (facets.side, facets.server, reasons.join("; "))
+        };
+        let none = Transaction::None;
+        let cases: &[(&str, Transaction, Freedom, Option<Side>, &str)] = &[
+            ("select 1", none, Freedom::Free, Some(Side::Replica), "it only reads [the text]"),
+            (
+                "select 1",
+                OPEN,
+                Freedom::Free,
+                Some(Side::Primary),
+                "its transaction is there [the transaction]; it only reads [the text]",
+            ),
+            (
+                "select 1",
+                none,
+                Freedom::Unbalanced,
+                Some(Side::Primary),
+                "load balancing is off [load_balance_mode]; it only reads [the text]",
+            ),
+            (
+                "select f()",
+                none,
+                Freedom::Free,
+                Some(Side::Primary),
+                "it calls f, which is not known to only read [the text, the catalog]",
+            ),
+            ("show pool_nodes", none, Freedom::Free, None, "pgherd answers it [the text]"),
+        ];
+        for (text, transaction, freedom, side, reasons) in cases {
+            let (found, _, told) = explain(text, *transaction, *freedom);
+            assert_eq!((found, &*told), (*side, *reasons), "{text}");
+        }
+        let (side, server, _) = explain("select pg_advisory_lock(1)", AT_REPLICA, Freedom::Free);
+        assert_eq!((side, &*server), (None, "none: it is refused"));
+    }
+}
