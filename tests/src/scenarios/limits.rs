@@ -72,12 +72,14 @@ pub fn a_user_at_its_limit_waits_alone(w: &mut impl World) {
     let mut third = Waiter::begin(w, &alice());
     let other = w.connect_as(&bob());
     w.run(&other, "select 1");
+    // Whoever was here before may have left an idle one.
+    let count = w.server_connections(PRIMARY);
     w.never("a third connection is opened", secs(1), |w| {
-        third.is_served(w) || w.server_connections(PRIMARY) > 3
+        third.is_served(w) || w.server_connections(PRIMARY) > count
     });
     w.terminate(&first);
     w.wait("the third has its turn", LIMIT, |w| third.is_served(w));
-    assert!(w.server_connections(PRIMARY) <= 3);
+    assert!(w.server_connections(PRIMARY) <= count);
 }
 
 /// What is idle of one user makes room for another one in the same database.
