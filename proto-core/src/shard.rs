@@ -165,6 +165,7 @@ impl Shard {
         for link in self.desk.pools.idle(|_| true) {
             self.desk.retire(link);
         }
+        self.desk.abandon_errands();
         self.all_sessions(|session, desk| session.handle_shutdown(desk, how));
         self.report_drained();
     }

@@ -358,6 +358,39 @@ fn another_policy_holds_at_once() {
     assert_eq!(herd.pools.surplus(&a), Some(links[0]));
 }
 
+/// Were every connection that is given back to cost a walk through the line, this would take
+/// minutes.
+#[test]
+fn a_crowd_is_served_in_order() {
+    let mut herd = Herd::sized(20, 20);
+    let psql = startup("psql");
+    let a = key("a");
+    let links: Vec<ConnId> = (0..20).map(|_| herd.names.insert(())).collect();
+    for _ in &links {
+        assert_eq!(herd.asks(&a, &psql).0, Answer::Open);
+    }
+    let mut line = std::collections::VecDeque::new();
+    let mut joins = |herd: &mut Herd, n: u64| {
+        herd.now = Instant::from_micros(n);
+        let (answer, session) = herd.asks(&a, &psql);
+        assert_eq!(answer, Answer::Queued(None));
+        session
+    };
+    for n in 0..10_000 {
+        line.push_back(joins(&mut herd, n));
+    }
+    for n in 10_000..210_000 {
+        let link = links[usize::try_from(n).unwrap() % links.len()];
+        herd.pools.put_back(&a, link, psql.clone());
+        assert_eq!(herd.served(), [(line.pop_front().unwrap(), Given::Lent(link))]);
+        line.push_back(joins(&mut herd, n));
+        let gone = line.remove(5000).unwrap();
+        herd.pools.forget(&a, gone);
+        line.push_back(joins(&mut herd, n));
+    }
+    assert_eq!(herd.pools.figures(&a).waiting, line.len());
+}
+
 #[test]
 fn a_write_passes_only_to_the_primary_of_the_current_epoch() {
     let cases = [

@@ -368,7 +368,8 @@ impl Desk {
             State::Idle | State::Resetting => self.report(backend),
         }
         self.serve(backend);
-        self.look_at_pools(self.now);
+        // Not at once, for a server that closes what is kept ready would be asked all the time.
+        self.look_at_pools(self.now + limits::ERRAND_RETRY_DELAY);
     }
 
     /// A link did not come about.

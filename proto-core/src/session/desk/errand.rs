@@ -14,6 +14,7 @@ use crate::config::PoolMode;
 use crate::id::{ConnId, ShardId};
 use crate::limits;
 use crate::message::{Message, Peer};
+use crate::output::Close;
 use crate::pool::PoolKey;
 use crate::route::catalog::{QUERY, Reader};
 use crate::time::{Duration, Instant};
@@ -91,6 +92,17 @@ impl Desk {
         if self.errands.due.is_some_and(|at| at <= self.now) {
             self.fill_pools();
         }
+    }
+
+    /// Closes the links that are being opened without anybody's asking.
+    pub fn abandon_errands(&mut self) {
+        let is_meant = |state: &State| match state {
+            State::Connecting { by } | State::LoggingIn { by, .. } => by.is_none(),
+            State::Idle | State::Lent { .. } | State::Resetting | State::Closing => false,
+        };
+        let links = self.links.iter().filter(|(_, link)| is_meant(&link.state));
+        let links: Vec<ConnId> = links.map(|(id, _)| id).collect();
+        links.into_iter().for_each(|id| self.close_link(id, Close::Now));
     }
 
     /// The pools are to be looked at: something has changed that may leave one below its minimum.
