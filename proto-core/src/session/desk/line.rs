@@ -37,7 +37,7 @@ impl Desk {
                     self.retire(link);
                 }
                 if let Some(at) = self.pools.reserve_at(key, since) {
-                    self.await_reserve(at);
+                    self.arm_reserve(at);
                 }
                 self.serve(key.backend);
                 Asked::Waiting
@@ -72,7 +72,7 @@ impl Desk {
     }
 
     /// Sees to it that clients who have waited long enough for a reserve are looked at.
-    fn await_reserve(&mut self, at: Instant) {
+    fn arm_reserve(&mut self, at: Instant) {
         if self.reserve_at.is_none_or(|armed| at < armed) {
             if let Some(armed) = self.reserve_at.replace(at) {
                 self.timers.disarm(armed, TimerKey::Reserve);
@@ -88,7 +88,7 @@ impl Desk {
         let nodes: Vec<BackendId> = self.topology.nodes.iter().map(|node| node.id).collect();
         nodes.into_iter().for_each(|node| self.serve(node));
         if let Some(at) = next {
-            self.await_reserve(at);
+            self.arm_reserve(at);
         }
     }
 }
