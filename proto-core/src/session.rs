@@ -283,6 +283,12 @@ impl Session {
                     self.on_lost(desk, id, &loss);
                 }
             }
+            Notice::Expelled => {
+                if matches!(self.wait, Wait::Link(_)) {
+                    self.wait = Wait::Nothing;
+                }
+                self.look_again(desk);
+            }
             Notice::Look => match self.state {
                 State::Cancelling => self.end(desk, Close::AfterFlush),
                 State::Starting { .. }

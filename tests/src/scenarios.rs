@@ -6,6 +6,7 @@ pub mod copy;
 pub mod extended;
 pub mod failures;
 pub mod hostile;
+pub mod limits;
 pub mod login;
 pub mod operate;
 pub mod pool;
@@ -162,6 +163,16 @@ scenarios! {
         what_is_rolled_back_pins_nobody with few_shared,
         statement_mode_has_no_transactions with statement_mode,
         both_connections_are_given_back with shared_standby,
+    }
+    limits {
+        a_user_at_its_limit_waits_alone with two_a_user,
+        a_database_at_its_limit_makes_room with two_a_database,
+        users_share_a_full_server_in_order with one_in_all,
+        the_reserve_is_for_those_who_wait with reserve,
+        a_full_line_is_told_with_its_figures with short_line,
+        connections_are_kept_ready with kept_ready,
+        an_old_connection_is_replaced with short_lived,
+        a_lowered_limit_closes_what_is_idle with roomy,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

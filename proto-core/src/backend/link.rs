@@ -29,6 +29,8 @@ pub struct Link {
     pub pool: Arc<PoolKey>,
     /// What it was opened with; a session is given a link that was opened with its own.
     pub startup: Arc<Params>,
+    /// Since when it has been there.
+    pub opened: Instant,
     /// What it is doing.
     pub state: State,
     /// The view of the cluster in which it was last found fit for its purpose.
@@ -212,6 +214,7 @@ impl Link {
         Self {
             pool,
             startup,
+            opened: Instant::ZERO,
             state: State::Connecting { by: Some(by) },
             epoch: Epoch::default(),
             framer: Framer::default(),
