@@ -99,6 +99,7 @@ pub struct Session {
     outcome: Outcome,
     /// Whether what is in progress may have opened a transaction that no `ReadyForQuery` has told.
     opens: serve::Opens,
+    catalog: serve::Catalog,
     /// A transaction that was lost with its server, and that the client must still end.
     limbo: Limbo,
     /// What a standby has refused and the primary has not been sent yet.
@@ -168,6 +169,7 @@ impl Session {
             effect: None,
             outcome: Outcome::Fine,
             opens: serve::Opens::No,
+            catalog: serve::Catalog::default(),
             limbo: Limbo::None,
             again: None,
             wait: Wait::Nothing,

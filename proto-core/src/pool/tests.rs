@@ -370,7 +370,7 @@ fn a_crowd_is_served_in_order() {
         assert_eq!(herd.asks(&a, &psql).0, Answer::Open);
     }
     let mut line = std::collections::VecDeque::new();
-    let mut joins = |herd: &mut Herd, n: u64| {
+    let joins = |herd: &mut Herd, n: u64| {
         herd.now = Instant::from_micros(n);
         let (answer, session) = herd.asks(&a, &psql);
         assert_eq!(answer, Answer::Queued(None));

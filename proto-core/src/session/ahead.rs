@@ -74,7 +74,7 @@ impl Survey<'_> {
                     (Some(_), Some(_)) => Some(Side::Primary),
                     (None, _) | (_, None) => None,
                 },
-                verb: nature.verb,
+                verb: if earlier.verb == Verb::Ddl { earlier.verb } else { nature.verb },
                 why: if earlier.why == nature.why { nature.why } else { "batch" },
             },
         });

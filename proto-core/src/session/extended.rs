@@ -8,7 +8,7 @@ use super::ahead::{Ahead, Plan};
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::seat::Seat;
-use super::serve::Incoming;
+use super::serve::{Catalog, Incoming};
 use super::settings::Change;
 use super::{Effect, Ended, Limbo, Session, Taken, Turn};
 use crate::backend::applied::Setting;
@@ -275,6 +275,9 @@ impl Session {
             self.settings.lose_track();
         }
         if tx == TxStatus::Idle {
+            if std::mem::take(&mut self.catalog) == Catalog::Changing {
+                desk.catalog_stale(&self.who.database);
+            }
             self.ask_what_is_held(desk, id);
         }
     }

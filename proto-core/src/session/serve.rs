@@ -15,6 +15,7 @@ use crate::output::Close;
 use crate::route::asks;
 use crate::route::class::{Class, Hold, Kind, Reason, StateChange};
 use crate::route::lore::Lore;
+use crate::route::memo::Memo;
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -52,6 +53,16 @@ pub(super) enum Command {
     Drop,
     /// Any other.
     Other,
+}
+
+/// Whether the session is changing the catalog of its database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Catalog {
+    /// It is not.
+    #[default]
+    Still,
+    /// It is; what it changes counts when its transaction ends.
+    Changing,
 }
 
 /// Whether a statement leaves a transaction open.
@@ -182,18 +193,29 @@ impl Session {
 
     /// Remembers that a standby has refused a text.
     pub(super) fn refuse_text(&self, desk: &mut Desk, text: &[u8]) {
-        let comments = self.comments(desk);
-        let Desk { memo, config, .. } = desk;
-        let lore = Lore { comments, ..Lore::bare(&config.routing.rules) };
+        let (memo, lore) = self.memo_and_lore(desk);
         memo.refuse(text, &lore);
     }
 
     /// What a text does.
     pub(super) fn class_of<'d>(&self, desk: &'d mut Desk, text: &[u8]) -> &'d Class {
-        let comments = self.comments(desk);
-        let Desk { memo, config, .. } = desk;
-        let lore = Lore { comments, ..Lore::bare(&config.routing.rules) };
+        let (memo, lore) = self.memo_and_lore(desk);
         memo.classify(text, &lore)
+    }
+
+    /// What is remembered of texts, and what is known beyond them in this session's database.
+    fn memo_and_lore<'d>(&self, desk: &'d mut Desk) -> (&'d mut Memo, Lore<'d>) {
+        let comments = self.comments(desk);
+        let Desk { memo, config, catalogs, now, .. } = desk;
+        let edition = catalogs.of(&self.who.database, &self.who.user, *now);
+        let lore = Lore {
+            database: edition.number,
+            generation: edition.generation,
+            catalog: &edition.catalog,
+            rules: &config.routing.rules,
+            comments,
+        };
+        (memo, lore)
     }
 
     /// Why a statement is not carried out at all.
@@ -365,6 +387,9 @@ impl Session {
             self.settings.lose_track();
         }
         self.note_wear(desk, id, nature);
+        if nature.verb == Verb::Ddl {
+            self.catalog = Catalog::Changing;
+        }
         self.effect = effect;
         self.outcome = Outcome::Fine;
         if desk.config.routing.level == Level::Statement {
