@@ -3,6 +3,7 @@
 //! [`login`] proves to a server who pgherd is; [`link`] is one connection and what it owes;
 //! [`statement`] is what it takes to prepare a statement on another connection.
 
+pub mod applied;
 pub mod audit;
 pub mod history;
 pub mod link;

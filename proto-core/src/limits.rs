@@ -102,9 +102,33 @@ pub const STATEMENT_NAME_LEN_MAX: usize = NAMES_VIEW_LEN / 2;
 /// Bytes of those statements' `Parse` messages, per session.
 pub const STATEMENTS_LEN_MAX: usize = 256 * 1024;
 
-/// Session settings that are replayed on a session's second server connection, in bytes of text.
-/// A session that sets more reads from the primary.
+/// Statements that pgherd prepares on one server connection for the sessions that share it; the one
+/// that was not used for longest makes room. PgBouncer keeps 200 unless told otherwise; a server
+/// needs some tens of kilobytes for each.
+pub const PREPARED_PER_LINK_MAX: usize = 500;
+
+/// Bytes of the texts of prepared statements that sessions share, per shard. Beyond it, sessions
+/// prepare theirs for themselves.
+pub const SHELF_LEN_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest `Parse` of an unnamed statement that is kept for a later batch, in bytes, per
+/// session. With a longer one the session keeps its connection.
+pub const UNNAMED_LEN_MAX: usize = 8 * 1024;
+
+/// Parameters that a session has set and that are set again on its other connections, in bytes of
+/// the statements that set them. A session that sets more stays on its connection.
 pub const SETTINGS_LEN_MAX: usize = 8 * 1024;
+
+/// Statements of one transaction that set parameters and are followed to its end. Applications set
+/// a handful; with more, the session stays on its connection.
+pub const SETTINGS_PER_TRANSACTION_MAX: usize = 32;
+
+/// Different startup packets whose answers are remembered, per shard: one for each user, database
+/// and client library.
+pub const GREETINGS_MAX: usize = 1024;
+
+/// How long they are remembered, so that a parameter that changes on the servers is told soon.
+pub const GREETING_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// Columns that a probe's answer may have.
 pub const PROBE_COLUMNS_MAX: usize = 16;

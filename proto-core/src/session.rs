@@ -15,11 +15,14 @@
 mod ahead;
 pub mod desk;
 mod extended;
+pub mod greeting;
 mod local;
 mod login;
 mod loss;
 mod notes;
 mod overrides;
+mod pins;
+mod prepare;
 pub mod refusal;
 mod relay;
 mod seat;
@@ -34,8 +37,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::backend::applied::Setting;
+use crate::backend::audit::Pins;
 use crate::backend::link::Link;
-use crate::config::Method;
+use crate::config::{Method, PoolMode};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::message::{Arrival, CancelKey, Closed, Room, Shutdown};
@@ -48,10 +53,11 @@ use crate::wire::startup::{Params, VERSION_3_0};
 
 use desk::{Desk, Notice, TimerKey};
 pub(crate) use login::addressee;
+use prepare::Unnamed;
 use refusal::Refusal;
 use settings::Settings;
 pub(crate) use show::collect;
-use state::{Bond, Effect, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
+use state::{Audit, Effect, Ended, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
 use statements::Statements;
 
 /// A client's stay.
@@ -78,10 +84,13 @@ pub struct Session {
     statements: Statements,
     /// Prepared statements that pgherd answers itself.
     local_statements: BTreeMap<Bytes, local::Local>,
-    /// The link that has the unnamed prepared statement.
-    unnamed: Option<ConnId>,
+    unnamed: Unnamed,
     settings: Settings,
-    bond: Bond,
+    /// What the server said that the session holds, beside what is known without asking.
+    found: Pins,
+    /// The same, while the answer is coming in.
+    findings: Option<Pins>,
+    audit: Audit,
     /// What the statement in progress does to the session if it succeeds.
     effect: Option<Effect>,
     /// Whether the server reported an error since its last `ReadyForQuery`.
@@ -101,6 +110,8 @@ pub struct Session {
     overrides: overrides::Overrides,
     /// Notices that wait for a message to end.
     untold: Vec<Bytes>,
+    /// Since when it is pinned.
+    pin_log: show::PinLog,
     /// When the client came.
     arrived: Instant,
     /// Last activity of the client, for `client_idle_limit`.
@@ -113,8 +124,14 @@ pub struct Session {
 struct Who {
     user: Bytes,
     database: Bytes,
-    /// What its links are opened with.
+    /// What the client asked for.
     startup: Arc<Params>,
+    /// What its links are opened with.
+    opening: Arc<Params>,
+    /// What is set on links that were opened with less, the name of the application in front.
+    first: Arc<[Setting]>,
+    /// When it gives its links back.
+    mode: PoolMode,
     version: u32,
 }
 
@@ -141,9 +158,11 @@ impl Session {
             speaking: None,
             statements: Statements::default(),
             local_statements: BTreeMap::new(),
-            unnamed: None,
+            unnamed: Unnamed::default(),
             settings: Settings::default(),
-            bond: Bond::Free,
+            found: Pins::default(),
+            findings: None,
+            audit: Audit::default(),
             effect: None,
             outcome: Outcome::Fine,
             opens: serve::Opens::No,
@@ -154,6 +173,7 @@ impl Session {
             answer: show::Answer::None,
             overrides: overrides::Overrides::default(),
             untold: Vec::new(),
+            pin_log: show::PinLog::default(),
             arrived: now,
             active: now,
             deadline: Some(deadline),

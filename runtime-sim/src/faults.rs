@@ -1,5 +1,7 @@
 //! What befalls servers, and how it is told to everybody concerned.
 
+use pgherd_core::time::Duration;
+
 use crate::agenda::Event;
 use crate::simulation::Simulation;
 
@@ -20,6 +22,12 @@ pub enum Fault {
     PauseReplay,
     /// It replays again.
     ResumeReplay,
+    /// A standby replays each commit only so long after it was made; zero ends that.
+    DelayReplay(Duration),
+    /// A standby cancels what reads there at the moment, since it is in the way of replay (40001).
+    Conflict,
+    /// So many of the next reads on a standby are cancelled in this way.
+    ConflictNext(u32),
     /// All its sessions are terminated by an administrator (57P01).
     TerminateSessions,
     /// It becomes a primary.
@@ -40,6 +48,9 @@ impl Simulation {
             Fault::Thaw => server.thaw(stage),
             Fault::PauseReplay => server.pause_replay(),
             Fault::ResumeReplay => server.resume_replay(),
+            Fault::DelayReplay(delay) => server.delay_replay(delay),
+            Fault::Conflict => server.conflict(stage),
+            Fault::ConflictNext(reads) => server.conflict_next(reads),
             Fault::TerminateSessions => server.terminate_sessions(stage),
             Fault::Promote => server.promote(stage),
         }
@@ -49,11 +60,11 @@ impl Simulation {
     /// Something changed that decides who follows whom: standbys catch up, and the primary knows.
     pub(crate) fn herd_changed(&mut self) {
         let standbys = self.servers.iter().zip(0..).filter(|(s, _)| s.is_well() && !s.is_primary());
-        let nodes: Vec<usize> = standbys.map(|(_, node)| node).collect();
+        let nodes: Vec<_> = standbys.map(|(server, node)| (node, server.progress())).collect();
         for server in self.servers.iter_mut().filter(|server| server.is_primary()) {
             server.followed_by(&nodes);
         }
-        for node in nodes {
+        for (node, _) in nodes {
             self.stage.soon(200, 5_000, Event::Replicate { node });
         }
     }

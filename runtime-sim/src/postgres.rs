@@ -12,6 +12,7 @@ mod eval;
 mod execute;
 mod login;
 mod outbox;
+mod own;
 mod parse;
 mod select;
 mod session;
@@ -22,6 +23,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use pgherd_core::time::{Duration, Instant};
 use pgherd_core::wire::word;
 
 use self::engine::{Deed, Engine, Follower, Released, Replay, Role};
@@ -59,6 +61,14 @@ struct Seat {
     end: End,
     /// Whether the session is on the agenda.
     scheduled: Scheduled,
+    waits: Waits,
+}
+
+/// Whether a session waits for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    No,
+    Yes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,15 +101,11 @@ impl Server {
         stage.listen(Address::Node(node), Answer::Accepted);
         Self {
             node,
-            engine: Engine::new(role, &plan.probe),
+            engine: Engine::new(role, plan),
             seats: BTreeMap::new(),
             power: Power::Up,
             breath: Breath::Free,
-            accounts: Accounts {
-                auth: plan.auth,
-                users: plan.users.clone(),
-                databases: plan.databases.clone(),
-            },
+            accounts: Accounts { auth: plan.auth },
             sessions_max: plan.server_connections_max,
             starts: 0,
             process_next: 1000 * (u32::try_from(node).unwrap_or(0) + 1),
@@ -128,7 +134,8 @@ impl Server {
         let secret = stage.chance.bytes();
         let session = Session::new(process, self.node, secret, self.accounts.clone(), door);
         stage.owners.insert(end, Owner::Session { node: self.node, process });
-        self.seats.insert(process, Seat { session, end, scheduled: Scheduled::No });
+        self.seats
+            .insert(process, Seat { session, end, scheduled: Scheduled::No, waits: Waits::No });
     }
 
     /// Lets a session have the processor soon.
@@ -158,6 +165,7 @@ impl Server {
             let Some(seat) = self.seats.get_mut(&process) else { return };
             let now = stage.now;
             let rest = seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
+            seat.waits = if rest == Rest::Blocked { Waits::Yes } else { Waits::No };
             let stays = seat.write(stage);
             match rest {
                 _ if !stays => {
@@ -231,8 +239,12 @@ impl Server {
             }
         }
         let released = std::mem::take(&mut self.engine.released) == Released::Yes;
-        if released || !notifications.is_empty() {
-            self.wake_all(stage);
+        let woken = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| (released && seat.waits == Waits::Yes) || seat.session.has_heard());
+        for process in woken.map(|(process, _)| *process).collect::<Vec<_>>() {
+            self.wake(stage, process);
         }
     }
 
@@ -252,17 +264,19 @@ impl Server {
         }
     }
 
-    /// Receives and replays what the primary has, as far as it may.
-    pub(crate) fn replicate(&mut self, primary: Option<&Self>) {
+    /// Receives and replays what the primary has, as far as it may; returns when there will be
+    /// more to replay.
+    pub(crate) fn replicate(&mut self, now: Instant, primary: Option<&Self>) -> Option<Instant> {
         if !self.is_well() || !self.engine.is_standby() {
-            return;
+            return None;
         }
         if let Some(primary) = primary.filter(|primary| primary.is_well()) {
             self.engine.receive(&primary.engine);
         }
         if self.engine.role == Role::Standby(Replay::Running) {
-            self.engine.replay();
+            return self.engine.replay_until(now);
         }
+        None
     }
 
     /// Where the server's log ends.
@@ -270,14 +284,56 @@ impl Server {
         self.engine.lsn_received()
     }
 
-    /// Notes which standbys follow.
-    pub(crate) fn followed_by(&mut self, nodes: &[usize]) {
-        let follower = |node: &usize| Follower {
-            application_name: format!("node{node}"),
-            state: "streaming",
-            sync_state: "async",
+    /// What its primary is told of a standby: how far it has received the log, and replayed it.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        (self.engine.lsn_received(), self.engine.lsn())
+    }
+
+    /// Notes which standbys follow, and how far.
+    pub(crate) fn followed_by(&mut self, nodes: &[(usize, (u64, u64))]) {
+        let follower = |(node, (received, replayed)): &(usize, (u64, u64))| {
+            let follower = Follower {
+                application_name: format!("node{node}"),
+                state: "streaming",
+                sync_state: "async",
+                received: *received,
+                replayed: *replayed,
+            };
+            (*node, follower)
         };
         self.engine.followers = nodes.iter().map(follower).collect();
+    }
+
+    /// A standby tells how far it is.
+    pub(crate) fn heard_from(&mut self, node: usize, progress: (u64, u64)) {
+        if let Some(follower) = self.engine.followers.get_mut(&node) {
+            (follower.received, follower.replayed) = progress;
+        }
+    }
+
+    /// From now on a standby replays a commit only so long after it was made.
+    pub(crate) fn delay_replay(&mut self, delay: Duration) {
+        self.engine.apply_delay = delay;
+    }
+
+    /// Replay has removed rows that reads on this standby may still want: what runs fails, who is
+    /// idle in a transaction is sent away (PostgreSQL docs, "Handling Query Conflicts").
+    pub(crate) fn conflict(&mut self, stage: &mut Stage) {
+        if !self.engine.is_standby() {
+            return;
+        }
+        let all: Vec<u32> = self.seats.keys().copied().collect();
+        for process in all {
+            if let Some(seat) = self.seats.get_mut(&process) {
+                seat.session.conflict(&mut self.engine);
+            }
+            self.wake(stage, process);
+        }
+    }
+
+    /// So many of the next reads on this standby fail by a conflict with recovery.
+    pub(crate) fn conflict_next(&mut self, reads: u32) {
+        self.engine.conflicts = reads;
     }
 
     /// Dies at once. Commits are durable; everything else is lost.
@@ -295,6 +351,7 @@ impl Server {
             }
         }
         self.engine.crash();
+        self.engine.empty_unlogged();
     }
 
     /// Stops fast: sessions are told, and closed.
@@ -371,6 +428,7 @@ impl Server {
     pub(crate) fn promote(&mut self, stage: &mut Stage) {
         if self.engine.is_standby() {
             self.engine.replay();
+            self.engine.empty_unlogged();
             self.engine.role = Role::Primary;
             self.engine.timeline += 1;
             for seat in self.seats.values_mut() {

@@ -201,8 +201,16 @@ impl Simulation {
 
     fn replicate(&mut self, node: usize) {
         let Some(mut standby) = take_at(&mut self.servers, node) else { return };
-        standby.replicate(self.servers.iter().find(|server| server.is_primary()));
+        let now = self.stage.now;
+        let primary = self.servers.iter_mut().find(|server| server.is_primary());
+        let due = standby.replicate(now, primary.as_deref());
+        if let Some(primary) = primary {
+            primary.heard_from(node, standby.progress());
+        }
         self.servers.insert(node, standby);
+        if let Some(due) = due {
+            self.stage.agenda.at(due, Event::Replicate { node });
+        }
     }
 
     /// Looks whether a rule was broken.

@@ -13,6 +13,7 @@ pub mod routing;
 pub mod session;
 pub mod show;
 pub mod statements;
+pub mod transaction;
 
 use std::any::Any;
 
@@ -136,6 +137,24 @@ scenarios! {
         a_client_that_dies_in_a_pipeline with one_connection,
         a_client_that_dies_in_line with one_connection,
         clients_that_open_and_reset_leave_nothing with small_pool,
+    }
+    transaction {
+        many_clients_share_one_connection with one_shared,
+        settings_follow_their_session with one_shared,
+        settings_in_a_transaction_hold_if_it_commits with one_shared,
+        clients_of_different_libraries_share_connections with one_shared,
+        prepared_statements_follow_their_session with one_shared,
+        unnamed_statements_follow_their_session with one_shared,
+        listening_pins with few_shared,
+        a_temporary_table_pins with few_shared,
+        a_temporary_table_of_a_transaction_pins with few_shared,
+        a_held_cursor_pins with few_shared,
+        an_advisory_lock_pins with few_shared,
+        sql_prepare_pins with few_shared,
+        discard_all_unpins with few_shared,
+        what_is_rolled_back_pins_nobody with few_shared,
+        statement_mode_has_no_transactions with statement_mode,
+        both_connections_are_given_back with shared_standby,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

@@ -4,14 +4,15 @@
 //! which of the server's messages are for the client and which answer pgherd's own, and when the
 //! server has nothing left to say.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::applied::Applied;
 use super::history::History;
 use super::login::Login;
-use super::statement::Statement;
+use super::statement::{Prepared, Statement};
 use crate::flow::Flow;
 use crate::id::{ConnId, Epoch};
 use crate::pool::PoolKey;
@@ -54,12 +55,14 @@ pub struct Link {
     /// Whether the server waits for the client's `CopyData`.
     pub copy_in: CopyIn,
     /// Named prepared statements that exist on it.
-    pub prepared: BTreeSet<Bytes>,
-    /// The `application_name` that is in effect on it, if that is known.
-    pub name: Option<Bytes>,
-    /// How many of its session's settings have been replayed on it.
-    pub settings: usize,
-    /// Whether anything has been done on it since it was last clean.
+    pub prepared: Prepared,
+    /// Which unnamed prepared statement exists on it: the stamp that its session gave it, or 0.
+    pub unnamed: u64,
+    /// Names by which its server was made to know something for a moment, to be closed.
+    pub litter: Vec<Bytes>,
+    /// The parameters that are set on it.
+    pub applied: Applied,
+    /// What has been left behind on it since it was last clean.
     pub wear: Wear,
     /// When it was opened, lent and given back.
     pub history: History,
@@ -116,8 +119,13 @@ pub enum Pending {
     Parse {
         /// Who receives it.
         owner: Owner,
-        /// The statement.
-        statement: Option<Arc<Statement>>,
+        /// The client's name for it and the statement.
+        statement: Option<(Bytes, Arc<Statement>)>,
+    },
+    /// A `CloseComplete`.
+    Close {
+        /// Who receives it.
+        owner: Owner,
     },
     /// Everything up to and including a `ReadyForQuery`.
     Ready {
@@ -135,6 +143,8 @@ pub enum Request {
     Query,
     /// A `Sync`.
     Sync,
+    /// The question what the server session holds.
+    Audit,
 }
 
 /// Whether the client's messages since its last `Sync` are being carried out.
@@ -159,21 +169,22 @@ pub enum CopyIn {
     Yes(Request),
 }
 
-/// Whether anything has been done on a link since it was last clean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a session has left behind on a link, beside parameters and prepared statements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wear {
-    /// Nothing.
+    /// Nothing: it has only read.
     #[default]
     Clean,
-    /// Something that `reset_query_list` must undo.
-    Used,
+    /// Nothing that its texts tell of. Triggers and the like may have done more.
+    Written,
+    /// Something that only `reset_query_list` undoes, or perhaps so.
+    Dirty,
 }
 
 impl Link {
     /// Makes a link whose connection is being made.
     #[must_use]
     pub fn new(pool: Arc<PoolKey>, startup: Arc<Params>, by: ConnId) -> Self {
-        let name = Some(Bytes::copy_from_slice(startup.application_name()));
         Self {
             pool,
             startup,
@@ -190,9 +201,10 @@ impl Link {
             batch: Batch::None,
             passing: Owner::Client,
             copy_in: CopyIn::No,
-            prepared: BTreeSet::new(),
-            name,
-            settings: 0,
+            prepared: Prepared::default(),
+            unnamed: 0,
+            litter: Vec::new(),
+            applied: Applied::default(),
             wear: Wear::Clean,
             history: History::default(),
             cancels: 0,
@@ -231,12 +243,33 @@ impl Link {
         self.is_quiet() && self.tx == TxStatus::Idle
     }
 
-    /// What has been set on it is undone: only the name with which it was opened may be in effect.
-    pub fn forget_settings(&mut self) {
-        self.settings = 0;
-        if self.name.as_deref() != Some(self.startup.application_name()) {
-            self.name = None;
+    /// Tells whether the server is being asked what its session holds.
+    #[must_use]
+    pub fn is_audited(&self) -> bool {
+        matches!(self.pending.front(), Some(Pending::Ready { request: Request::Audit, .. }))
+    }
+
+    /// Tells whether it was opened with nothing but a user and a database.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.startup.is_bare()
+    }
+
+    /// Notes the value of a parameter, as the server reports it.
+    pub fn note_parameter(&mut self, name: &[u8], value: &[u8]) {
+        let value = Bytes::copy_from_slice(value);
+        match self.parameters.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => self.parameters.push((Bytes::copy_from_slice(name), value)),
         }
+    }
+
+    /// Everything that was set or prepared on it is undone.
+    pub fn forget(&mut self) {
+        self.applied = Applied::default();
+        self.prepared.clear();
+        self.unnamed = 0;
+        self.wear = Wear::Clean;
     }
 
     /// Tells who the server's next answer is for.
@@ -244,9 +277,9 @@ impl Link {
     pub fn owner(&self) -> Owner {
         match self.pending.front() {
             Some(Pending::Ready { owner, .. }) => *owner,
-            // A ParseComplete may be pgherd's inside a batch of the client's; everything else
-            // in the batch is the client's.
-            Some(Pending::Parse { .. }) | None => Owner::Client,
+            // A ParseComplete or CloseComplete may be pgherd's inside a batch of the client's;
+            // everything else in the batch is the client's.
+            Some(Pending::Parse { .. } | Pending::Close { .. }) | None => Owner::Client,
         }
     }
 
@@ -259,34 +292,46 @@ impl Link {
 
     /// Notes that an answer is owed.
     pub fn expect(&mut self, pending: Pending) {
-        self.wear = Wear::Used;
         self.pending.push_back(pending);
     }
 
     /// Takes note of a `ParseComplete`; returns who receives it and what exists now, or nothing
     /// if none was owed.
-    pub fn on_parsed(&mut self) -> Option<(Owner, Option<Arc<Statement>>)> {
+    pub fn on_parsed(&mut self) -> Option<(Owner, Option<(Bytes, Arc<Statement>)>)> {
         match self.pending.front() {
             Some(Pending::Parse { .. }) => {}
             Some(Pending::Ready { owner: Owner::Proxy, .. }) => {
                 return Some((Owner::Proxy, None));
             }
-            Some(Pending::Ready { .. }) | None => return None,
+            Some(Pending::Ready { .. } | Pending::Close { .. }) | None => return None,
         }
         let Some(Pending::Parse { owner, statement }) = self.pending.pop_front() else {
             return None;
         };
-        if let Some(statement) = &statement {
+        if let Some((_, statement)) = &statement {
             self.prepared.insert(statement.name.clone());
         }
         Some((owner, statement))
     }
 
+    /// Takes note of a `CloseComplete`; returns who receives it, or nothing if none was owed.
+    pub fn on_closed(&mut self) -> Option<Owner> {
+        let owner = match self.pending.front() {
+            Some(Pending::Close { owner }) => *owner,
+            Some(Pending::Ready { owner: Owner::Proxy, .. }) => return Some(Owner::Proxy),
+            Some(Pending::Ready { .. } | Pending::Parse { .. }) | None => return None,
+        };
+        self.pending.pop_front();
+        Some(owner)
+    }
+
     /// Takes note of an error: the server skips what it has of the current batch.
     pub fn on_failed(&mut self) {
         self.copy_in = CopyIn::No;
-        while let Some(Pending::Parse { .. }) = self.pending.front() {
+        while let Some(Pending::Parse { .. } | Pending::Close { .. }) = self.pending.front() {
             self.pending.pop_front();
+            // Which of them came about is not known.
+            self.unnamed = 0;
         }
         if self.pending.is_empty() && self.batch == Batch::Open {
             self.batch = Batch::Failed;
@@ -317,7 +362,7 @@ impl Link {
     pub fn on_copy_in(&mut self) {
         let request = match self.pending.front() {
             Some(Pending::Ready { request, .. }) => *request,
-            Some(Pending::Parse { .. }) | None => Request::Sync,
+            Some(Pending::Parse { .. } | Pending::Close { .. }) | None => Request::Sync,
         };
         self.copy_in = CopyIn::Yes(request);
         if request == Request::Sync {

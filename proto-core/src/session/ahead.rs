@@ -1,12 +1,12 @@
 //! Looking ahead: what a batch of the extended protocol does, before any of it is sent.
 
 use super::desk::Desk;
-use super::serve::{Nature, Opens, effect_of, nature_of};
+use super::serve::{Nature, Opens, nature_of};
 use super::show::{Sent, Verb};
-use super::{Bond, Effect, Session};
+use super::{Effect, Session};
 use crate::limits;
 use crate::route::Side;
-use crate::route::class::Kind;
+use crate::route::class::{Kind, StateChange};
 use crate::wire::error::Violation;
 use crate::wire::frame::{Frame, Framer};
 use crate::wire::frontend::{self, LOOKS, Subject, tag};
@@ -64,7 +64,7 @@ impl Survey<'_> {
                 command: nature.command,
                 opens: if earlier.opens == Opens::No { nature.opens } else { earlier.opens },
                 kind: if earlier.kind == nature.kind { nature.kind } else { Kind::Write },
-                bond: if nature.bond == Bond::Primary { Bond::Primary } else { earlier.bond },
+                state: earlier.state.and(nature.state),
                 side: match (earlier.side, nature.side) {
                     (Some(Side::Replica), Some(Side::Replica)) => Some(Side::Replica),
                     (Some(_), Some(_)) => Some(Side::Primary),
@@ -88,7 +88,7 @@ impl Survey<'_> {
         if effect.is_some() && self.statements > 1 {
             // Which of them took effect will not be known.
             effect = None;
-            nature.bond = Bond::Primary;
+            nature.state = nature.state.and(StateChange::Unknown);
         }
         if nature.kind == Kind::Read {
             // They are counted one by one.
@@ -108,7 +108,7 @@ impl Session {
         let framer = Framer::default();
         let mut survey = Survey::default();
         let fallback = self.judge(desk, None);
-        let fallback = Nature { bond: Bond::Free, opens: Opens::No, ..fallback };
+        let fallback = Nature { state: StateChange::None, opens: Opens::No, ..fallback };
         let mut at = 0;
         loop {
             let unread = rest.get(at..).unwrap_or_default();
@@ -155,14 +155,8 @@ impl Session {
                     survey.statements += 1;
                     survey.local += u32::from(self.answers(nature.kind));
                     if survey.effect.is_none() && name.is_empty() {
-                        survey.effect = effect_of(nature, Some(text));
+                        survey.effect = self.effect_of(desk, nature, Some(text));
                     }
-                    let nature = if nature.kind == Kind::Setting && !name.is_empty() {
-                        // It may be executed again at any time.
-                        Nature { bond: Bond::Primary, ..nature }
-                    } else {
-                        nature
-                    };
                     survey.parsed.push((name, nature));
                     survey.add(nature);
                 }
@@ -204,7 +198,7 @@ impl Session {
     }
 
     /// Notes the use of a statement by name; returns what it is, if a server has it.
-    fn use_of(&self, desk: &Desk, survey: &mut Survey<'_>, name: &[u8]) -> Option<Nature> {
+    fn use_of(&self, desk: &mut Desk, survey: &mut Survey<'_>, name: &[u8]) -> Option<Nature> {
         if let Some((_, nature)) = survey.parsed.iter().rev().find(|(n, _)| *n == name) {
             return Some(*nature);
         }
@@ -220,8 +214,15 @@ impl Session {
             survey.add(nature);
             return Some(nature);
         }
-        if name.is_empty() && self.unnamed.is_some() {
-            survey.needs_unnamed = Doubt::Yes;
+        if name.is_empty() {
+            if let Some(text) = self.unnamed.text() {
+                let nature = self.judge(desk, Some(text));
+                survey.add(nature);
+                return Some(nature);
+            }
+            if self.unnamed.only_at().is_some() {
+                survey.needs_unnamed = Doubt::Yes;
+            }
         }
         survey.doubt = Doubt::Yes;
         None

@@ -10,12 +10,14 @@ mod opening;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use super::greeting::Greetings;
 use crate::auth::scram::VerifierCache;
 use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
 use crate::backend::login::Failure;
-use crate::config::Config;
+use crate::backend::statement::Shelf;
+use crate::config::{Config, PoolMode};
 use crate::entropy::Entropy;
 use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
 use crate::limits;
@@ -124,6 +126,16 @@ pub struct Desk {
     pub clock: WallClock,
     /// How far the process is with stopping.
     pub shutdown: Option<Shutdown>,
+    /// Prepared statements that sessions share.
+    pub shelf: Shelf,
+    /// What clients hear when they have logged in.
+    pub greetings: Greetings,
+    /// Unnamed prepared statements so far, each of which has its number for a stamp.
+    pub stamps: u64,
+    /// The question what a server session holds, composed.
+    pub audit_query: Bytes,
+    /// Where beginnings of messages are composed. Kept for its room.
+    scratch: BytesMut,
 }
 
 impl Desk {
@@ -158,6 +170,11 @@ impl Desk {
             verifiers,
             clock,
             shutdown: None,
+            shelf: Shelf::default(),
+            greetings: Greetings::default(),
+            stamps: 0,
+            audit_query: frontend::compose_query(crate::backend::audit::QUERY),
+            scratch: BytesMut::new(),
             config,
         }
     }
@@ -165,6 +182,7 @@ impl Desk {
     /// Takes a new configuration.
     pub fn reload(&mut self, config: Arc<Config>) {
         self.verifiers = VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
+        self.greetings.clear();
         self.config = config;
     }
 
@@ -181,6 +199,17 @@ impl Desk {
             link.flow.add(bytes.len());
             self.outputs.push(Output::Send { to: id, bytes });
         }
+    }
+
+    /// Composes the beginning of a message that is `len` bytes long without `name`: its header,
+    /// what stands before the name, and the name.
+    pub fn compose_head(&mut self, tag: u8, len: usize, before: &[u8], name: &[u8]) -> Bytes {
+        let word = u32::try_from(len + name.len() - 1).unwrap_or(u32::MAX);
+        self.scratch.extend_from_slice(&[tag]);
+        self.scratch.extend_from_slice(&word.to_be_bytes());
+        self.scratch.extend_from_slice(before);
+        self.scratch.extend_from_slice(name);
+        self.scratch.split().freeze()
     }
 
     /// Asks for a link to a server.
@@ -290,14 +319,15 @@ impl Desk {
             return;
         }
         let backend = link.pool.backend;
-        if !keep || !link.is_quiet() || !self.topology.serves_reads(backend) {
+        if !keep || link.owes() || !self.topology.serves_reads(backend) {
             self.retire(id);
             return;
         }
         link.state = State::Resetting;
         // Its session may have kept it from being read.
         self.outputs.push(Output::Reread { conn: id });
-        if link.wear == Wear::Used {
+        let mode = self.config.pool.of(&link.pool.database, &link.pool.user).mode;
+        if must_reset(link, mode) {
             let mut queries = Vec::new();
             for statement in &self.config.pool.reset_query_list {
                 // Outside a transaction it would only earn a warning in the server's log.
@@ -310,12 +340,9 @@ impl Desk {
             if link.tx != TxStatus::Idle && queries.is_empty() {
                 queries.push(frontend::compose_query("ROLLBACK"));
             }
-            link.wear = Wear::Clean;
-            link.forget_settings();
-            link.prepared.clear();
+            link.forget();
             for _ in &queries {
-                link.pending
-                    .push_back(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
+                link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
             }
             let deadline = self.now + limits::RESET_TIMEOUT;
             link.deadline = Some(deadline);
@@ -469,4 +496,20 @@ impl Desk {
             State::Lent { .. } => {}
         }
     }
+}
+
+/// Whether something must be undone on a link before another session may have it.
+///
+/// Where sessions share connections between transactions, they set for themselves what they want
+/// to be set and find the statements that others have prepared.
+fn must_reset(link: &Link, mode: PoolMode) -> bool {
+    let wear = match mode {
+        PoolMode::Session => Wear::Written,
+        PoolMode::Transaction | PoolMode::Statement => Wear::Dirty,
+    };
+    let has_own = match mode {
+        PoolMode::Session => !link.applied.is_none() || !link.prepared.is_empty(),
+        PoolMode::Transaction | PoolMode::Statement => false,
+    };
+    link.tx != TxStatus::Idle || link.wear >= wear || has_own
 }

@@ -1,24 +1,20 @@
-//! The extended query protocol: which link a batch goes to, and the statements it needs there.
+//! The extended query protocol: which link a batch goes to, and what its messages become there.
 //!
 //! A batch is everything up to a `Sync`. All of it goes to one server, because an error skips
 //! the rest and because it is one implicit transaction; so the first message waits until the
 //! batch is in view, up to a bound.
-
-use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::ahead::{Ahead, Plan};
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::serve::Incoming;
-use super::{Effect, Limbo, Session, Taken, Turn};
-use crate::backend::link::{Batch, Link, Owner, Pending, Request};
-use crate::backend::statement::Statement;
+use super::{Effect, Ended, Limbo, Session, Taken, Turn};
+use crate::backend::link::{Batch, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::wire::backend::{Composer, TxStatus};
 use crate::wire::error::Violation;
+use crate::wire::frame::HEADER_LEN;
 use crate::wire::frontend::{self, Subject, tag};
 
 impl Session {
@@ -69,19 +65,21 @@ impl Session {
         message: Incoming<'_>,
         plan: Plan,
     ) -> Result<Taken, Violation> {
-        let Some(side) = plan.nature.side else {
+        let refusal = self.refusal_of(plan.nature);
+        let Some(side) = plan.nature.side.filter(|_| refusal.is_none()) else {
             if self.must_settle(desk) {
                 return Ok(Taken::Nothing);
             }
             self.reject_transaction(desk);
-            return Ok(self.fail_batch(desk, message, &Refusal::NotOnStandby));
+            let refusal = refusal.unwrap_or(Refusal::NotOnStandby);
+            return Ok(self.fail_batch(desk, message, &refusal));
         };
         let must_settle = plan.effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
         if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
         if plan.needs_unnamed
-            && let Some(link) = self.unnamed
+            && let Some(link) = self.unnamed.only_at()
             && self.engaged(desk).is_none()
             && self.held.iter().any(|held| held == link)
         {
@@ -137,95 +135,63 @@ impl Session {
                 if message.is_seen() && parsed.is_none() {
                     return Err(malformed);
                 }
-                self.on_parse(desk, id, message, parsed);
+                if let Some(instead) = self.on_parse(desk, id, message, parsed) {
+                    desk.send_link(id, instead);
+                    return Ok(self.take_nowhere(desk, message));
+                }
             }
             tag::BIND => match frontend::bind(message.body) {
-                Some((_, name)) => self.prepare_on(desk, id, name),
+                Some((portal, name)) => {
+                    if let Some(known_as) = self.prepare_on(desk, id, name) {
+                        let place = (portal.len() + 1, name);
+                        return Ok(self.take_renamed(desk, id, message, place, &known_as));
+                    }
+                }
                 None if message.is_seen() => return Err(malformed),
                 None => {}
             },
-            tag::DESCRIBE | tag::CLOSE => match frontend::subject(message.body) {
-                Some(Subject::Statement(name)) if message.tag == tag::DESCRIBE => {
-                    self.prepare_on(desk, id, name);
+            tag::DESCRIBE => match frontend::subject(message.body) {
+                Some(Subject::Statement(name)) => {
+                    if let Some(known_as) = self.prepare_on(desk, id, name) {
+                        return Ok(self.take_renamed(desk, id, message, (1, name), &known_as));
+                    }
                 }
-                Some(Subject::Statement(name)) => self.on_close_statement(desk, id, name),
                 Some(Subject::Portal(_)) => {}
                 None if message.is_seen() => return Err(malformed),
                 None => {}
             },
+            tag::CLOSE => {
+                match frontend::subject(message.body) {
+                    Some(Subject::Statement(name)) => self.forget_statement(desk, id, name),
+                    Some(Subject::Portal(_)) => {}
+                    None if message.is_seen() => return Err(malformed),
+                    None => {}
+                }
+                if let Some(link) = desk.links.get_mut(id).filter(|l| l.batch != Batch::Failed) {
+                    link.expect(Pending::Close { owner: Owner::Client });
+                }
+            }
             _ => {}
         }
         Ok(self.take_to(desk, id, message))
     }
 
-    fn on_parse(
+    /// Forwards a message with another name in the place of the one that it has there.
+    fn take_renamed(
         &mut self,
         desk: &mut Desk,
         id: ConnId,
         message: Incoming<'_>,
-        parsed: Option<(&[u8], &[u8])>,
-    ) {
-        let statement = parsed.filter(|(name, _)| !name.is_empty()).map(|(name, text)| {
-            let comments = self.allows_comments(desk);
-            let class = desk.memo.classify(text, comments).clone();
-            let parse = message.rest.get(..message.len).unwrap_or_default();
-            Arc::new(Statement {
-                name: Bytes::copy_from_slice(name),
-                parse: Bytes::copy_from_slice(parse),
-                class,
-            })
-        });
-        // What is not whole in view cannot be repeated, and there is room for so many only.
-        let statement = statement.filter(|statement| {
-            let (name, parse) = (statement.name.len(), statement.parse.len());
-            message.is_whole() && self.statements.has_room(name, parse, 0)
-        });
-        if let Some((name, _)) = parsed {
-            // One that the session has already is there too, and the server says so.
-            self.prepare_on(desk, id, name);
-            self.forget_local(name);
-            if name.is_empty() {
-                self.unnamed = Some(id);
-            }
+        (at, name): (usize, &[u8]),
+        known_as: &[u8],
+    ) -> Taken {
+        if name == known_as {
+            return self.take_to(desk, id, message);
         }
-        if let Some(link) = desk.links.get_mut(id)
-            && link.batch != Batch::Failed
-        {
-            link.expect(Pending::Parse { owner: Owner::Client, statement });
-        }
-    }
-
-    /// Prepares a statement of the session on a link, if it is not there yet.
-    fn prepare_on(&self, desk: &mut Desk, id: ConnId, name: &[u8]) {
-        let Some(statement) = self.statements.get(name) else { return };
-        let Some(link) = desk.links.get_mut(id) else { return };
-        if link.batch == Batch::Failed || link.prepared.contains(name) || is_coming(link, name) {
-            return;
-        }
-        let statement = Some(statement.clone());
-        let parse = statement.as_ref().map(|s| s.parse.clone()).unwrap_or_default();
-        link.expect(Pending::Parse { owner: Owner::Proxy, statement });
-        desk.send_link(id, parse);
-    }
-
-    fn on_close_statement(&mut self, desk: &mut Desk, id: ConnId, name: &[u8]) {
-        self.statements.remove(name);
-        self.forget_local(name);
-        if let Some(link) = desk.links.get_mut(id) {
-            link.prepared.remove(name);
-        }
-        // It may exist on the other link too, which is idle now.
-        let others: Vec<ConnId> = self.held.iter().filter(|other| *other != id).collect();
-        for other in others {
-            let Some(link) = desk.links.get_mut(other) else { continue };
-            if !link.prepared.remove(name) {
-                continue;
-            }
-            link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Sync });
-            let body = [b"S", name, b"\0"].concat();
-            desk.send_link(other, frontend::compose(tag::CLOSE, &body));
-            desk.send_link(other, frontend::compose(tag::SYNC, b""));
-        }
+        let before = message.body.get(..at).unwrap_or_default();
+        let head = desk.compose_head(message.tag, message.len - name.len(), before, known_as);
+        desk.send_link(id, head);
+        self.take_rest(desk, id, message, HEADER_LEN + at + name.len())
     }
 
     pub(super) fn on_sync(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Taken {
@@ -267,31 +233,36 @@ impl Session {
     pub(super) fn on_ready(&mut self, desk: &mut Desk, id: ConnId, tx: TxStatus) {
         let failed = std::mem::take(&mut self.outcome) == super::Outcome::Failed;
         match self.effect.take() {
-            Some(_) if failed => {}
-            Some(Effect::Set(text)) if tx == TxStatus::Idle => {
-                if self.settings.push(&text) {
-                    let count = self.settings.count();
-                    if let Some(link) = desk.links.get_mut(id) {
-                        if is_reset(&text) {
-                            link.forget_settings();
-                        }
-                        link.settings = count;
-                    }
-                } else {
-                    self.bond = super::Bond::Primary;
-                }
+            Some(Effect::Ended(how)) => {
+                self.settings.end_transaction(how == Ended::Committed && !failed);
+                self.note_applied(desk, id, None);
             }
-            Some(Effect::Set(_)) => self.bond = super::Bond::Primary,
+            Some(_) if failed => {}
+            Some(Effect::Change(change)) if tx == TxStatus::Idle => {
+                self.settings.apply(change.clone());
+                self.note_applied(desk, id, Some(&change));
+            }
+            Some(Effect::Change(change)) => self.settings.try_out(change),
+            Some(Effect::RolledBackTo) => self.settings.roll_back_to_savepoint(),
             Some(Effect::Discard) => self.start_afresh(desk, id),
-            Some(Effect::Deallocate(Some(name))) => self.on_close_statement(desk, id, &name),
+            Some(Effect::Deallocate(Some(name))) => self.forget_statement(desk, id, &name),
             Some(Effect::Deallocate(None)) => {
                 self.statements.clear();
+                self.unnamed.forget();
                 if let Some(link) = desk.links.get_mut(id) {
                     link.prepared.clear();
                 }
                 self.give_back_others(desk, id);
             }
-            Some(Effect::End) | None => {}
+            None => {}
+        }
+        if tx == TxStatus::Idle && self.settings.is_tentative() {
+            // The transaction has ended in a way that no text told.
+            self.settings.end_transaction(false);
+            self.settings.lose_track();
+        }
+        if tx == TxStatus::Idle {
+            self.ask_what_is_held(desk, id);
         }
     }
 
@@ -299,11 +270,10 @@ impl Session {
     fn start_afresh(&mut self, desk: &mut Desk, id: ConnId) {
         self.settings.clear();
         self.statements.clear();
-        self.bond = super::Bond::Free;
-        self.unnamed = None;
+        self.unnamed.forget();
+        self.unpin();
         if let Some(link) = desk.links.get_mut(id) {
-            link.forget_settings();
-            link.prepared.clear();
+            link.forget();
         }
         self.give_back_others(desk, id);
     }
@@ -316,17 +286,4 @@ impl Session {
             desk.give_back(other);
         }
     }
-}
-
-/// Tells whether a text that sets parameters sets them back to what they were at login.
-fn is_reset(text: &[u8]) -> bool {
-    text.trim_ascii_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"reset"))
-}
-
-/// Tells whether a statement is being prepared on a link.
-fn is_coming(link: &Link, name: &[u8]) -> bool {
-    link.pending.iter().any(|pending| match pending {
-        Pending::Parse { statement: Some(statement), .. } => statement.name == name,
-        Pending::Parse { statement: None, .. } | Pending::Ready { .. } => false,
-    })
 }

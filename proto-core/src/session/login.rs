@@ -9,12 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::desk::{Asked, Desk};
+use super::greeting::Greeting;
 use super::refusal::Refusal;
 use super::{Passing, Proof, Session, State, Turn, Wait, Who};
 use crate::auth::exchange::{Ask, Exchange, Step};
 use crate::auth::scram::MECHANISM;
+use crate::backend::applied::Setting;
 use crate::backend::login::Failure;
-use crate::config::Method;
+use crate::config::{Method, PoolMode};
 use crate::id::ConnId;
 use crate::limits;
 use crate::message::{CancelKey, Message, Peer};
@@ -125,8 +127,8 @@ impl Session {
         let is_other =
             |name: &Bytes| !matches!(name.as_ref(), b"user" | b"database" | b"replication");
         params.extend(startup.params.0.iter().filter(|(name, _)| is_other(name)).cloned());
-        let startup_params = Arc::new(Params(params));
-        self.who = Who { user, database, startup: startup_params, version: startup.version };
+        let mode = desk.config.pool.of(&database, &user).mode;
+        self.who = Who::new(user, database, Params(params), mode, startup.version);
         if desk.config.log_sessions.has_connections() {
             log::info!(
                 "{}: connected to database \"{}\"",
@@ -165,6 +167,9 @@ impl Session {
     /// The method of an idle link of the same user and database: it cannot have changed without
     /// the servers' knowledge, and such a link shows what they asked for.
     fn known_method(&self, desk: &Desk) -> Option<Method> {
+        if let Some(greeting) = self.greeting(desk) {
+            return Some(greeting.method);
+        }
         let link = self.idle_link(desk)?;
         desk.links.get(link).map(|link| link.method)
     }
@@ -173,7 +178,7 @@ impl Session {
         let nodes = desk.topology.nodes.iter();
         nodes
             .filter(|node| desk.topology.serves_reads(node.id))
-            .find_map(|node| desk.pools.peek(&self.pool_key(node.id), &self.who.startup))
+            .find_map(|node| desk.pools.peek(&self.pool_key(node.id), &self.who.opening))
     }
 
     /// Finds any link of this client's pools, and keeps it; none if it must wait or is refused.
@@ -274,25 +279,52 @@ impl Session {
         self.say(desk, composer);
     }
 
+    /// What a client like this one heard a moment ago.
+    fn greeting(&self, desk: &Desk) -> Option<Arc<Greeting>> {
+        self.is_shared().then(|| desk.greetings.find(&self.who.startup, desk.now))?
+    }
+
     /// Tells the client the servers' parameters, as soon as a link shows them.
     pub(super) fn welcome(&mut self, desk: &mut Desk) {
-        let Some(link) = self.idle_link(desk).or_else(|| self.any_link(desk)) else {
+        if let Some(greeting) = self.greeting(desk) {
+            return self.greet(desk, &greeting.parameters);
+        }
+        if self.verdict.is_some() {
+            return self.refuse_login(desk);
+        }
+        let idle = if self.is_shared() { None } else { self.idle_link(desk) };
+        let Some(id) = idle.or_else(|| self.any_link(desk)) else {
             return self.refuse_login(desk);
         };
+        if self.is_shared() {
+            self.bring_up_to_date(desk, id);
+        }
+        let Some(link) = desk.links.get(id) else { return };
+        if self.is_shared() && !link.is_quiet() {
+            // What the client asked for is being set.
+            self.wait = Wait::Turn;
+            return;
+        }
+        let (method, parameters) = (link.method, link.parameters.clone());
+        if self.is_shared() {
+            desk.greetings.keep(&self.who.startup, method, parameters.clone(), desk.now);
+        }
+        self.greet(desk, &parameters);
+    }
+
+    fn greet(&mut self, desk: &mut Desk, parameters: &[(Bytes, Bytes)]) {
         self.wait = Wait::Nothing;
         self.since = None;
         let mut composer = Composer::new();
         composer.authentication(0, &[]);
-        if let Some(link) = desk.links.get(link) {
-            for (name, value) in &link.parameters {
-                // pgherd as a whole takes writes, whichever node this link goes to.
-                let value = match name.as_ref() {
-                    b"in_hot_standby" => &b"off"[..],
-                    b"application_name" => self.who.startup.application_name(),
-                    _ => value,
-                };
-                composer.parameter_status(name, value);
-            }
+        for (name, value) in parameters {
+            // pgherd as a whole takes writes, whichever node this link goes to.
+            let value = match name.as_ref() {
+                b"in_hot_standby" => &b"off"[..],
+                b"application_name" => self.who.startup.application_name(),
+                _ => value,
+            };
+            composer.parameter_status(name, value);
         }
         self.secret = if self.who.version > VERSION_3_0 + 1 {
             Bytes::copy_from_slice(&desk.entropy.bytes::<SECRET_LEN_LONG>())
@@ -307,6 +339,7 @@ impl Session {
         self.hint = 0;
         self.active = desk.now;
         self.arm_idle(desk);
+        self.release(desk);
         self.look_again(desk);
     }
 
@@ -373,7 +406,27 @@ impl Session {
         ticket: crate::pool::Ticket,
     ) -> Asked {
         let since = self.since.unwrap_or(desk.now);
-        desk.ask(self.id, key, &self.who.startup, ticket, since)
+        desk.ask(self.id, key, &self.who.opening, ticket, since)
+    }
+}
+
+impl Who {
+    /// Settles what links are opened with: where they are shared, with the least that all sessions
+    /// of the pool have in common, if what this one asks for can be set afterwards.
+    fn new(user: Bytes, database: Bytes, params: Params, mode: PoolMode, version: u32) -> Self {
+        let name = Setting::of_value(b"application_name", params.application_name());
+        let others = params.settings().and_then(|settings| {
+            let is_other = |name: &Bytes| !name.eq_ignore_ascii_case(b"application_name");
+            let others = settings.iter().filter(|(name, _)| is_other(name));
+            others.map(|(name, value)| Setting::of_value(name, value)).collect::<Option<Vec<_>>>()
+        });
+        let startup = Arc::new(params);
+        let (opening, others) = match others {
+            Some(others) if mode != PoolMode::Session => (Arc::new(startup.bare()), others),
+            Some(_) | None => (startup.clone(), Vec::new()),
+        };
+        let first = name.into_iter().chain(others).collect();
+        Self { user, database, startup, opening, first, mode, version }
     }
 }
 

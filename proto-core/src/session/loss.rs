@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::serve::{Incoming, Nature};
-use super::{Bond, Limbo, Outcome, Passing, Session, State, Taken, Turn, Wait};
+use super::{Limbo, Outcome, Passing, Session, State, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Link, Owner, Pending, Request};
 use crate::id::{BackendId, ConnId};
 use crate::output::Close;
@@ -50,8 +50,8 @@ impl Session {
     pub(super) fn on_lost(&mut self, desk: &mut Desk, id: ConnId, loss: &Loss) {
         let was_primary = self.held.primary == Some(id);
         self.held.drop_link(id);
-        if self.unnamed == Some(id) {
-            self.unnamed = None;
+        if self.unnamed.only_at() == Some(id) {
+            self.unnamed.forget();
         }
         if self.passing == Passing::To(id) {
             self.passing = Passing::Nowhere;
@@ -76,7 +76,7 @@ impl Session {
         if self.speaking == Some(id) {
             return self.end(desk, Close::Now);
         }
-        if was_primary && self.bond == Bond::Primary {
+        if was_primary && self.is_pinned() {
             return self.end_with(desk, &loss.refusal());
         }
         self.tell_loss(desk, id, loss);
@@ -89,6 +89,7 @@ impl Session {
     /// Gives the client every answer that the lost link owed it.
     fn tell_loss(&mut self, desk: &mut Desk, id: ConnId, loss: &Loss) {
         self.effect = None;
+        self.settings.end_transaction(false);
         self.outcome = Outcome::Fine;
         let is_open = loss.batch != Batch::None
             || matches!(self.turn, Turn::At(at) if at == id)
@@ -140,14 +141,18 @@ impl Session {
         self.take_nowhere(desk, message)
     }
 
-    /// Rolls back a transaction on a standby that a statement must not run in; the client sees it
-    /// as failed.
-    pub(super) fn reject_transaction(&mut self, desk: &mut Desk) {
-        let Some((id, _)) = self.engaged(desk) else { return };
+    /// Rolls back a transaction that a statement must not run in; the client sees it as failed.
+    /// Returns what the transaction is then, if there is one.
+    pub(super) fn reject_transaction(&mut self, desk: &mut Desk) -> TxStatus {
+        let Some((id, link)) = self.engaged(desk) else { return TxStatus::Idle };
+        if link.tx == TxStatus::Idle {
+            return TxStatus::Idle;
+        }
         if let Some(link) = desk.links.get_mut(id) {
             link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
         }
         desk.send_link(id, frontend::compose_query("ROLLBACK"));
         self.limbo = Limbo::Told;
+        TxStatus::Failed
     }
 }

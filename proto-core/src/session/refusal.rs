@@ -110,6 +110,8 @@ pub enum Refusal {
     },
     /// A text asks pgherd something and a server something else.
     AsksBeside,
+    /// It begins a transaction, and the pool gives connections back after every statement.
+    NoTransactions,
     /// A pipeline holds both statements for a server and one for pgherd.
     MixedPipeline,
     /// The client names more statements or portals than pgherd remembers.
@@ -228,6 +230,10 @@ impl Refusal {
                 "25P02",
                 "current transaction is aborted, commands ignored until end of transaction block",
             ),
+            Self::NoTransactions => {
+                told("0A000", "transaction blocks are not allowed where pool_mode is \"statement\"")
+                    .hint("Use pool_mode = transaction for this database and user.")
+            }
             Self::NotOnStandby => told(
                 "25006",
                 "cannot execute this statement in a read-only transaction on a standby",

@@ -6,8 +6,11 @@
 use bytes::Bytes;
 
 use super::desk::Desk;
+use super::refusal::Refusal;
 use super::{Outcome, Session, Turn, Wait};
+use crate::backend::applied::Applied;
 use crate::backend::link::{Batch, CopyIn, Link, Owner, Request};
+use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::limits;
 use crate::message::Shutdown;
@@ -33,7 +36,9 @@ impl Session {
                 return Ok(());
             }
             let Some(link) = desk.links.get_mut(id) else { return Ok(()) };
-            let len = match link.framer.peek(rest, &LOOKS)? {
+            // What pgherd has asked itself is read, not passed.
+            let looks = if link.is_audited() { &ANSWER_LOOKS } else { &LOOKS };
+            let len = match link.framer.peek(rest, looks)? {
                 Frame::Need(hint) => {
                     link.hint = hint;
                     return Ok(());
@@ -53,7 +58,7 @@ impl Session {
                 }
                 Frame::Start { tag, len, body } => {
                     // Rows leave in runs; what is not part of one is decided about by itself.
-                    let run = if link.pending_is_empty() { 0 } else { plain_run(rest, &LOOKS) };
+                    let run = if link.pending_is_empty() { 0 } else { plain_run(rest, looks) };
                     if run > 0 {
                         let owner = link.owner();
                         self.deliver(desk, id, owner, run);
@@ -134,6 +139,7 @@ impl Session {
                 let tx = tx.ok_or(Violation::Malformed { tag })?;
                 let depth = link.pending.len();
                 let was_failed = link.batch == Batch::Failed;
+                let was_audited = link.is_audited();
                 let owner = link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
                 let is_shallow = link.pending.len() < limits::PIPELINE_DEPTH_MAX;
                 if was_failed && link.batch == Batch::None {
@@ -143,6 +149,9 @@ impl Session {
                     self.opens = super::serve::Opens::No;
                     self.on_ready(desk, id, tx);
                 }
+                if was_audited {
+                    self.on_audited(desk, id);
+                }
                 if depth >= limits::PIPELINE_DEPTH_MAX && is_shallow {
                     self.look_again(desk);
                 }
@@ -150,10 +159,15 @@ impl Session {
             }
             tag::PARSE_COMPLETE => {
                 let parsed = link.on_parsed().ok_or(Violation::Unexpected { tag })?;
-                if let (Owner::Client, Some(statement)) = &parsed {
-                    self.statements.insert(statement.clone());
+                if let (Owner::Client, Some((name, statement))) = &parsed {
+                    self.statements.insert(name.clone(), statement.clone());
                 }
                 Ok(parsed.0)
+            }
+            tag::CLOSE_COMPLETE => link.on_closed().ok_or(Violation::Unexpected { tag }),
+            tag::DATA_ROW if link.is_audited() => {
+                self.on_findings(body);
+                Ok(owner)
             }
             tag::ERROR => Ok(self.on_server_error(desk, id, body)),
             tag::COPY_IN => {
@@ -168,7 +182,10 @@ impl Session {
                 Ok(owner)
             }
             tag::PARAMETER_STATUS => {
-                let is_hidden = text(body).is_some_and(|(name, _)| name == b"in_hot_standby");
+                let (name, rest) = text(body).ok_or(Violation::Malformed { tag })?;
+                let (value, _) = text(rest).ok_or(Violation::Malformed { tag })?;
+                link.note_parameter(name, value);
+                let is_hidden = name == b"in_hot_standby";
                 Ok(if is_hidden { Owner::Proxy } else { owner })
             }
             tag::NOTICE => Ok(owner),
@@ -191,6 +208,7 @@ impl Session {
             return Owner::Proxy;
         }
         let owner = link.owner();
+        let is_setting = owner == Owner::Proxy && !link.is_audited();
         link.on_failed();
         match owner {
             Owner::Client => {
@@ -203,14 +221,22 @@ impl Session {
             }
             Owner::Proxy => {
                 log::warn!(
-                    "{}: a setting could not be repeated on node {}: {}",
+                    "{}: a question or setting of its own failed at node {}: {}",
                     self.label(desk),
                     desk.links.get(id).map(|l| l.pool.backend).unwrap_or_default(),
                     String::from_utf8_lossy(Fields::read(body).message)
                 );
-                // What this link answers may differ from what the other one would: the session
-                // reads from the primary from now on.
-                self.bond = super::Bond::Primary;
+                if is_setting {
+                    // What is set there is not what the session wants: it stays, so that what it
+                    // sees does at least not change.
+                    self.settings.lose_track();
+                    if let Some(link) = desk.links.get_mut(id) {
+                        link.applied = Applied::Unknown;
+                    }
+                }
+                if !self.is_serving() {
+                    self.verdict = Some(Refusal::Server { body: Bytes::copy_from_slice(body) });
+                }
             }
         }
         owner
@@ -223,6 +249,14 @@ impl Session {
         if link.owes() {
             return;
         }
+        if self.is_serving() {
+            if self.who.mode == PoolMode::Statement && link.tx != TxStatus::Idle {
+                return self.end_with(desk, &Refusal::NoTransactions);
+            }
+            self.release(desk);
+        } else if !link.is_quiet() {
+            return;
+        }
         if matches!(self.wait, Wait::Turn) {
             self.wait = Wait::Nothing;
             self.look_again(desk);
@@ -231,6 +265,16 @@ impl Session {
             self.leave_if_idle(desk);
         }
     }
+}
+
+/// How much must be in view of what answers pgherd's own questions.
+const ANSWER_LOOKS: crate::wire::frame::Looks = answer_looks();
+
+#[expect(clippy::indexing_slicing, reason = "a byte is always inside 256 places")]
+const fn answer_looks() -> crate::wire::frame::Looks {
+    let mut looks = LOOKS;
+    looks[tag::DATA_ROW as usize] = looks[tag::ERROR as usize];
+    looks
 }
 
 impl Link {
@@ -245,7 +289,6 @@ const fn tag_is_answer(tag: u8) -> bool {
     matches!(
         tag,
         tag::BIND_COMPLETE
-            | tag::CLOSE_COMPLETE
             | tag::COMMAND_COMPLETE
             | tag::COPY_OUT
             | tag::COPY_DATA

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::desk::{Asked, Desk};
 use super::refusal::Refusal;
-use super::{Bond, Session, State, Wait, settings};
+use super::{Session, State, Wait};
 use crate::backend::login::Failure;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
@@ -234,10 +232,12 @@ impl Session {
 
     /// Whether reads may leave the primary.
     pub(super) fn freedom(&self, desk: &Desk) -> route::Freedom {
-        match (self.bond, desk.config.routing.load_balance) {
-            (Bond::Primary, _) => route::Freedom::Sticky,
-            (Bond::Free, false) => route::Freedom::Unbalanced,
-            (Bond::Free, true) => route::Freedom::Free,
+        if self.binds_reads() {
+            route::Freedom::Sticky
+        } else if desk.config.routing.load_balance {
+            route::Freedom::Free
+        } else {
+            route::Freedom::Unbalanced
         }
     }
 
@@ -287,34 +287,6 @@ impl Session {
                 self.look_again(desk);
             }
             State::Starting { .. } | State::Cancelling | State::Proving(_) | State::Closing => {}
-        }
-    }
-
-    /// Repeats on a link what the session has set since it was last there.
-    pub(super) fn bring_up_to_date(&self, desk: &mut Desk, id: ConnId) {
-        use crate::backend::link::{Owner, Pending, Request};
-        let own = self.who.startup.application_name();
-        let (done, named) = match desk.links.get(id) {
-            Some(link) if !link.is_engaged() => (link.settings, link.name.as_deref() == Some(own)),
-            Some(_) | None => return,
-        };
-        if named && done == self.settings.count() {
-            return;
-        }
-        let mut queries = Vec::new();
-        if !named {
-            queries.push(settings::name(own));
-        }
-        queries.extend_from_slice(self.settings.since(done));
-        if let Some(link) = desk.links.get_mut(id) {
-            link.name = Some(Bytes::copy_from_slice(own));
-            link.settings = self.settings.count();
-            for _ in &queries {
-                link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
-            }
-        }
-        for query in queries {
-            desk.send_link(id, query);
         }
     }
 }

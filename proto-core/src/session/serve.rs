@@ -5,13 +5,15 @@ use bytes::Bytes;
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::seat::Seat;
+use super::settings::Change;
 use super::show::{Counted, Question, Sent, Verb};
-use super::{Bond, Effect, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
+use super::{Effect, Ended, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
+use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::output::Close;
 use crate::route::asks;
-use crate::route::class::{Kind, Reason, StateChange};
+use crate::route::class::{Class, Hold, Kind, Reason, StateChange};
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -67,7 +69,7 @@ pub(super) struct Nature {
     pub(super) kind: Kind,
     pub(super) command: Command,
     pub(super) opens: Opens,
-    pub(super) bond: Bond,
+    pub(super) state: StateChange,
     /// Where it goes; none if nowhere.
     pub(super) side: Option<Side>,
     /// What it is counted as.
@@ -159,14 +161,51 @@ impl Session {
                 kind: Kind::Write,
                 command: Command::Other,
                 opens: Opens::Maybe,
-                bond: Bond::Primary,
+                state: StateChange::Unknown,
                 side: Some(side),
                 verb: Verb::Other,
                 why: "unseen",
             };
         };
-        let class = desk.memo.classify(text, self.allows_comments(desk));
-        Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
+        let nature = nature_of(self.class_of(desk, text), transaction, freedom);
+        Nature { verb: Verb::of(text), ..nature }
+    }
+
+    /// What a text does.
+    pub(super) fn class_of<'d>(&self, desk: &'d mut Desk, text: &[u8]) -> &'d Class {
+        desk.memo.classify(text, self.allows_comments(desk))
+    }
+
+    /// Why a statement is not carried out at all.
+    pub(super) fn refusal_of(&self, nature: Nature) -> Option<Refusal> {
+        let is_begin = matches!(nature.kind, Kind::Begin { .. });
+        let refuses = is_begin && self.who.mode == PoolMode::Statement;
+        refuses.then_some(Refusal::NoTransactions)
+    }
+
+    /// What a statement of this nature does to the session if it succeeds.
+    pub(super) fn effect_of(
+        &self,
+        desk: &mut Desk,
+        nature: Nature,
+        text: Option<&[u8]>,
+    ) -> Option<Effect> {
+        match (nature.kind, nature.command) {
+            (Kind::DiscardAll, _) => Some(Effect::Discard),
+            (Kind::End, _) if self.settings.is_tentative() || self.held.replica.is_some() => {
+                Some(Effect::Ended(end_of(text)))
+            }
+            (Kind::Transaction, _) if self.settings.is_tentative() => Some(Effect::RolledBackTo),
+            (Kind::Setting, _) => {
+                let text = text?;
+                let Reason::SetsParameter { name } = &self.class_of(desk, text).reason else {
+                    return None;
+                };
+                Change::of(name, text).map(Effect::Change)
+            }
+            (_, Command::Deallocate) => Some(Effect::Deallocate(text.and_then(last_name))),
+            (_, _) => None,
+        }
     }
 
     pub(super) fn transaction(&self, desk: &Desk) -> Transaction {
@@ -202,23 +241,21 @@ impl Session {
         if nature.opens == Opens::Maybe && text.is_some_and(asks::is_beside_others) {
             return Ok(self.refuse_beside(desk, message));
         }
-        let Some(side) = nature.side else {
+        let refusal = self.refusal_of(nature);
+        let Some(side) = nature.side.filter(|_| refusal.is_none()) else {
             // pgherd answers behind the servers, and what they still owe may change what it says.
             if matches!(self.turn, Turn::None) && self.must_settle(desk) {
                 return Ok(Taken::Nothing);
             }
-            self.reject_transaction(desk);
-            self.say_error(desk, &Refusal::NotOnStandby, Some(TxStatus::Failed));
+            let status = self.reject_transaction(desk);
+            self.say_error(desk, &refusal.unwrap_or(Refusal::NotOnStandby), Some(status));
             return Ok(self.take_nowhere(desk, message));
         };
         if let Turn::At(link) = self.turn {
             // A Query in the middle of a batch ends it, as in PostgreSQL.
-            if effect_of(nature, text).is_some() {
-                self.bond = Bond::Primary;
-            }
             return Ok(self.send_query(desk, link, message, nature, None));
         }
-        let effect = effect_of(nature, text);
+        let effect = self.effect_of(desk, nature, text);
         if nature.command == Command::Drop
             && let Some(database) = text.and_then(dropped_database)
         {
@@ -270,7 +307,7 @@ impl Session {
         }
         self.tell_statement(desk, id, message);
         self.turn = Turn::None;
-        self.unnamed = None;
+        self.unnamed.forget();
         self.note(desk, id, nature, effect);
         if let Some(link) = desk.links.get_mut(id) {
             desk.counts.sent(
@@ -278,6 +315,7 @@ impl Session {
                 &Sent::one(nature.verb, nature.counted()),
                 nature.why,
             );
+            link.unnamed = 0;
             link.batch = Batch::None;
             link.expect(Pending::Ready { owner: Owner::Client, request: Request::Query });
         }
@@ -293,14 +331,19 @@ impl Session {
         effect: Option<Effect>,
     ) {
         let Some(link) = desk.links.get(id) else { return };
-        let in_transaction = link.tx != TxStatus::Idle;
-        if nature.bond == Bond::Primary || (in_transaction && nature.kind == Kind::Setting) {
-            self.bond = Bond::Primary;
+        let effect = match effect {
+            // The server answers such a COMMIT with a ROLLBACK.
+            Some(Effect::Ended(_)) if link.tx == TxStatus::Failed => {
+                Some(Effect::Ended(Ended::RolledBack))
+            }
+            other => other,
+        };
+        if nature.kind == Kind::Setting && effect.is_none() {
+            // It sets something that is not followed.
+            self.settings.lose_track();
         }
-        // A prepared statement is gone at once, however the transaction ends.
-        if !in_transaction || matches!(effect, Some(Effect::Deallocate(_) | Effect::End)) {
-            self.effect = effect;
-        }
+        self.note_wear(desk, id, nature);
+        self.effect = effect;
         self.outcome = Outcome::Fine;
         if nature.opens == Opens::Maybe {
             self.opens = Opens::Maybe;
@@ -389,6 +432,22 @@ impl Session {
         Taken::Bytes(taken)
     }
 
+    /// Forwards a message without its first `skipped` bytes, in whose place another beginning has
+    /// been sent.
+    pub(super) fn take_rest(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        message: Incoming<'_>,
+        skipped: usize,
+    ) -> Taken {
+        let taken = self.framer.take(message.len, message.rest.len());
+        desk.outputs.skip(self.id, skipped);
+        self.passing = Passing::To(id);
+        self.pass(desk, taken.saturating_sub(skipped));
+        Taken::Bytes(taken)
+    }
+
     fn pass(&mut self, desk: &mut Desk, len: usize) {
         if let Passing::To(id) = self.passing
             && let Some(link) = desk.links.get_mut(id)
@@ -420,30 +479,31 @@ fn command_of(reason: &Reason) -> Command {
     }
 }
 
-/// What a statement of this nature does to the session if it succeeds.
-pub(super) fn effect_of(nature: Nature, text: Option<&[u8]>) -> Option<Effect> {
-    if nature.kind == Kind::DiscardAll {
-        return Some(Effect::Discard);
+/// How a text ends its transaction.
+fn end_of(text: Option<&[u8]>) -> Ended {
+    let mut words = text.unwrap_or_default().split(|byte| !byte.is_ascii_alphabetic());
+    let first = words.find(|word| !word.is_empty()).unwrap_or_default();
+    if first.eq_ignore_ascii_case(b"commit") || first.eq_ignore_ascii_case(b"end") {
+        Ended::Committed
+    } else {
+        Ended::RolledBack
     }
-    if nature.kind == Kind::End && nature.side == Some(Side::Replica) {
-        return Some(Effect::End);
-    }
-    if nature.command == Command::Deallocate {
-        return Some(Effect::Deallocate(text.and_then(last_name)));
-    }
-    let text = text.filter(|_| nature.kind == Kind::Setting)?;
-    Some(Effect::Set(Bytes::copy_from_slice(text)))
 }
 
 /// What a class means in a transaction, with a freedom.
 pub(super) fn nature_of(
-    class: &crate::route::class::Class,
+    class: &Class,
     transaction: Transaction,
     freedom: route::Freedom,
 ) -> Nature {
-    let bond = match class.state {
-        StateChange::None | StateChange::Undoes => Bond::Free,
-        StateChange::Holds(_) | StateChange::Unknown => Bond::Primary,
+    // Of these the server can tell.
+    let state = match (&class.reason, class.state) {
+        (Reason::StickyParameter { name }, StateChange::Holds(Hold::Setting))
+            if !name.contains('.') =>
+        {
+            StateChange::Unknown
+        }
+        (_, state) => state,
     };
     let at_replica = transaction == Transaction::Open { at: Side::Replica };
     let route = route::decide(&Facts { class, transaction, freedom });
@@ -459,7 +519,7 @@ pub(super) fn nature_of(
         (_, _) => Opens::No,
     };
     let (kind, command) = (class.kind, command_of(&class.reason));
-    Nature { kind, command, opens, bond, side, verb: Verb::Other, why: why.word() }
+    Nature { kind, command, opens, state, side, verb: Verb::Other, why: why.word() }
 }
 
 /// The name at the end of a `DEALLOCATE`, folded as PostgreSQL folds it; none for `ALL`.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::local::Batch as LocalBatch;
 use super::refusal::Refusal;
+use super::settings::Change;
 use crate::auth::exchange::Exchange;
 use crate::id::ConnId;
 use crate::pool::PoolKey;
@@ -85,26 +86,38 @@ pub(super) enum Passing {
     To(ConnId),
 }
 
-/// Whether the session may leave its primary connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Bond {
-    #[default]
-    Free,
-    /// A statement has left something behind that only that connection has.
-    Primary,
-}
-
 /// What a statement does to the session if it succeeds.
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
-    /// It sets parameters; repeated on the other link, it does so there.
-    Set(Bytes),
+    /// It sets a parameter.
+    Change(Change),
     /// It undoes everything.
     Discard,
     /// It makes one prepared statement, or all, cease to exist.
     Deallocate(Option<Bytes>),
-    /// It ends a transaction on a standby: the next statement may go elsewhere, but only then.
-    End,
+    /// It ends a transaction: what was set in it counts, or does not.
+    Ended(Ended),
+    /// It rolls part of a transaction back.
+    RolledBackTo,
+}
+
+/// How a transaction has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Committed,
+    RolledBack,
+}
+
+/// Whether the server has been asked what its session holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Audit {
+    /// It holds what the pins say.
+    #[default]
+    Settled,
+    /// A statement may have changed that.
+    Due,
+    /// It is being asked.
+    Asked,
 }
 
 /// Whether the server reported an error since its last `ReadyForQuery`.

@@ -1,4 +1,4 @@
-//! A session's named prepared statements, as far as they are kept for its other connection.
+//! A session's named prepared statements, as far as they are kept for its other connections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,15 @@ use crate::limits;
 pub(super) struct Statements {
     by_name: BTreeMap<Bytes, Arc<Statement>>,
     len: usize,
+    others: Others,
+}
+
+/// Whether the session has prepared statements that are not kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Others {
+    #[default]
+    None,
+    Some,
 }
 
 impl Statements {
@@ -32,20 +41,31 @@ impl Statements {
     }
 
     /// Keeps a statement that a server has parsed.
-    pub(super) fn insert(&mut self, statement: Arc<Statement>) {
+    pub(super) fn insert(&mut self, name: Bytes, statement: Arc<Statement>) {
         let len = self.len + statement.parse.len();
         if self.by_name.len() < limits::STATEMENTS_MAX && len <= limits::STATEMENTS_LEN_MAX {
             self.len = len;
-            if let Some(old) = self.by_name.insert(statement.name.clone(), statement) {
+            if let Some(old) = self.by_name.insert(name, statement) {
                 self.len -= old.parse.len();
             }
         }
     }
 
-    pub(super) fn remove(&mut self, name: &[u8]) {
-        if let Some(old) = self.by_name.remove(name) {
-            self.len -= old.parse.len();
-        }
+    /// Forgets a statement; tells whether it was kept.
+    pub(super) fn remove(&mut self, name: &[u8]) -> bool {
+        let old = self.by_name.remove(name);
+        self.len -= old.as_ref().map_or(0, |old| old.parse.len());
+        old.is_some()
+    }
+
+    /// Notes that a statement exists that is not kept.
+    pub(super) fn note_unkept(&mut self) {
+        self.others = Others::Some;
+    }
+
+    /// Tells whether there are statements that are not kept.
+    pub(super) fn has_unkept(&self) -> bool {
+        self.others == Others::Some
     }
 
     pub(super) fn clear(&mut self) {

@@ -57,7 +57,7 @@ pub struct Startup {
 }
 
 /// Names and values of a startup packet, in the client's order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Params(pub Vec<(Bytes, Bytes)>);
 
 impl Params {
@@ -71,6 +71,41 @@ impl Params {
     #[must_use]
     pub fn application_name(&self) -> &[u8] {
         self.get(b"application_name").unwrap_or_default()
+    }
+
+    /// Returns everything but the name of the application.
+    #[must_use]
+    pub fn nameless(&self) -> Self {
+        let is_other = |name: &Bytes| !name.eq_ignore_ascii_case(b"application_name");
+        Self(self.0.iter().filter(|(name, _)| is_other(name)).cloned().collect())
+    }
+
+    /// Returns the user and the database alone.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let is_bare = |name: &Bytes| matches!(name.as_ref(), b"user" | b"database");
+        Self(self.0.iter().filter(|(name, _)| is_bare(name)).cloned().collect())
+    }
+
+    /// Tells whether it asks for nothing but a user and a database.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.0.iter().all(|(name, _)| matches!(name.as_ref(), b"user" | b"database"))
+    }
+
+    /// What it asks for as parameters of the session, with their values; none if it asks for
+    /// something else too, or in a way that is not understood.
+    #[must_use]
+    pub fn settings(&self) -> Option<Vec<(Bytes, Bytes)>> {
+        let mut settings = Vec::new();
+        for (name, value) in &self.0 {
+            match name.as_ref() {
+                b"user" | b"database" => {}
+                b"options" => settings.extend(options(value)?),
+                _ => settings.push((name.clone(), value.clone())),
+            }
+        }
+        Some(settings)
     }
 
     /// Tells whether all parameters but `application_name` are the same, in the same order.
@@ -147,6 +182,45 @@ fn startup(version: u32, mut rest: &[u8]) -> Result<Packet, Violation> {
     Ok(Packet::Startup(startup))
 }
 
+/// Reads `options` (PostgreSQL docs, "libpq", `options`): `-c name=value` and `--name=value`, with
+/// a backslash before white space that belongs to a value.
+fn options(text: &[u8]) -> Option<Vec<(Bytes, Bytes)>> {
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    let mut bytes = text.iter().copied();
+    let mut is_inside = false;
+    while let Some(byte) = bytes.next() {
+        let byte = match byte {
+            byte if byte.is_ascii_whitespace() => {
+                is_inside = false;
+                continue;
+            }
+            b'\\' => bytes.next()?,
+            byte => byte,
+        };
+        if !is_inside {
+            words.push(Vec::new());
+            is_inside = true;
+        }
+        words.last_mut()?.push(byte);
+    }
+    let mut settings = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let setting = match word.as_slice() {
+            b"-c" => words.next()?,
+            [b'-', b'c', rest @ ..] | [b'-', b'-', rest @ ..] => rest.to_vec(),
+            _ => return None,
+        };
+        let equals = setting.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = setting.split_at_checked(equals)?;
+        // PostgreSQL takes dashes in names for underscores.
+        let name: Vec<u8> =
+            name.iter().map(|byte| if *byte == b'-' { b'_' } else { *byte }).collect();
+        settings.push((Bytes::from(name), Bytes::copy_from_slice(value.get(1..)?)));
+    }
+    Some(settings)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -207,6 +281,30 @@ mod tests {
         assert_ne!(startup.version, startup.version_asked);
         assert_eq!(startup.options_unknown, [Bytes::from_static(b"_pq_.grease")]);
         assert_eq!(startup.params.get(b"user"), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn options_are_settings() {
+        let cases: &[(&str, Option<&[(&str, &str)]>)] = &[
+            ("", Some(&[])),
+            ("-c a=1 --b-c=2", Some(&[("a", "1"), ("b_c", "2")])),
+            ("  -ca=1  ", Some(&[("a", "1")])),
+            ("-c search_path=a,\\ b", Some(&[("search_path", "a, b")])),
+            ("-c a", None),
+            ("-d 5", None),
+            ("-c", None),
+            ("a=1", None),
+        ];
+        for (text, expected) in cases {
+            let read = options(text.as_bytes());
+            let expected = expected.map(|pairs| {
+                let pair = |(name, value): &(&str, &str)| {
+                    (Bytes::from((*name).to_owned()), Bytes::from((*value).to_owned()))
+                };
+                pairs.iter().map(pair).collect::<Vec<_>>()
+            });
+            assert_eq!(read, expected, "{text}");
+        }
     }
 
     proptest! {

@@ -1,16 +1,15 @@
-//! What a session remembers: its transaction, settings, prepared statements, cursors and
-//! temporary tables.
+//! What a session remembers: its transaction, settings, prepared statements, cursors, what it
+//! listens to and its temporary tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pgherd_core::time::Instant;
-
-use super::engine::{Effect, Engine, Notification};
+use super::engine::{Engine, Notification};
 use super::eval::Facts;
+use super::own::Own;
 use super::select::RowSet;
-use super::settings::Settings;
-use super::syntax::{Access, Life, Statement};
-use super::value::{SqlError, Type, Value};
+use super::settings::{Mark, Settings};
+use super::syntax::{Access, Hold, Statement};
+use super::value::{Type, Value};
 
 /// Where a session is with its transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,19 +25,65 @@ pub(super) enum Block {
     Failed,
 }
 
+/// What a statement shares its implicit transaction with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Company {
+    #[default]
+    Alone,
+    /// Other statements of the same query string.
+    Script,
+    /// Statements that ran since the last `Sync`.
+    Pipeline,
+}
+
+/// How a statement was prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// By `Parse`.
+    Protocol,
+    /// By `prepare`.
+    Sql,
+}
+
 /// A prepared statement.
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     pub(super) statement: Statement,
     pub(super) types: Vec<Type>,
+    pub(super) origin: Origin,
 }
 
-/// Whether the statement has had its sleep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Rested {
-    #[default]
-    No,
-    Yes,
+/// A cursor of SQL.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub(super) rows: RowSet,
+    pub(super) hold: Hold,
+    /// Whether its transaction has committed.
+    pub(super) age: Age,
+}
+
+/// Whether something is of the transaction in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    New,
+    Held,
+}
+
+/// A savepoint.
+#[derive(Debug)]
+pub(super) struct Savepoint {
+    pub(super) name: String,
+    effects: usize,
+    settings: Mark,
+    cursors: BTreeSet<String>,
+}
+
+/// A change of what a session listens to, which takes effect when it commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ear {
+    Listen(String),
+    Unlisten(String),
+    UnlistenAll,
 }
 
 /// What a session remembers.
@@ -46,29 +91,31 @@ pub(super) enum Rested {
 pub(super) struct Context {
     pub(super) process: u32,
     pub(super) node: usize,
+    /// Who has logged in.
     pub(super) user: String,
-    pub(super) database: String,
+    pub(super) own: Own,
     pub(super) settings: Settings,
     pub(super) block: Block,
+    pub(super) company: Company,
     pub(super) access: Access,
-    /// What was done to the session's temporary tables, then what the transaction did.
-    pub(super) effects: Vec<Effect>,
-    /// `kept <= effects.len()`
-    kept: usize,
-    temporary: BTreeSet<String>,
-    pub(super) savepoints: Vec<(String, usize)>,
-    /// Settings before the transaction, once it has changed one.
-    saved: Option<BTreeMap<String, String>>,
-    local: BTreeSet<String>,
+    savepoints: Vec<Savepoint>,
+    /// What the transaction tells others.
     pub(super) notes: Vec<(String, String)>,
     /// Notifications that the client has not been told of.
     pub(super) heard: Vec<Notification>,
     pub(super) prepared: BTreeMap<String, Prepared>,
-    pub(super) cursors: BTreeMap<String, RowSet>,
+    pub(super) cursors: BTreeMap<String, Cursor>,
     pub(super) listening: BTreeSet<String>,
+    pub(super) ears: Vec<Ear>,
     /// Severity, SQLSTATE and text of notices on their way to the client.
     pub(super) notices: Vec<(&'static str, &'static str, String)>,
-    pub(super) rested: Rested,
+    /// What the functions have given that the statement in progress has called so far. A statement
+    /// that waited is carried out from its beginning, and must not do the same things twice.
+    pub(super) answers: Vec<Value>,
+    /// How many functions the statement has called in this run.
+    pub(super) called: usize,
+    /// How deep the function in progress was called by others.
+    pub(super) depth: usize,
 }
 
 impl Context {
@@ -77,38 +124,36 @@ impl Context {
             process,
             node,
             user: String::new(),
-            database: String::new(),
+            own: Own::default(),
             settings: Settings::new(),
             block: Block::None,
+            company: Company::Alone,
             access: Access::ReadWrite,
-            effects: Vec::new(),
-            kept: 0,
-            temporary: BTreeSet::new(),
             savepoints: Vec::new(),
-            saved: None,
-            local: BTreeSet::new(),
             notes: Vec::new(),
             heard: Vec::new(),
             prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
             listening: BTreeSet::new(),
+            ears: Vec::new(),
             notices: Vec::new(),
-            rested: Rested::No,
+            answers: Vec::new(),
+            called: 0,
+            depth: 0,
         }
     }
 
     /// Gathers what expressions may ask about.
-    pub(super) fn facts(&self, engine: &Engine, now: Instant, params: &[Value]) -> Facts {
+    pub(super) fn facts(&self, engine: &Engine, params: &[Value]) -> Facts {
         Facts {
-            now,
+            now: engine.now,
             process: self.process,
-            user: self.user.clone(),
-            database: self.database.clone(),
+            database: self.own.database.clone(),
             node: self.node,
             standby: engine.is_standby(),
             lsn: engine.lsn(),
             lsn_received: engine.lsn_received(),
-            settings: self.settings.clone(),
+            settings: self.settings.values(),
             params: params.to_vec(),
             deeds: Vec::new().into(),
             notes: Vec::new().into(),
@@ -119,54 +164,56 @@ impl Context {
     pub(super) fn enter(&mut self) {
         if self.block == Block::None {
             self.block = Block::Implicit;
-            let read_only = self.settings.show("default_transaction_read_only") == Ok("on");
+            let default = self.settings.show("default_transaction_read_only");
+            let read_only = default.is_ok_and(|value| value == "on");
             self.access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
         }
     }
 
     /// Makes what the transaction did last.
     pub(super) fn commit(&mut self, engine: &mut Engine) {
-        let done = self.effects.split_off(self.kept);
-        let (own, shared): (Vec<_>, Vec<_>) =
-            done.into_iter().partition(|effect| self.temporary.contains(effect.table()));
-        self.effects.extend(own);
-        self.kept = self.effects.len();
-        engine.commit(shared);
+        engine.commit(&self.own.database.clone(), self.own.commit());
+        for ear in std::mem::take(&mut self.ears) {
+            match ear {
+                Ear::Listen(channel) => drop(self.listening.insert(channel)),
+                Ear::Unlisten(channel) => drop(self.listening.remove(&channel)),
+                Ear::UnlistenAll => self.listening.clear(),
+            }
+        }
+        let mut told = BTreeSet::new();
         for (channel, payload) in std::mem::take(&mut self.notes) {
-            let process = self.process;
-            let notification = Notification { process, channel, payload };
+            // PostgreSQL docs, "NOTIFY": the same twice in a transaction is told once.
+            if !told.insert((channel.clone(), payload.clone())) {
+                continue;
+            }
+            let (process, database) = (self.process, self.own.database.clone());
+            let notification = Notification { process, database, channel, payload };
             self.hear(&notification);
             engine.notifications.push(notification);
         }
-        if let Some(mut saved) = self.saved.take() {
-            let mut values = self.settings.snapshot();
-            for name in &self.local {
-                match saved.remove(name) {
-                    Some(value) => values.insert(name.clone(), value),
-                    None => values.remove(name),
-                };
-            }
-            self.settings.restore(values);
+        self.settings.commit();
+        self.cursors.retain(|_, cursor| cursor.hold == Hold::With);
+        for cursor in self.cursors.values_mut() {
+            cursor.age = Age::Held;
         }
         self.leave(engine);
     }
 
     /// Takes a notification for the client, if it listens.
     pub(super) fn hear(&mut self, notification: &Notification) {
-        if self.listening.contains(&notification.channel) {
+        let here = notification.database == self.own.database;
+        if here && self.listening.contains(&notification.channel) {
             self.heard.push(notification.clone());
         }
     }
 
     /// Takes back what the transaction did.
     pub(super) fn roll_back(&mut self, engine: &mut Engine) {
-        self.effects.truncate(self.kept);
-        let effects = &self.effects;
-        self.temporary.retain(|name| effects.iter().any(|effect| effect.table() == name));
+        self.own.roll_back();
         self.notes.clear();
-        if let Some(saved) = self.saved.take() {
-            self.settings.restore(saved);
-        }
+        self.ears.clear();
+        self.settings.roll_back();
+        self.cursors.retain(|_, cursor| cursor.age == Age::Held);
         self.leave(engine);
     }
 
@@ -174,57 +221,68 @@ impl Context {
         self.block = Block::None;
         self.access = Access::ReadWrite;
         self.savepoints.clear();
-        self.local.clear();
-        self.cursors.clear();
         engine.unlock(self.process);
     }
 
-    /// Changes a setting, until the transaction fails or for as long as it lasts.
-    pub(super) fn set(
-        &mut self,
-        name: &str,
-        value: Option<&str>,
-        scope: super::syntax::Scope,
-    ) -> Result<(), SqlError> {
-        let before = self.settings.snapshot();
-        self.settings.set(name, value)?;
-        self.saved.get_or_insert(before);
-        match scope {
-            super::syntax::Scope::Transaction => self.local.insert(name.to_ascii_lowercase()),
-            super::syntax::Scope::Session => self.local.remove(&name.to_ascii_lowercase()),
-        };
-        Ok(())
+    /// Notes where the transaction is, under a name.
+    pub(super) fn save(&mut self, name: &str) {
+        self.savepoints.push(Savepoint {
+            name: name.to_owned(),
+            effects: self.own.mark(),
+            settings: self.settings.mark(),
+            cursors: self.cursors.keys().cloned().collect(),
+        });
     }
 
-    /// Resets all settings, until the transaction fails.
-    pub(super) fn reset_all(&mut self) {
-        let before = self.settings.snapshot();
-        self.saved.get_or_insert(before);
-        self.settings.reset_all();
+    /// Goes back to a savepoint, which stays; tells whether there is one of this name.
+    pub(super) fn back_to(&mut self, name: &str) -> bool {
+        let Some(at) = self.savepoints.iter().rposition(|known| known.name == name) else {
+            return false;
+        };
+        self.savepoints.truncate(at + 1);
+        if let Some(savepoint) = self.savepoints.last() {
+            self.own.back_to(savepoint.effects);
+            self.settings.back_to(savepoint.settings.clone());
+            self.cursors.retain(|name, _| savepoint.cursors.contains(name));
+        }
+        true
+    }
+
+    /// Forgets a savepoint and those after it; tells whether there is one of this name.
+    pub(super) fn release(&mut self, name: &str) -> bool {
+        let at = self.savepoints.iter().rposition(|known| known.name == name);
+        self.savepoints.truncate(at.unwrap_or(self.savepoints.len()));
+        at.is_some()
     }
 
     /// Forgets everything, as `discard all` does.
     pub(super) fn discard_all(&mut self, engine: &mut Engine) {
-        self.settings.reset_all();
-        self.saved = None;
-        self.effects.clear();
-        self.kept = 0;
-        self.temporary.clear();
-        self.prepared.clear();
         self.cursors.clear();
-        self.listening.clear();
+        self.be_oneself();
+        self.settings.reset_all();
+        self.deallocate_all();
+        self.ears.push(Ear::UnlistenAll);
         engine.unadvise_all(self.process);
+        self.own.drop_temporary();
     }
 
-    /// Notes how long a new table lives.
-    pub(super) fn created(&mut self, table: &str, life: Life) {
-        if life == Life::Temporary {
-            self.temporary.insert(table.to_owned());
+    /// Undoes `set role` and `set session authorization`.
+    pub(super) fn be_oneself(&mut self) {
+        for name in ["role", "session_authorization"] {
+            let own = self.settings.set(name, None, super::syntax::Scope::Session);
+            debug_assert_eq!(own, Ok(()), "both parameters exist");
         }
     }
 
-    /// Tells whether a table is the session's own.
-    pub(super) fn is_temporary(&self, table: &str) -> bool {
-        self.temporary.contains(table)
+    /// Forgets all prepared statements that have a name.
+    pub(super) fn deallocate_all(&mut self) {
+        self.prepared.retain(|name, _| name.is_empty());
+    }
+
+    /// The statement in progress has come to its end.
+    pub(super) fn settle(&mut self) {
+        self.answers.clear();
+        self.called = 0;
+        self.depth = 0;
     }
 }

@@ -4,59 +4,44 @@
 //! log, durable and visible at once. A standby has the primary's records and replays them. Rows
 //! that a transaction changed are locked until it ends; DDL and `lock table` lock whole tables.
 
+mod advisory;
+mod schema;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::syntax::Column;
-use super::value::{SqlError, Value};
+use pgherd_core::time::{Duration, Instant};
+
+pub(super) use self::advisory::{Advisory, Key, Mode, Span};
+pub(super) use self::schema::{Effect, Nature, Schema, Table, apply};
+use super::own::Own;
+use super::syntax::Function;
+use super::value::SqlError;
+use crate::plan::Plan;
 
 /// Where the log of a new cluster begins.
 const LSN_START: u64 = 0x0300_0060;
-
-/// A table.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Table {
-    pub(super) columns: Vec<Column>,
-    /// By row number, which is the order of insertion.
-    pub(super) rows: BTreeMap<u64, Vec<Value>>,
-}
-
-/// A change of the data.
-#[derive(Clone, Debug)]
-pub(super) enum Effect {
-    Create(String, Vec<Column>),
-    Drop(String),
-    Put(String, u64, Vec<Value>),
-    Delete(String, u64),
-    Truncate(String),
-}
-
-impl Effect {
-    pub(super) fn table(&self) -> &str {
-        match self {
-            Self::Create(table, _)
-            | Self::Drop(table)
-            | Self::Put(table, ..)
-            | Self::Delete(table, _)
-            | Self::Truncate(table) => table,
-        }
-    }
-}
 
 /// A commit in the log.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     /// Where the record ends.
     pub(super) lsn: u64,
+    /// When it was made.
+    at: Instant,
+    /// In which database.
+    database: Rc<str>,
     effects: Rc<[Effect]>,
 }
 
 /// What sort of lock is held against others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lock {
-    Row(String, u64),
-    Table(String),
+    /// Numbers of rows are never used twice.
+    Row(u64),
+    /// A table of a database.
+    Table(String, String),
 }
 
 /// Whether replay goes on.
@@ -75,17 +60,22 @@ pub(super) enum Role {
 }
 
 /// A standby as its primary sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Follower {
     pub(super) application_name: String,
     pub(super) state: &'static str,
     pub(super) sync_state: &'static str,
+    /// How far it has received the log.
+    pub(super) received: u64,
+    /// How far it has replayed it.
+    pub(super) replayed: u64,
 }
 
 /// A notification on its way to those who listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notification {
     pub(super) process: u32,
+    pub(super) database: String,
     pub(super) channel: String,
     pub(super) payload: String,
 }
@@ -93,24 +83,33 @@ pub(super) struct Notification {
 /// The data of a server.
 #[derive(Debug)]
 pub(super) struct Engine {
-    tables: BTreeMap<String, Table>,
+    /// The time of day, as of the turn in progress.
+    pub(super) now: Instant,
+    databases: BTreeMap<String, Schema>,
+    /// Roles that may log in, with their passwords.
+    pub(super) users: BTreeMap<String, String>,
     log: Vec<Record>,
-    /// Records of the log whose effects are in the tables.
+    /// Records of the log whose effects are in the databases.
     /// `applied <= log.len()`
     applied: usize,
     pub(super) role: Role,
+    /// How long a standby waits before it replays a record (`recovery_min_apply_delay`).
+    pub(super) apply_delay: Duration,
     pub(super) timeline: u32,
-    pub(super) followers: Vec<Follower>,
+    /// By node.
+    pub(super) followers: BTreeMap<usize, Follower>,
     /// What `pg_stat_activity` shows: process, user, database, application name.
     pub(super) activity: BTreeMap<u32, [String; 3]>,
     row_next: u64,
     locks: BTreeMap<Lock, u32>,
-    advisory: BTreeMap<i64, (u32, u32)>,
+    advisory: Advisory,
     /// Whether locks were given back since sessions last had the chance to take them.
     pub(super) released: Released,
     pub(super) notifications: Vec<Notification>,
     /// Deeds of one session to another.
     pub(super) deeds: Vec<Deed>,
+    /// Reads that are still to fail by a conflict with recovery.
+    pub(super) conflicts: u32,
     pub(super) probe: String,
 }
 
@@ -131,22 +130,27 @@ pub(super) enum Released {
 }
 
 impl Engine {
-    pub(super) fn new(role: Role, probe: &str) -> Self {
+    pub(super) fn new(role: Role, plan: &Plan) -> Self {
+        let databases = plan.databases.iter().map(|name| (name.clone(), Schema::default()));
         Self {
-            tables: BTreeMap::new(),
+            now: Instant::ZERO,
+            databases: databases.collect(),
+            users: plan.users.clone(),
             log: Vec::new(),
             applied: 0,
             role,
+            apply_delay: Duration::ZERO,
             timeline: 1,
-            followers: Vec::new(),
+            followers: BTreeMap::new(),
             activity: BTreeMap::new(),
             row_next: 1,
             locks: BTreeMap::new(),
-            advisory: BTreeMap::new(),
+            advisory: Advisory::default(),
             released: Released::No,
             notifications: Vec::new(),
             deeds: Vec::new(),
-            probe: probe.to_owned(),
+            conflicts: 0,
+            probe: plan.probe.clone(),
         }
     }
 
@@ -165,13 +169,42 @@ impl Engine {
         self.log.last().map_or(LSN_START, |record| record.lsn)
     }
 
-    /// Shows a table as a transaction with the given effects sees it.
-    pub(super) fn view(&self, name: &str, own: &[Effect]) -> Result<Cow<'_, Table>, SqlError> {
-        let mut table = self.tables.get(name).map(Cow::Borrowed);
-        for effect in own.iter().filter(|effect| effect.table() == name) {
+    /// Shows a table as a session sees it.
+    pub(super) fn view<'a>(&'a self, name: &str, own: &'a Own) -> Result<Cow<'a, Table>, SqlError> {
+        let full = own.resolve(name);
+        let lasting = || self.databases.get(&own.database)?.tables.get(&*full);
+        let mut table = own.temporary(&full).or_else(lasting).map(Cow::Borrowed);
+        for effect in own.effects().filter(|effect| effect.table() == Some(&full)) {
             apply(&mut table, effect);
         }
         table.ok_or_else(|| SqlError::new("42P01", format!("relation \"{name}\" does not exist")))
+    }
+
+    /// Finds a function as a session sees it.
+    pub(super) fn function(&self, name: &str, own: &Own) -> Option<Rc<Function>> {
+        for effect in own.effects().rev() {
+            match effect {
+                Effect::Define(defined, function) if defined == name => {
+                    return Some(Rc::clone(function));
+                }
+                Effect::Undefine(gone) if gone == name => return None,
+                Effect::Define(..)
+                | Effect::Undefine(_)
+                | Effect::Create(..)
+                | Effect::Drop(_)
+                | Effect::Put(..)
+                | Effect::Delete(..)
+                | Effect::Truncate(_)
+                | Effect::Found
+                | Effect::Raze => {}
+            }
+        }
+        self.databases.get(&own.database)?.functions.get(name).cloned()
+    }
+
+    /// What a database holds; none if there is no such database.
+    pub(super) fn database(&self, name: &str) -> Option<&Schema> {
+        self.databases.get(name)
     }
 
     /// Names the next row.
@@ -181,30 +214,49 @@ impl Engine {
     }
 
     /// Makes effects durable and visible.
-    pub(super) fn commit(&mut self, effects: Vec<Effect>) {
+    pub(super) fn commit(&mut self, database: &str, effects: Vec<Effect>) {
         if effects.is_empty() {
             return;
         }
         let lsn = self.lsn_received() + 56 + 64 * effects.len() as u64;
-        self.log.push(Record { lsn, effects: effects.into() });
+        let database = database.into();
+        self.log.push(Record { lsn, at: self.now, database, effects: effects.into() });
         self.replay();
     }
 
     /// Replays the whole log that is here.
     pub(super) fn replay(&mut self) {
-        while let Some(record) = self.log.get(self.applied) {
-            for effect in record.effects.iter() {
-                let name = effect.table();
-                let mut table = self.tables.remove(name).map(Cow::Owned);
-                apply(&mut table, effect);
-                if let Some(table) = table {
-                    self.tables.insert(name.to_owned(), table.into_owned());
-                }
-                if let Effect::Put(_, row, _) = effect {
-                    self.row_next = self.row_next.max(*row);
-                }
+        while let Some(record) = self.log.get(self.applied).cloned() {
+            self.apply(&record);
+        }
+    }
+
+    /// Replays what is old enough; returns when there will be more to replay.
+    pub(super) fn replay_until(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(record) = self.log.get(self.applied).cloned() {
+            let due = record.at + self.apply_delay;
+            if due > now {
+                return Some(due);
             }
-            self.applied += 1;
+            self.apply(&record);
+        }
+        None
+    }
+
+    fn apply(&mut self, record: &Record) {
+        self.applied += 1;
+        for effect in record.effects.iter() {
+            if let Effect::Put(_, row, _) = effect {
+                self.row_next = self.row_next.max(*row);
+            }
+            if matches!(effect, Effect::Raze) {
+                self.databases.remove(&*record.database);
+            } else {
+                self.databases
+                    .entry(record.database.as_ref().to_owned())
+                    .or_default()
+                    .apply(effect);
+            }
         }
     }
 
@@ -214,47 +266,64 @@ impl Engine {
         self.log.extend_from_slice(new);
     }
 
+    /// How long ago the first record behind a place in the log was made; none if there is none.
+    pub(super) fn lag(&self, lsn: u64) -> Option<Duration> {
+        let first = self.log.partition_point(|record| record.lsn <= lsn);
+        self.log.get(first).map(|record| self.now.since(record.at))
+    }
+
     /// Takes a lock for a session, unless another has it.
     pub(super) fn lock(&mut self, lock: Lock, process: u32) -> bool {
         *self.locks.entry(lock).or_insert(process) == process
     }
 
     /// Tells whether another session has locked a whole table.
-    pub(super) fn is_locked(&self, table: &str, process: u32) -> bool {
-        let lock = Lock::Table(table.to_owned());
-        self.locks.get(&lock).is_some_and(|holder| *holder != process)
+    pub(super) fn is_locked(&self, database: &str, table: &str, process: u32) -> bool {
+        !self.locks.is_empty() && {
+            let lock = Lock::Table(database.to_owned(), table.to_owned());
+            self.locks.get(&lock).is_some_and(|holder| *holder != process)
+        }
     }
 
     /// Gives back what a transaction had locked.
     pub(super) fn unlock(&mut self, process: u32) {
+        let before = self.locks.len();
         self.locks.retain(|_, holder| *holder != process);
-        self.released = Released::Yes;
-    }
-
-    /// Takes an advisory lock, unless another session has it.
-    pub(super) fn advise(&mut self, key: i64, process: u32) -> bool {
-        let (holder, count) = self.advisory.entry(key).or_insert((process, 0));
-        let ours = *holder == process;
-        *count += u32::from(ours);
-        ours
-    }
-
-    /// Gives back an advisory lock; tells whether it was held.
-    pub(super) fn unadvise(&mut self, key: i64, process: u32) -> bool {
-        let held = self.advisory.get_mut(&key).filter(|(holder, _)| *holder == process);
-        let Some((_, count)) = held else { return false };
-        *count -= 1;
-        if *count == 0 {
-            self.advisory.remove(&key);
+        let advisory = self.advisory.give_all(process, Span::Transaction);
+        if advisory || self.locks.len() < before {
             self.released = Released::Yes;
         }
-        true
+    }
+
+    /// Takes an advisory lock, unless another session keeps this one out.
+    pub(super) fn advise(&mut self, key: &Key, process: u32, mode: Mode, span: Span) -> bool {
+        self.advisory.take(key, process, mode, span)
+    }
+
+    /// Gives back an advisory lock of a session; tells whether it was held.
+    pub(super) fn unadvise(&mut self, key: &Key, process: u32, mode: Mode) -> bool {
+        self.released = Released::Yes;
+        self.advisory.give(key, process, mode)
     }
 
     /// Gives back all advisory locks of a session.
     pub(super) fn unadvise_all(&mut self, process: u32) {
-        self.advisory.retain(|_, (holder, _)| *holder != process);
-        self.released = Released::Yes;
+        if self.advisory.give_all(process, Span::Session) {
+            self.released = Released::Yes;
+        }
+    }
+
+    /// Counts the advisory locks of a session.
+    pub(super) fn advised(&self, process: u32) -> usize {
+        self.advisory.count(process)
+    }
+
+    /// Empties unlogged tables, as recovery from a crash and promotion do.
+    pub(super) fn empty_unlogged(&mut self) {
+        let tables = self.databases.values_mut().flat_map(|schema| schema.tables.values_mut());
+        for table in tables.filter(|table| table.nature == Nature::Unlogged) {
+            table.rows.clear();
+        }
     }
 
     /// Forgets everything that is not durable.
@@ -265,28 +334,11 @@ impl Engine {
         self.notifications.clear();
         self.deeds.clear();
         self.followers.clear();
+        self.conflicts = 0;
         // Replay does not stay paused over a restart.
         if self.is_standby() {
             self.role = Role::Standby(Replay::Running);
         }
-    }
-}
-
-/// Changes a table, which may not be there before or after.
-fn apply(table: &mut Option<Cow<'_, Table>>, effect: &Effect) {
-    match (effect, table.as_mut()) {
-        (Effect::Create(_, columns), _) => {
-            *table = Some(Cow::Owned(Table { columns: columns.clone(), rows: BTreeMap::new() }));
-        }
-        (Effect::Drop(_), _) => *table = None,
-        (Effect::Put(_, row, values), Some(table)) => {
-            table.to_mut().rows.insert(*row, values.clone());
-        }
-        (Effect::Delete(_, row), Some(table)) => {
-            table.to_mut().rows.remove(row);
-        }
-        (Effect::Truncate(_), Some(table)) => table.to_mut().rows.clear(),
-        (Effect::Put(..) | Effect::Delete(..) | Effect::Truncate(_), None) => {}
     }
 }
 
@@ -298,38 +350,52 @@ pub(super) fn print_lsn(lsn: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postgres::value::Value;
 
     #[test]
     fn a_standby_has_what_the_primary_committed_once_it_replays() {
-        let mut primary = Engine::new(Role::Primary, "");
-        let mut standby = Engine::new(Role::Standby(Replay::Running), "");
+        let mut primary = Engine::new(Role::Primary, &Plan::default());
+        let mut standby = Engine::new(Role::Standby(Replay::Running), &Plan::default());
+        let mut own = Own::of("postgres");
+        let nobody = Own::of("postgres");
         let row = primary.row_next();
-        let effects = vec![
-            Effect::Create("t".to_owned(), Vec::new()),
-            Effect::Put("t".to_owned(), row, vec![Value::Int(1)]),
-        ];
-        assert!(primary.view("t", &[]).is_err());
-        assert_eq!(primary.view("t", &effects).unwrap().rows.len(), 1);
-        primary.commit(effects);
-        assert_eq!(primary.view("t", &[]).unwrap().rows.len(), 1);
+        own.push(Effect::Create("t".to_owned(), Vec::new(), Nature::Permanent));
+        own.push(Effect::Put("t".to_owned(), row, vec![Value::Int(1)]));
+        assert!(primary.view("t", &nobody).is_err());
+        assert_eq!(primary.view("t", &own).unwrap().rows.len(), 1);
+        primary.commit("postgres", own.commit());
+        assert_eq!(primary.view("t", &nobody).unwrap().rows.len(), 1);
         standby.receive(&primary);
         assert_eq!(standby.lsn_received(), primary.lsn());
-        assert!(standby.lsn() < primary.lsn() && standby.view("t", &[]).is_err());
-        standby.replay();
+        assert!(standby.lsn() < primary.lsn() && standby.view("t", &nobody).is_err());
+        standby.apply_delay = Duration::from_secs(5);
+        let due = Instant::ZERO + Duration::from_secs(5);
+        assert_eq!(standby.replay_until(Instant::ZERO), Some(due));
+        primary.now = Instant::ZERO + Duration::from_secs(2);
+        assert_eq!(primary.lag(standby.lsn()), Some(Duration::from_secs(2)));
+        assert_eq!(standby.replay_until(due), None);
         assert_eq!(standby.lsn(), primary.lsn());
-        assert_eq!(standby.view("t", &[]).unwrap().rows.len(), 1);
+        assert_eq!(primary.lag(standby.lsn()), None);
+        assert_eq!(standby.view("t", &nobody).unwrap().rows.len(), 1);
+    }
+
+    #[test]
+    fn databases_have_tables_of_their_own() {
+        let mut engine = Engine::new(Role::Primary, &Plan::default());
+        engine.commit("other", vec![Effect::Found]);
+        engine.commit("other", vec![Effect::Create("t".into(), Vec::new(), Nature::Permanent)]);
+        assert!(engine.view("t", &Own::of("other")).is_ok());
+        assert!(engine.view("t", &Own::of("postgres")).is_err());
+        engine.commit("other", vec![Effect::Raze]);
+        assert!(engine.database("other").is_none());
     }
 
     #[test]
     fn locks_keep_others_out_until_given_back() {
-        let mut engine = Engine::new(Role::Primary, "");
-        let lock = Lock::Row("t".to_owned(), 1);
-        assert!(engine.lock(lock.clone(), 7) && engine.lock(lock.clone(), 7));
-        assert!(!engine.lock(lock.clone(), 8));
+        let mut engine = Engine::new(Role::Primary, &Plan::default());
+        assert!(engine.lock(Lock::Row(1), 7) && engine.lock(Lock::Row(1), 7));
+        assert!(!engine.lock(Lock::Row(1), 8));
         engine.unlock(7);
-        assert!(engine.lock(lock, 8));
-        assert!(engine.advise(5, 7) && engine.advise(5, 7) && !engine.advise(5, 8));
-        assert!(engine.unadvise(5, 7) && !engine.advise(5, 8));
-        assert!(engine.unadvise(5, 7) && engine.advise(5, 8));
+        assert!(engine.lock(Lock::Row(1), 8));
     }
 }

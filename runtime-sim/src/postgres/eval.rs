@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use pgherd_core::time::Instant;
 
 use super::engine::{Deed, Replay, print_lsn};
-use super::settings::Settings;
+use super::settings::Values;
 use super::syntax::{Column, Expr, Op};
 use super::value::{SqlError, Type, Value};
 
@@ -14,13 +14,12 @@ use super::value::{SqlError, Type, Value};
 pub(super) struct Facts {
     pub(super) now: Instant,
     pub(super) process: u32,
-    pub(super) user: String,
     pub(super) database: String,
     pub(super) node: usize,
     pub(super) standby: bool,
     pub(super) lsn: u64,
     pub(super) lsn_received: u64,
-    pub(super) settings: Settings,
+    pub(super) settings: Values,
     pub(super) params: Vec<Value>,
     /// What the expression does to others.
     pub(super) deeds: RefCell<Vec<Deed>>,
@@ -34,7 +33,6 @@ impl Facts {
         Self {
             settings: self.settings.clone(),
             params: self.params.clone(),
-            user: self.user.clone(),
             database: self.database.clone(),
             deeds: RefCell::default(),
             notes: RefCell::default(),
@@ -176,13 +174,21 @@ fn call(function: &str, arguments: &[Value], facts: &Facts) -> Result<Value, Sql
         "pg_is_in_recovery" => Ok(Value::Bool(facts.standby)),
         "pg_backend_pid" => Ok(Value::Int(i64::from(facts.process))),
         "inet_server_port" => Ok(Value::Int(5432 + facts.node as i64)),
-        "txid_current" => Ok(Value::Int(1000)),
-        "current_user" => text(&facts.user),
+        "current_user" | "user" => text(facts.settings.user()),
+        "session_user" => text(facts.settings.show("session_authorization")?),
         "current_database" => text(&facts.database),
         "current_schema" => text("public"),
-        "now" | "clock_timestamp" | "current_timestamp" => text(&facts.now.to_string()),
+        "now"
+        | "clock_timestamp"
+        | "current_timestamp"
+        | "statement_timestamp"
+        | "transaction_timestamp"
+        | "timeofday" => text(&facts.now.to_string()),
         "version" => text("PostgreSQL 15.18 (simulated)"),
-        "current_setting" => text(facts.settings.show(&first.to_string())?),
+        "current_setting" => match facts.settings.show(&first.to_string()) {
+            Err(_) if arguments.get(1).is_some_and(is_true) => Ok(Value::Null),
+            shown => text(shown?),
+        },
         "pg_current_wal_lsn" if facts.standby => {
             Err(SqlError::new("55000", "recovery is in progress"))
         }
@@ -231,16 +237,14 @@ fn deed(
         }
         "pg_wal_replay_pause" => Deed::Replay(Replay::Paused),
         "pg_wal_replay_resume" => Deed::Replay(Replay::Running),
+        "pg_notify" if facts.standby => {
+            return Err(SqlError::new("25006", "cannot execute NOTIFY during recovery"));
+        }
         "pg_notify" => {
             let payload = arguments.get(1).map(ToString::to_string).unwrap_or_default();
             facts.notes.borrow_mut().push((first.to_string(), payload));
             return Ok(Value::Text(String::new()));
         }
-        // Carried out before the row is computed, because they may wait.
-        "pg_sleep" | "pg_advisory_lock" | "pg_advisory_unlock_all" | "pg_advisory_xact_lock" => {
-            return Ok(Value::Text(String::new()));
-        }
-        "pg_advisory_unlock" => return Ok(Value::Bool(true)),
         _ => {
             let what = format!("function {function}() does not exist");
             return Err(SqlError::new("42883", what));
@@ -279,23 +283,71 @@ pub(super) fn type_of(expr: &Expr, columns: &[Column], params: &[Type]) -> Type 
             | Op::GreaterEqual => Type::Bool,
         },
         Expr::Call(function, arguments) => match function.as_str() {
-            "count" | "sum" | "txid_current" => Type::Int8,
-            "pg_backend_pid" | "length" | "char_length" | "inet_server_port" => Type::Int4,
-            "pg_is_in_recovery"
-            | "pg_terminate_backend"
-            | "pg_cancel_backend"
-            | "pg_advisory_unlock" => Type::Bool,
-            "pg_sleep"
-            | "pg_advisory_lock"
-            | "pg_advisory_unlock_all"
-            | "pg_notify"
-            | "pg_advisory_xact_lock"
-            | "pg_wal_replay_pause"
-            | "pg_wal_replay_resume" => Type::Void,
             "min" | "max" | "coalesce" => {
                 arguments.first().map_or(Type::Text, |one| type_of(one, columns, params))
             }
-            _ => Type::Text,
+            name => BUILTINS.iter().find(|(known, _)| *known == name).map_or(Type::Text, |b| b.1),
         },
     }
 }
+
+/// Tells whether the server has a function of this name.
+pub(super) fn is_builtin(name: &str) -> bool {
+    BUILTINS.iter().any(|(known, _)| *known == name)
+}
+
+/// The functions that the server has, and the types of what they give.
+const BUILTINS: [(&str, Type); 52] = [
+    ("char_length", Type::Int4),
+    ("clock_timestamp", Type::Text),
+    ("coalesce", Type::Text),
+    ("count", Type::Int8),
+    ("current_database", Type::Text),
+    ("current_schema", Type::Text),
+    ("current_setting", Type::Text),
+    ("current_timestamp", Type::Text),
+    ("current_user", Type::Text),
+    ("generate_series", Type::Int4),
+    ("inet_server_port", Type::Int4),
+    ("length", Type::Int4),
+    ("lower", Type::Text),
+    ("max", Type::Text),
+    ("md5", Type::Text),
+    ("min", Type::Text),
+    ("nextval", Type::Int8),
+    ("now", Type::Text),
+    ("pg_advisory_lock", Type::Void),
+    ("pg_advisory_lock_shared", Type::Void),
+    ("pg_advisory_unlock", Type::Bool),
+    ("pg_advisory_unlock_all", Type::Void),
+    ("pg_advisory_unlock_shared", Type::Bool),
+    ("pg_advisory_xact_lock", Type::Void),
+    ("pg_advisory_xact_lock_shared", Type::Void),
+    ("pg_backend_pid", Type::Int4),
+    ("pg_cancel_backend", Type::Bool),
+    ("pg_current_wal_lsn", Type::Text),
+    ("pg_is_in_recovery", Type::Bool),
+    ("pg_last_wal_receive_lsn", Type::Text),
+    ("pg_last_wal_replay_lsn", Type::Text),
+    ("pg_notify", Type::Void),
+    ("pg_sleep", Type::Void),
+    ("pg_terminate_backend", Type::Bool),
+    ("pg_try_advisory_lock", Type::Bool),
+    ("pg_try_advisory_lock_shared", Type::Bool),
+    ("pg_try_advisory_xact_lock", Type::Bool),
+    ("pg_try_advisory_xact_lock_shared", Type::Bool),
+    ("pg_wal_replay_pause", Type::Void),
+    ("pg_wal_replay_resume", Type::Void),
+    ("repeat", Type::Text),
+    ("session_user", Type::Text),
+    ("set_config", Type::Text),
+    ("setval", Type::Int8),
+    ("sum", Type::Int8),
+    ("txid_current", Type::Int8),
+    ("upper", Type::Text),
+    ("user", Type::Text),
+    ("version", Type::Text),
+    ("timeofday", Type::Text),
+    ("statement_timestamp", Type::Text),
+    ("transaction_timestamp", Type::Text),
+];

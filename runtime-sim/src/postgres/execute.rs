@@ -1,21 +1,28 @@
 //! What a statement does.
 
+mod answers;
+mod call;
 mod change;
+mod define;
 mod infer;
+mod standing;
+mod transaction;
 
-use pgherd_core::time::{Duration, Instant};
+use pgherd_core::time::Duration;
 
+pub(super) use self::answers::{known, print_interval, replay_lag};
+pub(super) use self::call::expand;
+use self::call::{call_all, call_each};
 pub(super) use self::change::copied;
 use self::change::{copy_in, delete, insert, truncate, update};
 pub(super) use self::infer::{describe, infer};
-use super::context::{Block, Context, Prepared, Rested};
-use super::engine::{Effect, Engine, Lock, print_lsn};
+use super::context::{Block, Context};
+use super::engine::{Engine, Lock, Nature};
 use super::eval::{Facts, RowView, eval, is_true};
-use super::parse::columns_of;
-use super::select::{Header, RowSet, select};
-use super::syntax::{Access, Exists, Expr, From, Item, Life, RowLock, Select, Statement};
+use super::select::{RowSet, select};
+use super::syntax::{Access, From, Grip, RowLock, Rows, Select, Statement};
 use super::token::{Token, tokens};
-use super::value::{SqlError, Type, Value};
+use super::value::{SqlError, Value};
 
 /// What a statement gave.
 #[derive(Debug)]
@@ -50,69 +57,78 @@ impl std::convert::From<SqlError> for Stop {
     }
 }
 
-/// Carries out a statement.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the other statements are about the session alone"
-)]
+/// Carries out a statement; one that was stopped is carried out again from its beginning.
 pub(super) fn execute(
     statement: &Statement,
     params: &[Value],
     context: &mut Context,
     engine: &mut Engine,
-    now: Instant,
+) -> Result<Outcome, Stop> {
+    context.called = 0;
+    context.depth = 0;
+    run(statement, params, context, engine)
+}
+
+/// Carries out a statement, or one that another is made of.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other statements are about the session alone"
+)]
+fn run(
+    statement: &Statement,
+    params: &[Value],
+    context: &mut Context,
+    engine: &mut Engine,
 ) -> Result<Outcome, Stop> {
     if context.block == Block::Failed && !statement.ends_transaction() {
-        return Err(Stop::Error(SqlError::new(
-            "25P02",
-            "current transaction is aborted, commands ignored until end of transaction block",
-        )));
+        return Err(Stop::Error(aborted()));
     }
     context.enter();
     check_access(statement, context, engine)?;
-    if tables(statement).iter().any(|table| engine.is_locked(table, context.process)) {
+    if tables(statement).iter().any(|table| is_locked(table, context, engine)) {
         return Err(Stop::Blocked);
     }
-    let facts = context.facts(engine, now, params);
+    let facts = context.facts(engine, params);
     match statement {
         Statement::Select(query) => run_select(query, &facts, context, engine),
-        Statement::Insert { .. } => insert(statement, &facts, context, engine),
+        Statement::Insert { .. } => {
+            insert(&called(statement, &facts, context, engine)?, &facts, context, engine)
+        }
         Statement::Update { .. } => update(statement, &facts, context, engine),
         Statement::Delete { .. } => delete(statement, &facts, context, engine),
         Statement::Truncate(tables) => truncate(tables, context, engine),
-        Statement::Create { .. } => create(statement, &facts, context, engine),
-        Statement::Drop { tables, exists } => drop_tables(tables, *exists, context, engine),
-        Statement::Lock(tables) => {
-            in_block(context, "LOCK TABLE")?;
-            for table in tables {
-                engine.view(table, &context.effects)?;
-                lock(engine, context, Lock::Table(table.clone()))?;
-            }
-            done("LOCK TABLE")
+        Statement::Create { .. } => define::create(statement, &facts, context, engine),
+        Statement::Drop { tables, exists } => {
+            define::drop_relations(tables, *exists, "table", context, engine)
         }
+        Statement::CreateView { name, select, exists } => {
+            define::create_view(name, select, *exists, context, engine)
+        }
+        Statement::DropView { names, exists } => {
+            define::drop_relations(names, *exists, "view", context, engine)
+        }
+        Statement::CreateFunction { .. } => define::create_function(statement, context, engine),
+        Statement::DropFunction { name, exists } => {
+            define::drop_function(name, *exists, context, engine)
+        }
+        Statement::CreateDatabase(_) | Statement::DropDatabase { .. } => {
+            define::database(statement, context, engine)
+        }
+        Statement::Lock(tables, _) => lock_tables(tables, context, engine),
         Statement::CopyIn { table, columns } => copy_in(table, columns, context, engine),
-        Statement::CopyOut(query) => {
-            Ok(Outcome::CopyOut(select(query, engine, &context.effects, &facts)?))
-        }
+        Statement::CopyOut(query) => match run_select(query, &facts, context, engine)? {
+            Outcome::Rows(rows, _) => Ok(Outcome::CopyOut(rows)),
+            other => Ok(other),
+        },
         Statement::Execute { name, arguments } => {
-            let prepared = context.prepared.get(name).cloned();
-            let prepared = prepared.ok_or_else(|| unknown_statement(name))?;
-            let mut params = Vec::new();
-            for (argument, at) in arguments.iter().zip(0..) {
-                let ty = prepared.types.get(at).copied().unwrap_or(Type::Text);
-                params.push(ty.cast(eval(argument, RowView::NONE, &facts)?)?);
-            }
-            execute(&prepared.statement, &params, context, engine, now)
+            let (prepared, params) = standing::bound(name, arguments, &facts, context)?;
+            run(&prepared.statement, &params, context, engine)
         }
-        Statement::Declare { name, select: query } => {
-            in_block(context, "DECLARE CURSOR")?;
-            let rows = select(query, engine, &context.effects, &facts)?;
-            context.cursors.insert(name.clone(), rows);
-            done("DECLARE CURSOR")
+        Statement::Declare { name, select: query, hold } => {
+            standing::declare(name, query, *hold, &facts, context, engine)
         }
-        Statement::Fetch { name, count } => fetch(name, *count, context),
         Statement::Do(body) => raise(body, context),
-        other => session_statement(other, context, engine),
+        other => standing::session_statement(other, context, engine),
     }
 }
 
@@ -120,23 +136,50 @@ fn done(tag: &str) -> Result<Outcome, Stop> {
     Ok(Outcome::Done(tag.to_owned()))
 }
 
-fn unknown_statement(name: &str) -> SqlError {
-    SqlError::new("26000", format!("prepared statement \"{name}\" does not exist"))
+/// The error of everything in a transaction that has failed.
+pub(super) fn aborted() -> SqlError {
+    let what = "current transaction is aborted, commands ignored until end of transaction block";
+    SqlError::new("25P02", what)
 }
 
 /// A standby and a read-only transaction refuse writes.
 fn check_access(statement: &Statement, context: &Context, engine: &Engine) -> Result<(), SqlError> {
-    let Some(name) = statement.write_name() else { return Ok(()) };
-    let own = tables(statement).iter().all(|table| context.is_temporary(table));
-    let signals = matches!(statement, Statement::Listen(_) | Statement::Notify(..));
-    let fresh = matches!(statement, Statement::Create { life: Life::Temporary, .. });
-    let read_only = context.access == Access::ReadOnly && !own && !signals && !fresh;
-    if engine.is_standby() && signals {
+    if engine.is_standby()
+        && let Some(name) = statement.primary_name()
+    {
         return Err(SqlError::new("25006", format!("cannot execute {name} during recovery")));
     }
-    if engine.is_standby() || read_only {
+    let Some(name) = statement.write_name() else { return Ok(()) };
+    // PostgreSQL docs, "SET TRANSACTION": rows of temporary tables may be changed.
+    let rows_of_own = match statement {
+        Statement::Insert { table, .. }
+        | Statement::Update { table, .. }
+        | Statement::Delete { table, .. }
+        | Statement::CopyIn { table, .. } => context.own.is_temporary(table),
+        _ => false,
+    };
+    if engine.is_standby() || (context.access == Access::ReadOnly && !rows_of_own) {
         let what = format!("cannot execute {name} in a read-only transaction");
         return Err(SqlError::new("25006", what));
+    }
+    Ok(())
+}
+
+/// A standby has no rows of unlogged tables.
+pub(super) fn check_logged(
+    statement: &Statement,
+    context: &Context,
+    engine: &Engine,
+) -> Result<(), SqlError> {
+    if !engine.is_standby() {
+        return Ok(());
+    }
+    for table in tables(statement) {
+        let nature = engine.view(table, &context.own).map(|view| view.into_owned().nature);
+        if nature.is_ok_and(|nature| nature == Nature::Unlogged) {
+            let what = "cannot access temporary or unlogged relations during recovery";
+            return Err(SqlError::new("0A000", what));
+        }
     }
     Ok(())
 }
@@ -145,21 +188,42 @@ fn check_access(statement: &Statement, context: &Context, engine: &Engine) -> Re
 #[expect(clippy::wildcard_enum_match_arm, reason = "no other statement touches any")]
 fn tables(statement: &Statement) -> Vec<&str> {
     match statement {
-        Statement::Select(Select { from: From::Table(table), .. })
-        | Statement::CopyOut(Select { from: From::Table(table), .. })
-        | Statement::Insert { table, .. }
+        Statement::Select(select) | Statement::CopyOut(select) => tables_of(select),
+        Statement::Insert { table, .. }
         | Statement::Update { table, .. }
         | Statement::Delete { table, .. }
         | Statement::CopyIn { table, .. } => vec![table],
-        Statement::Truncate(tables) | Statement::Lock(tables) | Statement::Drop { tables, .. } => {
-            tables.iter().map(String::as_str).collect()
-        }
+        Statement::Truncate(tables)
+        | Statement::Lock(tables, Grip::Hard)
+        | Statement::Drop { tables, .. } => tables.iter().map(String::as_str).collect(),
         _ => Vec::new(),
     }
 }
 
+fn tables_of(select: &Select) -> Vec<&str> {
+    match &select.from {
+        From::Table(table) => vec![table],
+        From::Select(inner) => tables_of(inner),
+        From::Nothing | From::Series(..) => Vec::new(),
+    }
+}
+
+fn is_locked(table: &str, context: &Context, engine: &Engine) -> bool {
+    engine.is_locked(&context.own.database, &context.own.resolve(table), context.process)
+}
+
 fn lock(engine: &mut Engine, context: &Context, lock: Lock) -> Result<(), Stop> {
     if engine.lock(lock, context.process) { Ok(()) } else { Err(Stop::Blocked) }
+}
+
+fn lock_tables(tables: &[String], context: &Context, engine: &mut Engine) -> Result<Outcome, Stop> {
+    in_block(context, "LOCK TABLE")?;
+    for table in tables {
+        engine.view(table, &context.own)?;
+        let full = context.own.resolve(table).into_owned();
+        lock(engine, context, Lock::Table(context.own.database.clone(), full))?;
+    }
+    done("LOCK TABLE")
 }
 
 fn in_block(context: &Context, what: &str) -> Result<(), SqlError> {
@@ -175,134 +239,59 @@ fn run_select(
     context: &mut Context,
     engine: &mut Engine,
 ) -> Result<Outcome, Stop> {
-    wait_first(query, facts, context, engine)?;
+    let mut query = expand(query, engine, &context.own)?;
+    let statement = Statement::Select(query.clone());
+    check_logged(&statement, context, engine)?;
+    if engine.is_standby() && engine.conflicts > 0 {
+        engine.conflicts -= 1;
+        return Err(Stop::Error(conflict()));
+    }
+    call_all(&mut query, facts, context, engine)?;
+    // What was called may have changed what the rest of the query asks about.
+    let facts = &context.facts(engine, &facts.params);
     if let (RowLock::Update, From::Table(table)) = (query.lock, &query.from) {
-        let view = engine.view(table, &context.effects)?.into_owned();
+        let view = engine.view(table, &context.own)?.into_owned();
         for (row, values) in &view.rows {
             let found = RowView { columns: &view.columns, values };
-            if query
-                .filter
-                .as_ref()
-                .map_or(Ok(true), |f| Ok(is_true(&eval(f, found, facts)?)))
-                .map_err(|error: SqlError| Stop::Error(error))?
-            {
-                lock(engine, context, Lock::Row(table.clone(), *row))?;
+            let fits = |filter| Ok::<_, SqlError>(is_true(&eval(filter, found, facts)?));
+            if query.filter.as_ref().map_or(Ok(true), fits)? {
+                lock(engine, context, Lock::Row(*row))?;
             }
         }
     }
-    let rows = select(query, engine, &context.effects, facts)?;
+    let rows = select(&query, engine, &context.own, facts)?;
     engine.deeds.append(&mut facts.deeds.borrow_mut());
     context.notes.append(&mut facts.notes.borrow_mut());
     Ok(Outcome::Rows(rows, "SELECT"))
 }
 
-/// Functions that wait do so before anything else is computed.
-fn wait_first(
-    query: &Select,
-    facts: &Facts,
-    context: &mut Context,
-    engine: &mut Engine,
-) -> Result<(), Stop> {
-    for item in &query.items {
-        let Item::Expr(Expr::Call(function, arguments), _) = item else { continue };
-        let argument = |facts| {
-            let value = arguments.first().map(|one| eval(one, RowView::NONE, facts));
-            value.unwrap_or(Ok(Value::Null))
-        };
-        let key = |facts| match Type::Int8.cast(argument(facts)?)? {
-            Value::Int(key) => Ok::<_, SqlError>(key),
-            Value::Null | Value::Bool(_) | Value::Text(_) => Ok(0),
-        };
-        match function.as_str() {
-            "pg_sleep" if context.rested == Rested::No => {
-                let seconds: f64 = argument(facts)?.to_string().parse().unwrap_or(0.0);
-                let sleep = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-                return Err(Stop::Sleep(sleep));
-            }
-            "pg_advisory_lock" | "pg_advisory_xact_lock"
-                if !engine.advise(key(facts)?, context.process) =>
-            {
-                return Err(Stop::Blocked);
-            }
-            "pg_advisory_unlock" => {
-                engine.unadvise(key(facts)?, context.process);
-            }
-            "pg_advisory_unlock_all" => engine.unadvise_all(context.process),
-            _ => {}
-        }
-    }
-    Ok(())
+/// What a standby's statement fails with that replay cannot wait for.
+pub(super) fn conflict() -> SqlError {
+    SqlError::new("40001", "canceling statement due to conflict with recovery")
 }
 
-fn create(
+/// Calls the functions in what a statement inserts.
+fn called(
     statement: &Statement,
     facts: &Facts,
     context: &mut Context,
     engine: &mut Engine,
-) -> Result<Outcome, Stop> {
-    let Statement::Create { table, columns, exists, life, from } = statement else {
-        return Ok(Outcome::Empty);
-    };
-    if engine.view(table, &context.effects).is_ok() && !(*life == Life::Temporary) {
-        let what = format!("relation \"{table}\" already exists");
-        if *exists == Exists::IsFine {
-            context.notices.push(("NOTICE", "42P07", format!("{what}, skipping")));
-            return done("CREATE TABLE");
-        }
-        return Err(Stop::Error(SqlError::new("42P07", what)));
-    }
-    let (columns, rows) = match from {
-        Some(query) => {
-            let rows = select(query, engine, &context.effects, facts)?;
-            (columns_of(&rows.header), rows.all()?)
-        }
-        None => (columns.clone(), Vec::new()),
-    };
-    context.created(table, *life);
-    context.effects.push(Effect::Create(table.clone(), columns));
-    let tag = match from {
-        Some(_) => format!("SELECT {}", rows.len()),
-        None => "CREATE TABLE".to_owned(),
-    };
-    for values in rows {
-        let row = engine.row_next();
-        context.effects.push(Effect::Put(table.clone(), row, values));
-    }
-    Ok(Outcome::Done(tag))
-}
-
-fn drop_tables(
-    tables: &[String],
-    exists: Exists,
-    context: &mut Context,
-    engine: &mut Engine,
-) -> Result<Outcome, Stop> {
-    for table in tables {
-        match engine.view(table, &context.effects).map(drop) {
-            Ok(()) => {
-                lock(engine, context, Lock::Table(table.clone()))?;
-                context.effects.push(Effect::Drop(table.clone()));
+) -> Result<Statement, Stop> {
+    let mut statement = statement.clone();
+    if let Statement::Insert { rows, .. } = &mut statement {
+        match rows {
+            Rows::Values(rows) => {
+                for expr in rows.iter_mut().flatten().flatten() {
+                    call_each(expr, facts, context, engine)?;
+                }
             }
-            Err(_) if exists == Exists::IsFine => {
-                let what = format!("table \"{table}\" does not exist, skipping");
-                context.notices.push(("NOTICE", "00000", what));
-            }
-            Err(_) => {
-                let what = format!("table \"{table}\" does not exist");
-                return Err(Stop::Error(SqlError::new("42P01", what)));
+            Rows::Select(query) => {
+                *query = expand(query, engine, &context.own)?;
+                call_all(query, facts, context, engine)?;
             }
         }
     }
-    done("DROP TABLE")
-}
-
-fn fetch(name: &str, count: Option<u64>, context: &mut Context) -> Result<Outcome, Stop> {
-    let what = || SqlError::new("34000", format!("cursor \"{name}\" does not exist"));
-    let cursor = context.cursors.get_mut(name).ok_or_else(what)?;
-    let count = usize::try_from(count.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-    let header = cursor.header.clone();
-    let rows: Result<Vec<_>, _> = std::iter::from_fn(|| cursor.next()).take(count).collect();
-    Ok(Outcome::Rows(RowSet::ready(header, rows?), "FETCH"))
+    Ok(statement)
 }
 
 /// Carries out the `raise` and `perform pg_sleep` statements of a `do` block.
@@ -310,11 +299,12 @@ fn raise(body: &str, context: &mut Context) -> Result<Outcome, Stop> {
     let words = tokens(body)?;
     let is =
         |at: usize, word: &str| matches!(words.get(at), Some(Token::Word(found)) if found == word);
-    if context.rested == Rested::No {
+    if context.answers.is_empty() {
         let at = (0..words.len()).find(|at| is(*at, "perform") && is(at + 1, "pg_sleep"));
         if let Some(Token::Number(seconds)) = at.and_then(|at| words.get(at + 3)) {
             let seconds = seconds.parse().unwrap_or(0.0);
             let sleep = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            context.answers.push(Value::Null);
             return Err(Stop::Sleep(sleep));
         }
     }
@@ -330,191 +320,4 @@ fn raise(body: &str, context: &mut Context) -> Result<Outcome, Stop> {
         context.notices.push((severity, "00000", text));
     }
     done("DO")
-}
-
-#[expect(clippy::too_many_lines, reason = "a table: one short arm for each statement")]
-/// Statements about the session and its transaction.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the other statements are about the transaction"
-)]
-fn session_statement(
-    statement: &Statement,
-    context: &mut Context,
-    engine: &mut Engine,
-) -> Result<Outcome, Stop> {
-    match statement {
-        Statement::Empty => Ok(Outcome::Empty),
-        Statement::Set { name, value, scope } => {
-            context.set(name, value.as_deref(), *scope)?;
-            done("SET")
-        }
-        Statement::SetTransaction(access) => {
-            context.access = access.unwrap_or(context.access);
-            done("SET")
-        }
-        Statement::Show(name) => {
-            let value = context.settings.show(name)?.to_owned();
-            let header: Header = vec![(name.clone(), Type::Text)];
-            let rows = RowSet::ready(header, [vec![Value::Text(value)]]);
-            Ok(Outcome::Rows(rows, "SHOW"))
-        }
-        Statement::Reset(Some(name)) => {
-            context.set(name, None, super::syntax::Scope::Session)?;
-            done("RESET")
-        }
-        Statement::Reset(None) => {
-            context.reset_all();
-            done("RESET")
-        }
-        Statement::DiscardAll => {
-            if context.block == Block::Open {
-                let what = "DISCARD ALL cannot run inside a transaction block";
-                return Err(Stop::Error(SqlError::new("25001", what)));
-            }
-            context.discard_all(engine);
-            done("DISCARD ALL")
-        }
-        Statement::Discard => done("DISCARD TEMP"),
-        Statement::Prepare { name, types, statement } => {
-            if context.prepared.contains_key(name) {
-                let what = format!("prepared statement \"{name}\" already exists");
-                return Err(Stop::Error(SqlError::new("42P05", what)));
-            }
-            let types = infer(statement, types, context, engine);
-            let prepared = Prepared { statement: (**statement).clone(), types };
-            context.prepared.insert(name.clone(), prepared);
-            done("PREPARE")
-        }
-        Statement::Deallocate(Some(name)) => {
-            context.prepared.remove(name).ok_or_else(|| unknown_statement(name))?;
-            done("DEALLOCATE")
-        }
-        Statement::Deallocate(None) => {
-            context.prepared.retain(|name, _| name.is_empty());
-            done("DEALLOCATE ALL")
-        }
-        Statement::CloseCursor(name) => {
-            match name {
-                Some(name) => drop(context.cursors.remove(name)),
-                None => context.cursors.clear(),
-            }
-            done("CLOSE CURSOR")
-        }
-        Statement::Listen(channel) => {
-            context.listening.insert(channel.clone());
-            done("LISTEN")
-        }
-        Statement::Unlisten(channel) => {
-            match channel {
-                Some(channel) => drop(context.listening.remove(channel)),
-                None => context.listening.clear(),
-            }
-            done("UNLISTEN")
-        }
-        Statement::Notify(channel, payload) => {
-            context.notes.push((channel.clone(), payload.clone()));
-            done("NOTIFY")
-        }
-        Statement::Checkpoint => done("CHECKPOINT"),
-        Statement::Explain => {
-            let header: Header = vec![("QUERY PLAN".to_owned(), Type::Text)];
-            let plan = vec![Value::Text("Result  (simulated)".to_owned())];
-            Ok(Outcome::Rows(RowSet::ready(header, [plan]), "EXPLAIN"))
-        }
-        other => transaction(other, context, engine),
-    }
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "every other statement is carried out elsewhere"
-)]
-fn transaction(
-    statement: &Statement,
-    context: &mut Context,
-    engine: &mut Engine,
-) -> Result<Outcome, Stop> {
-    let no_savepoint =
-        |name: &str| SqlError::new("3B001", format!("savepoint \"{name}\" does not exist"));
-    let warn = |context: &mut Context, code, what: &str| {
-        context.notices.push(("WARNING", code, what.to_owned()));
-    };
-    match statement {
-        Statement::Begin(access) => {
-            if context.block == Block::Open {
-                warn(context, "25001", "there is already a transaction in progress");
-            } else {
-                context.block = Block::Open;
-            }
-            context.access = access.unwrap_or(context.access);
-            done("BEGIN")
-        }
-        Statement::Commit if context.block == Block::Failed => {
-            context.roll_back(engine);
-            done("ROLLBACK")
-        }
-        Statement::Commit => {
-            if context.block != Block::Open {
-                warn(context, "25P01", "there is no transaction in progress");
-            }
-            context.commit(engine);
-            done("COMMIT")
-        }
-        Statement::Rollback => {
-            if context.block == Block::Implicit {
-                warn(context, "25P01", "there is no transaction in progress");
-            }
-            context.roll_back(engine);
-            done("ROLLBACK")
-        }
-        Statement::Savepoint(name) => {
-            in_block(context, "SAVEPOINT")?;
-            context.savepoints.push((name.clone(), context.effects.len()));
-            done("SAVEPOINT")
-        }
-        Statement::RollbackTo(name) => {
-            let at = context.savepoints.iter().rposition(|(known, _)| known == name);
-            let at = at.ok_or_else(|| no_savepoint(name))?;
-            context.savepoints.truncate(at + 1);
-            let len = context.savepoints.last().map_or(0, |(_, len)| *len);
-            context.effects.truncate(len);
-            context.block = Block::Open;
-            done("ROLLBACK")
-        }
-        Statement::Release(name) => {
-            let at = context.savepoints.iter().rposition(|(known, _)| known == name);
-            context.savepoints.truncate(at.ok_or_else(|| no_savepoint(name))?);
-            done("RELEASE")
-        }
-        _ => Err(Stop::Error(SqlError::unsupported("the statement"))),
-    }
-}
-
-/// Answers a health check: what the server is, how far its log goes, and who follows it.
-pub(super) fn probe(engine: &Engine) -> RowSet {
-    let text = |text: &str| Value::Text(text.to_owned());
-    let header = [
-        ("is_in_recovery", Type::Bool),
-        ("lsn", Type::Text),
-        ("timeline", Type::Int4),
-        ("application_name", Type::Text),
-        ("state", Type::Text),
-        ("sync_state", Type::Text),
-    ];
-    let own = vec![
-        Value::Bool(engine.is_standby()),
-        text(&print_lsn(engine.lsn())),
-        Value::Int(i64::from(engine.timeline)),
-    ];
-    let mut followers: Vec<_> = engine
-        .followers
-        .iter()
-        .map(|f| vec![text(&f.application_name), text(f.state), text(f.sync_state)])
-        .collect();
-    if followers.is_empty() {
-        followers.push(vec![text(""), text(""), text("")]);
-    }
-    let rows = followers.into_iter().map(|follower| [own.clone(), follower].concat());
-    RowSet::ready(header.map(|(name, ty)| (name.to_owned(), ty)).into(), rows)
 }

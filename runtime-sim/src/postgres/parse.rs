@@ -4,25 +4,15 @@ mod definition;
 pub(super) use self::definition::columns_of;
 mod expression;
 mod query;
+mod routine;
 
-use super::syntax::{Access, Scope, Statement};
+use super::syntax::{Access, Discard, Hold, Scope, Statement};
 use super::token::{Token, tokens};
 use super::value::{SqlError, Type};
 
 /// Parses a text into its statements.
 pub(super) fn parse(sql: &str) -> Result<Vec<Statement>, SqlError> {
-    let mut parser = Parser { tokens: tokens(sql)?, at: 0 };
-    let mut statements = Vec::new();
-    loop {
-        while parser.symbol(";") {}
-        if parser.peek().is_none() {
-            return Ok(statements);
-        }
-        statements.push(parser.statement()?);
-        if parser.peek().is_some() && !parser.symbol(";") {
-            return Err(parser.wrong());
-        }
-    }
+    Parser { tokens: tokens(sql)?, at: 0 }.script()
 }
 
 /// Reads tokens one by one.
@@ -33,6 +23,20 @@ struct Parser {
 }
 
 impl Parser {
+    fn script(&mut self) -> Result<Vec<Statement>, SqlError> {
+        let mut statements = Vec::new();
+        loop {
+            while self.symbol(";") {}
+            if self.peek().is_none() {
+                return Ok(statements);
+            }
+            statements.push(self.statement()?);
+            if self.peek().is_some() && !self.symbol(";") {
+                return Err(self.wrong());
+            }
+        }
+    }
+
     fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at)
     }
@@ -132,7 +136,7 @@ impl Parser {
             "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint"
             | "release" => self.transaction(&word),
             "set" | "show" | "reset" | "discard" => self.setting(&word),
-            "prepare" | "execute" | "deallocate" | "declare" | "fetch" | "close" => {
+            "prepare" | "execute" | "deallocate" | "declare" | "fetch" | "move" | "close" => {
                 self.named(&word)
             }
             "listen" => Ok(Statement::Listen(self.name()?)),
@@ -253,8 +257,10 @@ impl Parser {
                 Ok(Statement::Reset(if all { None } else { Some(self.setting_name()?) }))
             }
             _ => match self.name()?.as_str() {
-                "all" => Ok(Statement::DiscardAll),
-                "temp" | "temporary" | "plans" | "sequences" => Ok(Statement::Discard),
+                "all" => Ok(Statement::Discard(Discard::All)),
+                "temp" | "temporary" => Ok(Statement::Discard(Discard::Temporary)),
+                "plans" => Ok(Statement::Discard(Discard::Plans)),
+                "sequences" => Ok(Statement::Discard(Discard::Sequences)),
                 other => Err(SqlError::syntax(other)),
             },
         }
@@ -299,7 +305,7 @@ impl Parser {
                     Some(Access::ReadWrite) | None => "off",
                 };
                 let name = "default_transaction_read_only".to_owned();
-                return Ok(Statement::Set { name, value: Some(value.to_owned()), scope });
+                return Ok(Statement::Set { name, value: Some(vec![value.to_owned()]), scope });
             }
             if matches!(self.peek(), Some(Token::Word(word)) if word == "authorization") {
                 self.at -= 1;
@@ -315,14 +321,15 @@ impl Parser {
         if !assigned && !bare {
             return Err(self.wrong());
         }
-        if self.word("default") {
+        let local = name == "timezone" && self.word("local");
+        if local || self.word("default") {
             return Ok(Statement::Set { name, value: None, scope });
         }
         Ok(Statement::Set { name, value: Some(self.setting_value()?), scope })
     }
 
-    fn setting_value(&mut self) -> Result<String, SqlError> {
-        let values = self.list(|parser| {
+    fn setting_value(&mut self) -> Result<Vec<String>, SqlError> {
+        self.list(|parser| {
             let minus = if parser.symbol("-") { "-" } else { "" };
             match parser.advance() {
                 Some(
@@ -336,8 +343,7 @@ impl Parser {
                     Err(parser.wrong())
                 }
             }
-        })?;
-        Ok(values.join(", "))
+        })
     }
 
     fn named(&mut self, word: &str) -> Result<Statement, SqlError> {
@@ -364,33 +370,47 @@ impl Parser {
             }
             "declare" => {
                 let name = self.name()?;
+                let mut hold = Hold::Without;
                 while !self.word("for") {
-                    if self.advance().is_none() {
+                    if self.word("with") {
+                        self.expect_word("hold")?;
+                        hold = Hold::With;
+                    } else if self.advance().is_none() {
                         return Err(self.wrong());
                     }
                 }
-                Statement::Declare { name, select: self.select()? }
+                Statement::Declare { name, select: self.select()?, hold }
             }
-            "fetch" => {
-                let count = match self.peek().cloned() {
-                    Some(Token::Number(number)) => {
-                        self.at += 1;
-                        Some(number.parse().map_err(|_| SqlError::syntax(&number))?)
-                    }
-                    _ if self.word("all") => None,
-                    _ => {
-                        let _ = self.word("next") || self.word("forward");
-                        Some(1)
-                    }
-                };
+            "fetch" | "move" => {
+                let count = self.fetch_count()?;
                 let _ = self.word("from") || self.word("in");
-                Statement::Fetch { name: self.name()?, count }
+                let name = self.name()?;
+                if word == "move" {
+                    return Ok(Statement::Move { name, count });
+                }
+                Statement::Fetch { name, count }
             }
             _ => {
                 let all = self.word("all");
                 Statement::CloseCursor(if all { None } else { Some(self.name()?) })
             }
         })
+    }
+
+    /// Reads how many rows are fetched; none for all.
+    fn fetch_count(&mut self) -> Result<Option<u64>, SqlError> {
+        let forward = self.word("next") || self.word("forward");
+        match self.peek().cloned() {
+            Some(Token::Number(number)) => {
+                self.at += 1;
+                Ok(Some(number.parse().map_err(|_| SqlError::syntax(&number))?))
+            }
+            _ if self.word("all") => Ok(None),
+            _ => {
+                let _ = forward || self.word("next") || self.word("forward");
+                Ok(Some(1))
+            }
+        }
     }
 
     fn types_in_brackets(&mut self) -> Result<Vec<Type>, SqlError> {

@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 
-use super::engine::{Effect, Engine, Table};
+use super::engine::{Engine, Follower, Table, print_lsn};
 use super::eval::{Facts, RowView, eval, is_true, no_column, type_of};
+use super::execute::{print_interval, replay_lag};
+use super::own::Own;
 use super::syntax::{Column, ColumnKind, Expr, From, Item, Order, Select};
 use super::value::{SqlError, Type, Value};
 
@@ -73,7 +75,7 @@ impl RowSet {
 pub(super) fn select(
     select: &Select,
     engine: &Engine,
-    own: &[Effect],
+    own: &Own,
     facts: &Facts,
 ) -> Result<RowSet, SqlError> {
     let columns = columns(&select.from, engine, own)?;
@@ -184,11 +186,7 @@ pub(super) fn header(
 }
 
 /// The columns of what rows come from.
-pub(super) fn columns(
-    from: &From,
-    engine: &Engine,
-    own: &[Effect],
-) -> Result<Vec<Column>, SqlError> {
+pub(super) fn columns(from: &From, engine: &Engine, own: &Own) -> Result<Vec<Column>, SqlError> {
     let column = |name: &str, ty| Column { name: name.to_owned(), ty, kind: ColumnKind::Plain };
     Ok(match from {
         From::Nothing => Vec::new(),
@@ -209,6 +207,9 @@ pub(super) fn columns(
                 column("application_name", Type::Text),
                 column("state", Type::Text),
                 column("sync_state", Type::Text),
+                column("sent_lsn", Type::Text),
+                column("replay_lsn", Type::Text),
+                column("replay_lag", Type::Text),
             ],
             _ => engine.view(name, own)?.columns.clone(),
         },
@@ -218,7 +219,7 @@ pub(super) fn columns(
 fn rows_of(
     from: &From,
     engine: &Engine,
-    own: &[Effect],
+    own: &Own,
     facts: &Facts,
 ) -> Result<Vec<Vec<Value>>, SqlError> {
     let text = |text: &str| Value::Text(text.to_owned());
@@ -238,17 +239,34 @@ fn rows_of(
                     std::iter::once(Value::Int(i64::from(*process))).chain(names).collect()
                 })
                 .collect(),
-            "pg_stat_replication" => engine
-                .followers
-                .iter()
-                .map(|f| vec![text(&f.application_name), text(f.state), text(f.sync_state)])
-                .collect(),
+            "pg_stat_replication" => {
+                engine.followers.values().map(|follower| replication(engine, follower)).collect()
+            }
             _ => {
                 let table: &Table = &*engine.view(name, own)?;
                 table.rows.values().cloned().collect()
             }
         },
     })
+}
+
+/// Tells whether a table shows the server itself.
+pub(super) fn is_shown(name: &str) -> bool {
+    matches!(name, "pg_stat_activity" | "pg_stat_replication")
+}
+
+/// A standby's row of `pg_stat_replication`.
+fn replication(engine: &Engine, follower: &Follower) -> Vec<Value> {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let lag = replay_lag(engine, follower);
+    vec![
+        text(&follower.application_name),
+        text(follower.state),
+        text(follower.sync_state),
+        text(&print_lsn(follower.received)),
+        text(&print_lsn(follower.replayed)),
+        lag.map_or(Value::Null, |lag| text(&print_interval(lag))),
+    ]
 }
 
 fn is_aggregate(item: &Item) -> bool {

@@ -10,9 +10,9 @@ use pgherd_core::time::{Duration, Instant};
 use pgherd_core::wire::word;
 
 use self::extended::Portal;
-use super::context::{Block, Context, Rested};
+use super::context::{Block, Company, Context};
 use super::engine::Engine;
-use super::execute::Stop;
+use super::execute::{Stop, conflict, known};
 use super::login::Proof;
 use super::outbox::Outbox;
 use super::parse::parse;
@@ -35,8 +35,6 @@ pub(super) enum Door {
 #[derive(Clone, Debug)]
 pub(super) struct Accounts {
     pub(super) auth: Auth,
-    pub(super) users: BTreeMap<String, String>,
-    pub(super) databases: Vec<String>,
 }
 
 /// What a session does next.
@@ -171,7 +169,8 @@ impl Session {
     pub(super) fn inside(process: u32, node: usize, accounts: Accounts) -> Self {
         let mut session = Self::new(process, node, [0; 4], accounts, Door::Open);
         session.context.user = "postgres".to_owned();
-        session.context.database = "postgres".to_owned();
+        session.context.settings.force("session_authorization", "postgres");
+        session.context.own.database = "postgres".to_owned();
         session.stage = Stage::Ready;
         session
     }
@@ -190,6 +189,23 @@ impl Session {
     pub(super) fn terminate(&mut self, engine: &mut Engine, why: &str) {
         self.out.report(b'E', "FATAL", "57P01", why);
         self.end(engine);
+    }
+
+    /// Recovery takes away what the session may be reading.
+    pub(super) fn conflict(&mut self, engine: &mut Engine) {
+        match (&self.work, self.context.block) {
+            (_, Block::None | Block::Failed) => {}
+            (Work::Idle, Block::Implicit | Block::Open) => {
+                let what = "terminating connection due to conflict with recovery";
+                self.fatal(engine, &SqlError::new("40001", what));
+            }
+            (_, Block::Implicit | Block::Open) => self.fail(&conflict(), engine),
+        }
+    }
+
+    /// Tells whether the client should be told of notifications.
+    pub(super) fn has_heard(&self) -> bool {
+        !self.context.heard.is_empty()
     }
 
     /// Ends the session: the client has left, or is to leave.
@@ -212,6 +228,7 @@ impl Session {
         now: Instant,
         chance: &mut dyn FnMut() -> [u8; 40],
     ) -> Rest {
+        engine.now = now;
         for _ in 0..STEPS_MAX {
             if matches!(self.stage, Stage::Ended) {
                 return Rest::Ended;
@@ -278,10 +295,7 @@ impl Session {
         }
         match self.sleep_until {
             Some(until) if until > now => return Some(Rest::Until(until)),
-            Some(_) => {
-                self.sleep_until = None;
-                self.context.rested = Rested::Yes;
-            }
+            Some(_) => self.sleep_until = None,
             None => {}
         }
         match std::mem::replace(&mut self.work, Work::Idle) {
@@ -318,6 +332,7 @@ impl Session {
             b'X' => self.end(engine),
             b'S' => {
                 self.skipping = Skipping::No;
+                self.context.company = Company::Alone;
                 self.finish_implicit(engine);
                 self.ready();
             }
@@ -368,21 +383,24 @@ impl Session {
 
     fn on_query(&mut self, body: &[u8], engine: &mut Engine) {
         let sql = String::from_utf8_lossy(body.strip_suffix(b"\0").unwrap_or(body)).into_owned();
-        if !engine.probe.is_empty() && sql == engine.probe {
-            let rows = super::execute::probe(engine);
+        // PostgreSQL forgets the unnamed statement and portal before it looks at the query.
+        self.context.prepared.remove("");
+        self.portals.remove("");
+        if let Some(rows) = known(&sql, &self.context, engine) {
             self.out.row_description(&rows.header, &[]);
             let then = Then::Script(Script { statements: VecDeque::new() });
             let (formats, limit) = (Vec::new(), u64::MAX);
             self.work = Work::Stream { rows, formats, verb: "SELECT", sent: 0, limit, then };
             return;
         }
-        self.portals.remove("");
         match parse(&sql) {
             Ok(statements) if statements.is_empty() => {
                 self.out.message(b'I', |_| ());
                 self.work = Work::Script(Script { statements: VecDeque::new() });
             }
             Ok(statements) => {
+                let several = statements.len() > 1;
+                self.context.company = if several { Company::Script } else { Company::Alone };
                 self.work = Work::Script(Script { statements: statements.into() });
             }
             Err(error) => {

@@ -117,8 +117,56 @@ pub(super) enum Exists {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Lasting,
+    /// Until the server crashes, and on no standby.
+    Unlogged,
     /// As long as the session.
     Temporary,
+    /// As long as the transaction.
+    Transaction,
+}
+
+/// Whether a cursor outlives its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    With,
+    Without,
+}
+
+/// Which things `discard` forgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Discard {
+    All,
+    Temporary,
+    Plans,
+    Sequences,
+}
+
+/// What a function may do, as its author says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Volatility {
+    Volatile,
+    Stable,
+    Immutable,
+}
+
+/// A function.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Function {
+    /// Types of its arguments.
+    pub(super) takes: Vec<Type>,
+    pub(super) returns: Type,
+    pub(super) volatility: Volatility,
+    /// Its text, as `pg_proc.prosrc` has it.
+    pub(super) source: String,
+    pub(super) body: Vec<Statement>,
+}
+
+/// How hard a table is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grip {
+    /// Up to `ROW EXCLUSIVE`, which a standby grants.
+    Light,
+    Hard,
 }
 
 /// Whether a transaction may write.
@@ -159,6 +207,29 @@ pub(super) enum Statement {
         returning: Vec<Item>,
     },
     Truncate(Vec<String>),
+    CreateView {
+        name: String,
+        select: Select,
+        exists: Exists,
+    },
+    DropView {
+        names: Vec<String>,
+        exists: Exists,
+    },
+    CreateFunction {
+        name: String,
+        function: Function,
+        exists: Exists,
+    },
+    DropFunction {
+        name: String,
+        exists: Exists,
+    },
+    CreateDatabase(String),
+    DropDatabase {
+        name: String,
+        exists: Exists,
+    },
     Create {
         table: String,
         columns: Vec<Column>,
@@ -180,7 +251,7 @@ pub(super) enum Statement {
     Set {
         name: String,
         /// None for `default`.
-        value: Option<String>,
+        value: Option<Vec<String>>,
         scope: Scope,
     },
     /// `set transaction …`
@@ -188,9 +259,7 @@ pub(super) enum Statement {
     Show(String),
     /// None for `all`.
     Reset(Option<String>),
-    DiscardAll,
-    /// `discard temp`, `discard plans`, `discard sequences`
-    Discard,
+    Discard(Discard),
     Prepare {
         name: String,
         types: Vec<Type>,
@@ -205,15 +274,21 @@ pub(super) enum Statement {
     Declare {
         name: String,
         select: Select,
+        hold: Hold,
     },
     Fetch {
         name: String,
         /// None for `all`.
         count: Option<u64>,
     },
+    /// As `Fetch`, without rows.
+    Move {
+        name: String,
+        count: Option<u64>,
+    },
     /// None for `all`.
     CloseCursor(Option<String>),
-    Lock(Vec<String>),
+    Lock(Vec<String>, Grip),
     CopyIn {
         table: String,
         columns: Vec<String>,
@@ -231,45 +306,36 @@ pub(super) enum Statement {
 impl Statement {
     /// PostgreSQL's name for a statement that writes; none for one that does not.
     pub(super) const fn write_name(&self) -> Option<&'static str> {
-        match self {
-            Self::Insert { .. } => Some("INSERT"),
-            Self::Update { .. } => Some("UPDATE"),
-            Self::Delete { .. } => Some("DELETE"),
-            Self::Truncate(_) => Some("TRUNCATE TABLE"),
-            Self::Create { from: Some(_), .. } => Some("CREATE TABLE AS"),
-            Self::Create { .. } => Some("CREATE TABLE"),
-            Self::Drop { .. } => Some("DROP TABLE"),
-            Self::CopyIn { .. } => Some("COPY FROM"),
-            Self::Lock(_) => Some("LOCK TABLE"),
-            Self::Select(Select { lock: RowLock::Update, .. }) => Some("SELECT FOR UPDATE"),
-            Self::Listen(_) => Some("LISTEN"),
-            Self::Notify(..) => Some("NOTIFY"),
-            Self::Empty
-            | Self::Select(_)
-            | Self::Begin(_)
-            | Self::Commit
-            | Self::Rollback
-            | Self::Savepoint(_)
-            | Self::RollbackTo(_)
-            | Self::Release(_)
-            | Self::Set { .. }
-            | Self::SetTransaction(_)
-            | Self::Show(_)
-            | Self::Reset(_)
-            | Self::DiscardAll
-            | Self::Discard
-            | Self::Prepare { .. }
-            | Self::Execute { .. }
-            | Self::Deallocate(_)
-            | Self::Declare { .. }
-            | Self::Fetch { .. }
-            | Self::CloseCursor(_)
-            | Self::CopyOut(_)
-            | Self::Unlisten(_)
-            | Self::Do(_)
-            | Self::Checkpoint
-            | Self::Explain => None,
-        }
+        Some(match self {
+            Self::Insert { .. } => "INSERT",
+            Self::Update { .. } => "UPDATE",
+            Self::Delete { .. } => "DELETE",
+            Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::Create { from: Some(_), .. } => "CREATE TABLE AS",
+            Self::Create { .. } => "CREATE TABLE",
+            Self::Drop { .. } => "DROP TABLE",
+            Self::CreateView { .. } => "CREATE VIEW",
+            Self::DropView { .. } => "DROP VIEW",
+            Self::CreateFunction { .. } => "CREATE FUNCTION",
+            Self::DropFunction { .. } => "DROP FUNCTION",
+            Self::CreateDatabase(_) => "CREATE DATABASE",
+            Self::DropDatabase { .. } => "DROP DATABASE",
+            Self::CopyIn { .. } => "COPY FROM",
+            Self::Select(Select { lock: RowLock::Update, .. }) => "SELECT FOR UPDATE",
+            _ => return None,
+        })
+    }
+
+    /// PostgreSQL's name for a statement that is no write, and that a standby refuses all the
+    /// same.
+    pub(super) const fn primary_name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::CopyIn { .. } => "COPY",
+            Self::Lock(_, Grip::Hard) => "LOCK TABLE",
+            Self::Listen(_) => "LISTEN",
+            Self::Notify(..) => "NOTIFY",
+            _ => return None,
+        })
     }
 
     /// Tells whether a failed transaction lets the statement pass.

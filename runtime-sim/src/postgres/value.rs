@@ -106,7 +106,8 @@ impl Type {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// PostgreSQL's name for the type.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Bool => "boolean",
             Self::Int4 => "integer",

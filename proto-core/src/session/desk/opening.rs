@@ -102,6 +102,11 @@ impl Desk {
             tag::ERROR => {
                 let fields = Fields::read(body);
                 let is_fatal = fields.is_fatal();
+                if link.is_audited() && !is_fatal {
+                    // Nobody wants to know any more.
+                    link.on_failed();
+                    return Ok(());
+                }
                 if matches!(link.state, State::Resetting) && !is_fatal {
                     log::warn!(
                         "shard {}: node {}: reset_query_list failed: {}; the connection is closed",

@@ -28,7 +28,7 @@ pub(super) fn insert(
             }
         }
         Rows::Select(query) => {
-            let found = select(query, engine, &context.effects, facts)?.all()?;
+            let found = select(query, engine, &context.own, facts)?.all()?;
             new.extend(found.into_iter().map(|row| row.into_iter().map(Some).collect()));
         }
     }
@@ -46,7 +46,8 @@ fn put_all(
     context: &mut Context,
     engine: &mut Engine,
 ) -> Result<(Table, Vec<Vec<Value>>), Stop> {
-    let mut table = engine.view(name, &context.effects)?.into_owned();
+    let mut table = engine.view(name, &context.own)?.into_owned();
+    let full = context.own.resolve(name).into_owned();
     let places = places(&table, columns)?;
     let mut done = Vec::new();
     for given in rows {
@@ -61,16 +62,17 @@ fn put_all(
             }
         }
         let row = engine.row_next();
-        let mut full = Vec::new();
+        let mut given = Vec::new();
         for (value, column) in values.into_iter().zip(&table.columns) {
             let serial = matches!(column.kind, ColumnKind::Serial | ColumnKind::SerialKey);
-            full.push(match value {
+            given.push(match value {
                 None if serial => Value::Int(i64::try_from(row).unwrap_or(0)),
                 None => Value::Null,
                 Some(value) => column.ty.cast(value)?,
             });
         }
-        if let Some(key) = duplicate(&table, &full) {
+        let values = given;
+        if let Some(key) = duplicate(&table, &values) {
             if conflict == Exists::IsFine {
                 continue;
             }
@@ -78,11 +80,11 @@ fn put_all(
                 format!("duplicate key value violates unique constraint \"{name}_{key}key\"");
             return Err(Stop::Error(SqlError::new("23505", what)));
         }
-        table.rows.insert(row, full.clone());
-        context.effects.push(Effect::Put(name.to_owned(), row, full.clone()));
+        table.rows.insert(row, values.clone());
+        context.own.push(Effect::Put(full.clone(), row, values.clone()));
         // Nobody else sees the row before the transaction ends; the lock is for afterwards.
-        engine.lock(Lock::Row(name.to_owned(), row), context.process);
-        done.push(full);
+        engine.lock(Lock::Row(row), context.process);
+        done.push(values);
     }
     Ok((table, done))
 }
@@ -117,7 +119,7 @@ pub(super) fn update(
     let Statement::Update { table: name, set, filter, returning } = statement else {
         return Ok(Outcome::Empty);
     };
-    let table = engine.view(name, &context.effects)?.into_owned();
+    let table = engine.view(name, &context.own)?.into_owned();
     let columns: Vec<String> = set.iter().map(|(column, _)| column.clone()).collect();
     let places = places(&table, &columns)?;
     let mut done = Vec::new();
@@ -126,7 +128,7 @@ pub(super) fn update(
         if !passes(filter.as_ref(), view, facts)? {
             continue;
         }
-        lock(engine, context, Lock::Row(name.clone(), *row))?;
+        lock(engine, context, Lock::Row(*row))?;
         let mut new = values.clone();
         for (place, (_, expr)) in places.iter().zip(set) {
             let ty = table.columns.get(*place).map_or(Type::Text, |column| column.ty);
@@ -136,8 +138,9 @@ pub(super) fn update(
         }
         done.push((*row, new));
     }
+    let full = context.own.resolve(name).into_owned();
     for (row, new) in &done {
-        context.effects.push(Effect::Put(name.clone(), *row, new.clone()));
+        context.own.push(Effect::Put(full.clone(), *row, new.clone()));
     }
     let rows: Vec<_> = done.into_iter().map(|(_, new)| new).collect();
     let tag = format!("UPDATE {}", rows.len());
@@ -153,17 +156,18 @@ pub(super) fn delete(
     let Statement::Delete { table: name, filter, returning } = statement else {
         return Ok(Outcome::Empty);
     };
-    let table = engine.view(name, &context.effects)?.into_owned();
+    let table = engine.view(name, &context.own)?.into_owned();
     let mut done = Vec::new();
     for (row, values) in &table.rows {
         let view = RowView { columns: &table.columns, values };
         if passes(filter.as_ref(), view, facts)? {
-            lock(engine, context, Lock::Row(name.clone(), *row))?;
+            lock(engine, context, Lock::Row(*row))?;
             done.push((*row, values.clone()));
         }
     }
+    let full = context.own.resolve(name).into_owned();
     for (row, _) in &done {
-        context.effects.push(Effect::Delete(name.clone(), *row));
+        context.own.push(Effect::Delete(full.clone(), *row));
     }
     let rows: Vec<_> = done.into_iter().map(|(_, values)| values).collect();
     let tag = format!("DELETE {}", rows.len());
@@ -195,9 +199,11 @@ pub(super) fn truncate(
     engine: &mut Engine,
 ) -> Result<Outcome, Stop> {
     for table in tables {
-        engine.view(table, &context.effects)?;
-        lock(engine, context, Lock::Table(table.clone()))?;
-        context.effects.push(Effect::Truncate(table.clone()));
+        engine.view(table, &context.own)?;
+        let full = context.own.resolve(table).into_owned();
+        let database = context.own.database.clone();
+        lock(engine, context, Lock::Table(database, full.clone()))?;
+        context.own.push(Effect::Truncate(full));
     }
     Ok(Outcome::Done("TRUNCATE TABLE".to_owned()))
 }
@@ -208,7 +214,7 @@ pub(super) fn copy_in(
     context: &Context,
     engine: &Engine,
 ) -> Result<Outcome, Stop> {
-    let view = engine.view(table, &context.effects)?;
+    let view = engine.view(table, &context.own)?;
     let count = places(&view, columns)?.len();
     Ok(Outcome::CopyIn { table: table.to_owned(), columns: columns.to_vec(), count })
 }

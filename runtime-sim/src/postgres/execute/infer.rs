@@ -3,6 +3,7 @@
 use crate::postgres::context::Context;
 use crate::postgres::engine::Engine;
 use crate::postgres::select::{Header, columns, header};
+use crate::postgres::settings::shown;
 use crate::postgres::syntax::{Column, Expr, From, Item, Rows, Select, Statement};
 use crate::postgres::value::{SqlError, Type};
 
@@ -16,7 +17,7 @@ pub(in crate::postgres) fn infer(
 ) -> Vec<Type> {
     let mut found = Found { types: declared.iter().copied().map(Some).collect() };
     let of = |table: &String| {
-        engine.view(table, &context.effects).map(|t| t.columns.clone()).unwrap_or_default()
+        engine.view(table, &context.own).map(|t| t.columns.clone()).unwrap_or_default()
     };
     match statement {
         Statement::Select(select) => found.select(select, context, engine),
@@ -78,7 +79,7 @@ impl Found {
     }
 
     fn select(&mut self, select: &Select, context: &Context, engine: &Engine) {
-        let all = columns(&select.from, engine, &context.effects).unwrap_or_default();
+        let all = columns(&select.from, engine, &context.own).unwrap_or_default();
         for item in &select.items {
             if let Item::Expr(expr, _) = item {
                 self.expr(expr, None, &all);
@@ -110,7 +111,7 @@ impl Found {
                 for (argument, at) in arguments.iter().zip(0..) {
                     let number = match (function.as_str(), at) {
                         ("repeat", 1) => Some(Type::Int4),
-                        ("pg_advisory_lock" | "pg_advisory_unlock", _) => Some(Type::Int8),
+                        (name, _) if name.contains("advisory") => Some(Type::Int8),
                         ("pg_terminate_backend" | "pg_cancel_backend", _) => Some(Type::Int4),
                         _ => None,
                     };
@@ -141,20 +142,21 @@ pub(in crate::postgres) fn describe(
 ) -> Result<Option<Header>, SqlError> {
     Ok(match statement {
         Statement::Select(select) => {
-            let all = columns(&select.from, engine, &context.effects)?;
+            let select = super::expand(select, engine, &context.own)?;
+            let all = columns(&select.from, engine, &context.own)?;
             Some(header(&select.items, &all, types)?)
         }
         Statement::Insert { table, returning, .. }
         | Statement::Update { table, returning, .. }
         | Statement::Delete { table, returning, .. } => {
-            let view = engine.view(table, &context.effects)?;
+            let view = engine.view(table, &context.own)?;
             let header = header(returning, &view.columns, types)?;
             (!returning.is_empty()).then_some(header)
         }
-        Statement::Show(name) => Some(vec![(name.clone(), Type::Text)]),
+        Statement::Show(name) => Some(vec![(shown(name), Type::Text)]),
         Statement::Explain => Some(vec![("QUERY PLAN".to_owned(), Type::Text)]),
         Statement::Fetch { name, .. } => {
-            context.cursors.get(name).map(|cursor| cursor.header.clone())
+            context.cursors.get(name).map(|cursor| cursor.rows.header.clone())
         }
         Statement::Execute { name, .. } => match context.prepared.get(name) {
             Some(prepared) => describe(&prepared.statement, &prepared.types, context, engine)?,

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::postgres::syntax::{
-    Column, ColumnKind, Exists, From, Item, Life, RowLock, Rows, Select, Statement,
+    Column, ColumnKind, Exists, From, Grip, Item, Life, RowLock, Rows, Select, Statement,
 };
 use crate::postgres::token::Token;
 use crate::postgres::value::{SqlError, Type};
@@ -26,24 +26,29 @@ impl Parser {
                 Ok(Statement::Truncate(tables))
             }
             "create" => self.create(),
-            "drop" => {
-                self.expect_word("table")?;
-                let exists = self.if_exists(&["if", "exists"]);
-                let tables = self.list(Self::name)?;
-                let _ = self.word("cascade") || self.word("restrict");
-                Ok(Statement::Drop { tables, exists })
-            }
+            "drop" => self.drop(),
             "lock" => {
                 self.word("table");
                 let tables = self.list(Self::name)?;
+                let mut grip = Grip::Hard;
+                if self.word("in") {
+                    // `access share`, `row share` and `row exclusive` are what reads and writes
+                    // take themselves.
+                    let access = self.word("access");
+                    let row = self.word("row");
+                    let exclusive = self.word("exclusive");
+                    if row || (access && !exclusive) {
+                        grip = Grip::Light;
+                    }
+                }
                 self.skip();
-                Ok(Statement::Lock(tables))
+                Ok(Statement::Lock(tables, grip))
             }
             _ => self.copy(),
         }
     }
 
-    fn if_exists(&mut self, words: &[&str]) -> Exists {
+    pub(super) fn if_exists(&mut self, words: &[&str]) -> Exists {
         let all = words.iter().all(|word| self.word(word));
         if all { Exists::IsFine } else { Exists::Matters }
     }
@@ -98,12 +103,19 @@ impl Parser {
     }
 
     fn create(&mut self) -> Result<Statement, SqlError> {
+        if let Some(other) = self.create_other()? {
+            return Ok(other);
+        }
         let temporary = self.word("temp") || self.word("temporary");
-        self.word("unlogged");
+        let unlogged = self.word("unlogged");
         self.expect_word("table")?;
         let exists = self.if_exists(&["if", "not", "exists"]);
         let table = self.name()?;
-        let life = if temporary { Life::Temporary } else { Life::Lasting };
+        let mut life = match (temporary, unlogged) {
+            (true, _) => Life::Temporary,
+            (false, true) => Life::Unlogged,
+            (false, false) => Life::Lasting,
+        };
         let mut columns = Vec::new();
         let mut from = None;
         if self.word("as") {
@@ -115,7 +127,10 @@ impl Parser {
                 self.expect_symbol(")")?;
             }
         }
-        // `on commit …` and storage options change nothing here.
+        if temporary && self.word("on") && self.word("commit") && self.word("drop") {
+            life = Life::Transaction;
+        }
+        // Storage options change nothing here.
         self.skip();
         Ok(Statement::Create { table, columns, exists, life, from })
     }

@@ -112,9 +112,7 @@ impl Parser {
                 "null" => Ok(Expr::Literal(Value::Null, Type::Text)),
                 "true" => Ok(Expr::Literal(Value::Bool(true), Type::Bool)),
                 "false" => Ok(Expr::Literal(Value::Bool(false), Type::Bool)),
-                "current_user" | "session_user" | "user" => {
-                    Ok(Expr::Call("current_user".to_owned(), Vec::new()))
-                }
+                "current_user" | "session_user" | "user" => Ok(Expr::Call(word, Vec::new())),
                 "cast" => {
                     self.expect_symbol("(")?;
                     let inside = self.expression()?;

@@ -50,7 +50,7 @@ impl Session {
         }
         match login::ask(self.accounts.auth, chance(), &mut self.out) {
             Some(proof) => self.stage = Stage::Login(proof),
-            None if !self.accounts.users.contains_key(&self.context.user) => {
+            None if !engine.users.contains_key(&self.context.user) => {
                 let what = format!("role \"{}\" does not exist", self.context.user);
                 self.fatal(engine, &SqlError::new("28000", what));
             }
@@ -76,7 +76,7 @@ impl Session {
             let value = String::from_utf8_lossy(value).into_owned();
             match name {
                 b"user" => self.context.user = value,
-                b"database" => self.context.database = value,
+                b"database" => self.context.own.database = value,
                 b"options" => self.options(&value)?,
                 b"replication" => return Err(SqlError::unsupported("replication")),
                 name => {
@@ -91,8 +91,8 @@ impl Session {
             let what = "no PostgreSQL user name specified in startup packet";
             return Err(SqlError::new("28000", what));
         }
-        if self.context.database.is_empty() {
-            self.context.database = self.context.user.clone();
+        if self.context.own.database.is_empty() {
+            self.context.own.database = self.context.user.clone();
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Session {
             return None;
         }
         let user = self.context.user.clone();
-        let password = self.accounts.users.get(&user).map(String::as_str);
+        let password = engine.users.get(&user).map(String::as_str);
         match login::answer(proof, &user, password, &body, &mut self.out) {
             Ok(Step::Proved) => self.welcome(engine),
             Ok(Step::Further(proof)) => self.stage = Stage::Login(proof),
@@ -130,8 +130,8 @@ impl Session {
 
     /// Ends a login that has succeeded.
     fn welcome(&mut self, engine: &mut Engine) {
-        if !self.accounts.databases.contains(&self.context.database) {
-            let what = format!("database \"{}\" does not exist", self.context.database);
+        if engine.database(&self.context.own.database).is_none() {
+            let what = format!("database \"{}\" does not exist", self.context.own.database);
             self.out.authentication(0, b"");
             return self.fatal(engine, &SqlError::new("3D000", what));
         }
@@ -149,8 +149,8 @@ impl Session {
             body.extend_from_slice(&secret);
         });
         self.stage = Stage::Ready;
-        let name = self.context.settings.show("application_name").unwrap_or_default().to_owned();
-        engine.activity.insert(process, [user, self.context.database.clone(), name]);
+        let name = self.context.settings.show("application_name").unwrap_or_default();
+        engine.activity.insert(process, [user, self.context.own.database.clone(), name]);
         self.ready();
     }
 }

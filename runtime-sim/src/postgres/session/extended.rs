@@ -4,9 +4,9 @@ use pgherd_core::time::Instant;
 use pgherd_core::wire::{text, word};
 
 use super::{Rest, Session, Then, Work};
-use crate::postgres::context::{Prepared, Rested};
+use crate::postgres::context::{Company, Origin, Prepared};
 use crate::postgres::engine::Engine;
-use crate::postgres::execute::{describe, execute, infer};
+use crate::postgres::execute::{check_logged, describe, execute, infer};
 use crate::postgres::parse::parse;
 use crate::postgres::select::RowSet;
 use crate::postgres::syntax::Statement;
@@ -75,7 +75,7 @@ impl Session {
         let body = Body(body);
         match tag {
             b'P' => self.on_parse(body, engine),
-            b'B' => self.on_bind(body),
+            b'B' => self.on_bind(body, engine),
             b'D' => self.on_describe(body, engine),
             b'E' => self.on_execute(body),
             b'C' => self.on_close(body),
@@ -88,6 +88,10 @@ impl Session {
 
     fn on_parse(&mut self, mut body: Body<'_>, engine: &mut Engine) -> Result<(), SqlError> {
         let (name, sql) = (body.text()?, body.text()?);
+        if name.is_empty() {
+            // PostgreSQL forgets the unnamed statement even if the new one is wrong.
+            self.context.prepared.remove("");
+        }
         let count = body.short()?;
         let oids: Result<Vec<u32>, _> = (0..count).map(|_| body.word()).collect();
         let mut statements = parse(&sql)?;
@@ -97,10 +101,6 @@ impl Session {
         }
         let statement = statements.pop().unwrap_or(Statement::Empty);
         self.check_block(&statement)?;
-        if !name.is_empty() && self.context.prepared.contains_key(&name) {
-            let what = format!("prepared statement \"{name}\" already exists");
-            return Err(SqlError::new("42P05", what));
-        }
         self.context.enter();
         let mut types = infer(&statement, &[], &self.context, engine);
         for (oid, at) in oids?.into_iter().zip(0..) {
@@ -112,12 +112,17 @@ impl Session {
         }
         // A table that does not exist is found out here, not when the statement runs.
         describe(&statement, &types, &self.context, engine)?;
-        self.context.prepared.insert(name, Prepared { statement, types });
+        if !name.is_empty() && self.context.prepared.contains_key(&name) {
+            let what = format!("prepared statement \"{name}\" already exists");
+            return Err(SqlError::new("42P05", what));
+        }
+        let prepared = Prepared { statement, types, origin: Origin::Protocol };
+        self.context.prepared.insert(name, prepared);
         self.out.message(b'1', |_| ());
         Ok(())
     }
 
-    fn on_bind(&mut self, mut body: Body<'_>) -> Result<(), SqlError> {
+    fn on_bind(&mut self, mut body: Body<'_>, engine: &Engine) -> Result<(), SqlError> {
         let (portal, name) = (body.text()?, body.text()?);
         let prepared = self.prepared(&name)?;
         self.check_block(&prepared.statement)?;
@@ -150,6 +155,9 @@ impl Session {
             return Err(SqlError::new("42P03", what));
         }
         self.context.enter();
+        // What the statement is about may have gone, or may be what a standby does not have.
+        describe(&prepared.statement, &prepared.types, &self.context, engine)?;
+        check_logged(&prepared.statement, &self.context, engine)?;
         let fresh = Portal { prepared, params, formats, progress: Progress::Fresh };
         self.portals.insert(portal, fresh);
         self.out.message(b'2', |_| ());
@@ -229,9 +237,10 @@ impl Session {
             Progress::Fresh => {
                 let (prepared, params) = (portal.prepared.clone(), portal.params.clone());
                 let statement = &prepared.statement;
-                match execute(statement, &params, &mut self.context, engine, now) {
+                match execute(statement, &params, &mut self.context, engine) {
                     Ok(outcome) => {
-                        self.context.rested = Rested::No;
+                        self.context.settle();
+                        self.context.company = Company::Pipeline;
                         self.tell_notices();
                         self.on_outcome(outcome, formats, limit, then);
                         None

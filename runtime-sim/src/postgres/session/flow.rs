@@ -3,9 +3,9 @@
 use pgherd_core::time::Instant;
 
 use super::{Cancelled, Rest, Script, Session, Skipping, Then, Work};
-use crate::postgres::context::{Block, Rested};
+use crate::postgres::context::Block;
 use crate::postgres::engine::Engine;
-use crate::postgres::execute::{Outcome, copied, execute};
+use crate::postgres::execute::{Outcome, aborted, copied, execute};
 use crate::postgres::select::RowSet;
 use crate::postgres::syntax::Statement;
 use crate::postgres::value::{Format, SqlError, Value};
@@ -23,9 +23,9 @@ impl Session {
             self.ready();
             return None;
         };
-        match execute(&statement, &[], &mut self.context, engine, now) {
+        match execute(&statement, &[], &mut self.context, engine) {
             Ok(outcome) => {
-                self.context.rested = Rested::No;
+                self.context.settle();
                 self.tell_notices();
                 self.on_outcome(outcome, Vec::new(), u64::MAX, Then::Script(script));
                 None
@@ -204,7 +204,7 @@ impl Session {
     pub(super) fn fail(&mut self, error: &SqlError, engine: &mut Engine) {
         self.tell_notices();
         self.out.report(b'E', "ERROR", error.code, &error.message);
-        self.context.rested = Rested::No;
+        self.context.settle();
         self.sleep_until = None;
         self.cancelled = Cancelled::No;
         match self.context.block {
@@ -241,10 +241,7 @@ impl Session {
     /// Tells whether a statement may run where the session is.
     pub(super) fn check_block(&self, statement: &Statement) -> Result<(), SqlError> {
         if self.context.block == Block::Failed && !statement.ends_transaction() {
-            return Err(SqlError::new(
-                "25P02",
-                "current transaction is aborted, commands ignored until end of transaction block",
-            ));
+            return Err(aborted());
         }
         Ok(())
     }

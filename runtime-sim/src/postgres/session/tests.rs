@@ -3,6 +3,7 @@
 use pgherd_core::time::{Duration, Instant};
 
 use super::*;
+use crate::plan::Plan;
 use crate::postgres::engine::{Replay, Role};
 use crate::tests::{message, messages, query, startup};
 
@@ -14,12 +15,9 @@ struct Bench {
 
 impl Bench {
     fn new(role: Role) -> Self {
-        let accounts = Accounts {
-            auth: Auth::Trust,
-            users: BTreeMap::from([("postgres".to_owned(), "postgres".to_owned())]),
-            databases: vec!["postgres".to_owned()],
-        };
-        let engine = Engine::new(role, "the probe");
+        let accounts = Accounts { auth: Auth::Trust };
+        let plan = Plan { probe: "the probe".to_owned(), ..Plan::default() };
+        let engine = Engine::new(role, &plan);
         let session = Session::new(7, 0, [1, 2, 3, 4], accounts, Door::Open);
         Self { engine, session, now: Instant::ZERO }
     }

@@ -1,0 +1,242 @@
+//! The parameters that have been set on a connection, and what it takes to set others.
+
+use bytes::Bytes;
+
+use crate::wire::frontend;
+
+/// A parameter that has been set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The parameter, in lower case; several with commas between them.
+    pub name: Bytes,
+    /// The `Query` message that sets it.
+    pub query: Bytes,
+}
+
+impl Setting {
+    /// Makes a setting of a statement's text; none if the text cannot stand in a message.
+    #[must_use]
+    pub fn of_text(name: &str, text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let query = frontend::compose_query(text);
+        let name = Bytes::copy_from_slice(name.as_bytes());
+        (!query.is_empty()).then_some(Self { name, query })
+    }
+
+    /// Lists the parameters.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.name.split(|byte| *byte == b',')
+    }
+
+    /// Makes a setting of a value as it would stand in a startup packet.
+    #[must_use]
+    pub fn of_value(name: &[u8], value: &[u8]) -> Option<Self> {
+        let lower = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+        let literal = quote(value)?;
+        let text = if LISTS.contains(&lower.as_str()) {
+            // SET would take the literal for the list's only item.
+            format!("SELECT pg_catalog.set_config('{lower}', {literal}, false)")
+        } else {
+            format!("SET {} = {literal}", identifier(&lower))
+        };
+        Self::of_text(&lower, text.as_bytes())
+    }
+}
+
+/// Parameters whose values are lists of names (`GUC_LIST_QUOTE` in PostgreSQL's source) and that a
+/// client may set.
+const LISTS: [&str; 4] =
+    ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
+
+/// Writes a literal that means itself whatever `standard_conforming_strings` is.
+fn quote(value: &[u8]) -> Option<String> {
+    let value = std::str::from_utf8(value).ok()?.replace('\'', "''");
+    Some(if value.contains('\\') {
+        format!("E'{}'", value.replace('\\', "\\\\"))
+    } else {
+        format!("'{value}'")
+    })
+}
+
+/// Writes a parameter's name; one of an extension has a dot between two identifiers.
+fn identifier(name: &str) -> String {
+    let part = |part: &str| format!("\"{}\"", part.replace('"', "\"\""));
+    name.split('.').map(part).collect::<Vec<_>>().join(".")
+}
+
+/// What is set on a connection beyond what it was opened with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// These parameters, each once.
+    Known(Vec<Setting>),
+    /// Perhaps others too.
+    Unknown,
+}
+
+impl Default for Applied {
+    fn default() -> Self {
+        Self::Known(Vec::new())
+    }
+}
+
+impl Applied {
+    /// Tells whether nothing is set.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Known(settings) if settings.is_empty())
+    }
+
+    /// Tells whether exactly these are set.
+    #[must_use]
+    pub fn is(&self, wanted: Wanted<'_>) -> bool {
+        let Self::Known(known) = self else { return false };
+        known.iter().eq(wanted.iter())
+    }
+
+    /// The queries that make `wanted` of it: what is set and not wanted is reset, what is wanted
+    /// and not set is set.
+    #[must_use]
+    pub fn steps_to(&self, wanted: Wanted<'_>) -> Vec<Bytes> {
+        let Self::Known(known) = self else {
+            let reset = frontend::compose_query("RESET ALL");
+            return std::iter::once(reset).chain(wanted.iter().map(|s| s.query.clone())).collect();
+        };
+        let is_wanted = |name: &Bytes| wanted.iter().any(|setting| setting.name == *name);
+        let resets = known
+            .iter()
+            .filter(|setting| !is_wanted(&setting.name))
+            .map(|setting| reset(&setting.name));
+        let sets = wanted.iter().filter(|s| !known.contains(s)).map(|s| s.query.clone());
+        resets.chain(sets).collect()
+    }
+
+    /// Notes that a parameter is as it was when the connection began.
+    pub fn forget(&mut self, name: &[u8]) {
+        if let Self::Known(known) = self {
+            known.retain(|setting| setting.name != name);
+        }
+    }
+
+    /// Notes that exactly these are set now.
+    pub fn become_these(&mut self, wanted: Wanted<'_>) {
+        *self = Self::Known(wanted.iter().cloned().collect());
+    }
+}
+
+/// What a session wants to be set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// What it asked for when it began.
+    pub first: &'a [Setting],
+    /// What it has set since, which counts for more.
+    pub then: &'a [Setting],
+}
+
+impl<'a> Wanted<'a> {
+    fn iter(self) -> impl Iterator<Item = &'a Setting> {
+        let is_overridden =
+            move |setting: &&Setting| self.then.iter().any(|later| later.name == setting.name);
+        self.first.iter().filter(move |s| !is_overridden(s)).chain(self.then)
+    }
+}
+
+/// Composes the `Query` that gives a parameter back the value with which the connection began.
+fn reset(name: &[u8]) -> Bytes {
+    let names = String::from_utf8_lossy(name);
+    let one = |name: &str| format!("RESET {}", identifier(name));
+    frontend::compose_query(&names.split(',').map(one).collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(name: &str, value: &str) -> Setting {
+        Setting::of_text(name, format!("SET {name} TO {value}").as_bytes()).unwrap()
+    }
+
+    fn texts(steps: &[Bytes]) -> Vec<String> {
+        let text = |query: &Bytes| {
+            String::from_utf8_lossy(query.get(5..query.len() - 1).unwrap_or_default()).into_owned()
+        };
+        steps.iter().map(text).collect()
+    }
+
+    #[test]
+    fn only_what_differs_is_set_or_reset() {
+        let (a, a2, b, c) =
+            (setting("a", "1"), setting("a", "2"), setting("b", "1"), setting("c", "1"));
+        let known = |settings: &[&Setting]| {
+            Applied::Known(settings.iter().map(|setting| (*setting).clone()).collect())
+        };
+        let cases: &[(&str, Applied, Wanted<'_>, &[&str])] = &[
+            ("nothing to do", known(&[&a]), Wanted { first: &[], then: &[a.clone()] }, &[]),
+            (
+                "more",
+                known(&[&a]),
+                Wanted { first: &[], then: &[a.clone(), b.clone()] },
+                &["SET b TO 1"],
+            ),
+            (
+                "another value",
+                known(&[&a]),
+                Wanted { first: &[], then: &[a2.clone()] },
+                &["SET a TO 2"],
+            ),
+            ("less", known(&[&a, &c]), Wanted { first: &[], then: &[a.clone()] }, &["RESET \"c\""]),
+            (
+                "of its own at login",
+                known(&[]),
+                Wanted { first: &[a.clone()], then: &[b.clone()] },
+                &["SET a TO 1", "SET b TO 1"],
+            ),
+            (
+                "changed since login",
+                known(&[]),
+                Wanted { first: &[a.clone()], then: &[a2.clone()] },
+                &["SET a TO 2"],
+            ),
+            (
+                "back to what it was at login",
+                known(&[&a2]),
+                Wanted { first: &[a.clone()], then: &[] },
+                &["SET a TO 1"],
+            ),
+            (
+                "in doubt",
+                Applied::Unknown,
+                Wanted { first: &[], then: &[a.clone()] },
+                &["RESET ALL", "SET a TO 1"],
+            ),
+        ];
+        for (name, applied, wanted, expected) in cases {
+            assert_eq!(texts(&applied.steps_to(*wanted)), *expected, "{name}");
+            let mut applied = Applied::Unknown;
+            applied.become_these(*wanted);
+            assert!(applied.is(*wanted) && applied.steps_to(*wanted).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_for_every_reading() {
+        let text = |name: &str, value: &[u8]| {
+            let setting = Setting::of_value(name.as_bytes(), value).unwrap();
+            assert_eq!(setting.name, name.to_ascii_lowercase());
+            texts(&[setting.query]).concat()
+        };
+        assert_eq!(text("DateStyle", b"ISO, DMY"), "SET \"datestyle\" = 'ISO, DMY'");
+        assert_eq!(text("application_name", b"o'c"), "SET \"application_name\" = 'o''c'");
+        assert_eq!(text("a.b", b"\\'; drop"), "SET \"a\".\"b\" = E'\\\\''; drop'");
+        assert_eq!(
+            text("search_path", b"a, b"),
+            "SELECT pg_catalog.set_config('search_path', 'a, b', false)"
+        );
+        assert_eq!(Setting::of_value(b"a", b"\xff"), None);
+    }
+
+    #[test]
+    fn parameters_of_extensions_are_reset_by_both_names() {
+        assert_eq!(texts(&[reset(b"app.user")]), ["RESET \"app\".\"user\""]);
+        assert_eq!(texts(&[reset(b"a,b")]), ["RESET \"a\"; RESET \"b\""]);
+    }
+}

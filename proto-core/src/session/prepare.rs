@@ -1,0 +1,289 @@
+//! Prepared statements: which link has them, under which name, and how they get there.
+//!
+//! Where a session's connection is its own, servers know a statement by the client's name for it.
+//! Where connections are shared, they know it by a name that all clients share who prepare the same
+//! text, and messages that name it are sent with that name instead.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Session;
+use super::desk::Desk;
+use super::serve::Incoming;
+use crate::backend::link::{Batch, Link, Owner, Pending, Request};
+use crate::backend::statement::Statement;
+use crate::id::ConnId;
+use crate::limits;
+use crate::wire::frame::HEADER_LEN;
+use crate::wire::frontend::{self, tag};
+
+/// The unnamed prepared statement of a session.
+#[derive(Debug, Default)]
+pub(super) struct Unnamed {
+    /// Tells it from every other one of the shard; 0 for none.
+    stamp: u64,
+    /// Its `Parse` message; empty if it is too long to be kept.
+    parse: Vec<u8>,
+    /// The link that has it, if it could not be kept.
+    only_at: Option<ConnId>,
+}
+
+impl Unnamed {
+    /// The link that alone has it.
+    pub(super) const fn only_at(&self) -> Option<ConnId> {
+        self.only_at
+    }
+
+    /// Its text, if there is one and it was kept.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        let (_, text) = frontend::parse(self.parse.get(HEADER_LEN..)?)?;
+        (self.stamp != 0).then_some(text)
+    }
+
+    /// It exists no longer.
+    pub(super) fn forget(&mut self) {
+        self.stamp = 0;
+        self.parse.clear();
+        self.only_at = None;
+    }
+
+    fn set(&mut self, stamp: u64, parse: Option<&[u8]>, at: ConnId) {
+        self.stamp = stamp;
+        self.parse.clear();
+        self.only_at = None;
+        match parse.filter(|parse| parse.len() <= limits::UNNAMED_LEN_MAX) {
+            Some(parse) => self.parse.extend_from_slice(parse),
+            None => self.only_at = Some(at),
+        }
+    }
+}
+
+impl Session {
+    /// Notes a `Parse` that goes to a link; returns what is to be sent in its place, if the server
+    /// knows the statement by another name.
+    pub(super) fn on_parse(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        message: Incoming<'_>,
+        parsed: Option<(&[u8], &[u8])>,
+    ) -> Option<Bytes> {
+        let (name, text) = parsed.unwrap_or_default();
+        if parsed.is_some() {
+            self.forget_local(name);
+        }
+        if parsed.is_some() && name.is_empty() {
+            let parse = message.rest.get(..message.len);
+            self.set_unnamed(desk, id, parse);
+        }
+        let mut statement = None;
+        let mut instead = None;
+        if !name.is_empty() {
+            if self.statements.get(name).is_some() || is_coming(desk.links.get(id), name) {
+                // The server says that it exists already.
+                self.take_name(desk, id, name);
+            } else if self.can_keep(message, name) {
+                let kept = self.statement_of(desk, name, text, message);
+                if self.is_shared() {
+                    self.close_on(desk, id, &kept.name);
+                    instead = Some(kept.parse.clone());
+                }
+                statement = Some((Bytes::copy_from_slice(name), kept));
+            } else {
+                self.statements.note_unkept();
+            }
+        }
+        if let Some(link) = desk.links.get_mut(id)
+            && link.batch != Batch::Failed
+        {
+            link.expect(Pending::Parse { owner: Owner::Client, statement });
+        }
+        instead
+    }
+
+    /// What is not whole in view cannot be repeated, and there is room for so many only.
+    fn can_keep(&self, message: Incoming<'_>, name: &[u8]) -> bool {
+        message.is_whole() && self.statements.has_room(name.len(), message.len, 0)
+    }
+
+    fn statement_of(
+        &self,
+        desk: &mut Desk,
+        name: &[u8],
+        text: &[u8],
+        message: Incoming<'_>,
+    ) -> Arc<Statement> {
+        let class = self.class_of(desk, text).clone();
+        if self.is_shared() {
+            let tail = message.body.get(name.len() + 1..).unwrap_or_default();
+            return desk.shelf.share(self.settings.path(), tail, &class);
+        }
+        let parse = message.rest.get(..message.len).unwrap_or_default();
+        let (name, parse) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(parse));
+        Arc::new(Statement { name, parse, class })
+    }
+
+    /// Makes a server know something by the client's name, which exists for the client: what it
+    /// then says of that name is what it would say on a connection of the client's own.
+    fn take_name(&mut self, desk: &mut Desk, id: ConnId, name: &[u8]) {
+        if !self.is_shared() {
+            return self.prepare_on(desk, id, name).map_or((), |_| ());
+        }
+        self.close_on(desk, id, name);
+        let body = [name, b"\0\0\0\0"].concat();
+        if let Some(link) = desk.links.get_mut(id).filter(|link| link.batch != Batch::Failed) {
+            link.litter.push(Bytes::copy_from_slice(name));
+            link.expect(Pending::Parse { owner: Owner::Proxy, statement: None });
+            desk.send_link(id, frontend::compose(tag::PARSE, &body));
+        }
+    }
+
+    /// Has a link's server forget a statement that it may have.
+    fn close_on(&self, desk: &mut Desk, id: ConnId, name: &[u8]) {
+        let Some(link) = desk.links.get_mut(id) else { return };
+        if link.batch == Batch::Failed {
+            return;
+        }
+        link.prepared.remove(name);
+        link.expect(Pending::Close { owner: Owner::Proxy });
+        let body = [b"S", name, b"\0"].concat();
+        desk.send_link(id, frontend::compose(tag::CLOSE, &body));
+    }
+
+    /// Prepares a statement of the session on a link, if it is not there yet; returns the name by
+    /// which the server knows it, or nothing if it is no statement that is kept.
+    pub(super) fn prepare_on(&self, desk: &mut Desk, id: ConnId, name: &[u8]) -> Option<Bytes> {
+        if name.is_empty() {
+            self.bring_unnamed(desk, id);
+            return None;
+        }
+        let is_new = is_coming(desk.links.get(id), name);
+        let statement = match self.statements.get(name) {
+            Some(statement) if !is_new => statement.clone(),
+            Some(_) | None => return coming_name(desk.links.get(id), name),
+        };
+        let link = desk.links.get_mut(id)?;
+        let server_name = statement.name.clone();
+        if link.batch == Batch::Failed
+            || link.prepared.uses(&server_name)
+            || is_under_way(link, &server_name)
+        {
+            return Some(server_name);
+        }
+        if self.is_shared() {
+            while let Some(oldest) = desk
+                .links
+                .get_mut(id)
+                .and_then(|link| link.prepared.make_room(limits::PREPARED_PER_LINK_MAX))
+            {
+                self.close_on(desk, id, &oldest);
+            }
+            // Whether it is there may be in doubt, after a batch that failed.
+            self.close_on(desk, id, &server_name);
+        }
+        let parse = statement.parse.clone();
+        let pending = (Bytes::copy_from_slice(name), statement);
+        if let Some(link) = desk.links.get_mut(id) {
+            link.expect(Pending::Parse { owner: Owner::Proxy, statement: Some(pending) });
+        }
+        desk.send_link(id, parse);
+        Some(server_name)
+    }
+
+    /// The client has given the session another unnamed statement, at a link.
+    fn set_unnamed(&mut self, desk: &mut Desk, id: ConnId, parse: Option<&[u8]>) {
+        desk.stamps += 1;
+        self.unnamed.set(desk.stamps, parse, id);
+        if let Some(link) = desk.links.get_mut(id) {
+            link.unnamed = desk.stamps;
+        }
+    }
+
+    /// Makes the unnamed statement of a link the session's own, or none if it has none.
+    fn bring_unnamed(&self, desk: &mut Desk, id: ConnId) {
+        let Some(link) = desk.links.get_mut(id) else { return };
+        if link.unnamed == self.unnamed.stamp || link.batch == Batch::Failed {
+            return;
+        }
+        if self.unnamed.parse.is_empty() {
+            // Another session's must not be taken for it.
+            link.unnamed = 0;
+            link.expect(Pending::Close { owner: Owner::Proxy });
+            return desk.send_link(id, frontend::compose(tag::CLOSE, b"S\0"));
+        }
+        link.unnamed = self.unnamed.stamp;
+        link.expect(Pending::Parse { owner: Owner::Proxy, statement: None });
+        desk.send_link(id, Bytes::copy_from_slice(&self.unnamed.parse));
+    }
+
+    /// The client closes a statement at a link, or has closed it there.
+    pub(super) fn forget_statement(&mut self, desk: &mut Desk, id: ConnId, name: &[u8]) {
+        self.forget_local(name);
+        if name.is_empty() {
+            self.unnamed.forget();
+            if let Some(link) = desk.links.get_mut(id) {
+                link.unnamed = 0;
+            }
+            return;
+        }
+        let is_known = self.statements.remove(name);
+        if self.is_shared() && is_known {
+            // Others may use it.
+            return;
+        }
+        if let Some(link) = desk.links.get_mut(id) {
+            link.prepared.remove(name);
+        }
+        // It may exist on the other link too, which is idle now.
+        let others: Vec<ConnId> = self.held.iter().filter(|other| *other != id).collect();
+        for other in others {
+            let Some(link) = desk.links.get_mut(other) else { continue };
+            if link.prepared.remove(name) {
+                close_apart(desk, other, name);
+            }
+        }
+    }
+
+    /// Closes what a server was made to know by a client's name, once nothing is under way.
+    pub(super) fn sweep(desk: &mut Desk, id: ConnId) {
+        let Some(link) = desk.links.get_mut(id).filter(|link| link.is_quiet()) else { return };
+        for name in std::mem::take(&mut link.litter) {
+            close_apart(desk, id, &name);
+        }
+    }
+}
+
+/// Closes a statement outside of any batch.
+fn close_apart(desk: &mut Desk, id: ConnId, name: &[u8]) {
+    let Some(link) = desk.links.get_mut(id) else { return };
+    link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Sync });
+    let body = [b"S", name, b"\0"].concat();
+    desk.send_link(id, frontend::compose(tag::CLOSE, &body));
+    desk.send_link(id, frontend::compose(tag::SYNC, b""));
+}
+
+/// Tells whether the client is preparing a statement of this name on a link.
+fn is_coming(link: Option<&Box<Link>>, name: &[u8]) -> bool {
+    coming_name(link, name).is_some()
+}
+
+/// The name by which the server will know what the client is preparing under `name`.
+fn coming_name(link: Option<&Box<Link>>, name: &[u8]) -> Option<Bytes> {
+    link?.pending.iter().rev().find_map(|pending| match pending {
+        Pending::Parse { owner: Owner::Client, statement: Some((n, s)) } if n == name => {
+            Some(s.name.clone())
+        }
+        Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. } => None,
+    })
+}
+
+/// Tells whether a statement is being prepared on a link, by the server's name for it.
+fn is_under_way(link: &Link, server_name: &[u8]) -> bool {
+    link.pending.iter().any(|pending| match pending {
+        Pending::Parse { statement: Some((_, statement)), .. } => statement.name == server_name,
+        Pending::Parse { statement: None, .. } | Pending::Close { .. } | Pending::Ready { .. } => {
+            false
+        }
+    })
+}

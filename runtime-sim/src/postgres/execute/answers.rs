@@ -1,0 +1,208 @@
+//! Questions that pgherd asks of servers, recognised by their text and answered from the server's
+//! own state: a planner for them would be most of PostgreSQL.
+
+use pgherd_core::backend::audit;
+use pgherd_core::route::catalog;
+use pgherd_core::time::Duration;
+
+use crate::postgres::context::Context;
+use crate::postgres::engine::{Engine, Follower, Nature, print_lsn};
+use crate::postgres::select::RowSet;
+use crate::postgres::syntax::Volatility;
+use crate::postgres::value::{Type, Value};
+
+/// Answers a question that is known by its text.
+pub(in crate::postgres) fn known(sql: &str, context: &Context, engine: &Engine) -> Option<RowSet> {
+    match sql {
+        audit::QUERY => Some(held(context, engine)),
+        catalog::QUERY => Some(catalog(context, engine)),
+        _ if !engine.probe.is_empty() && sql == engine.probe => Some(probe(engine)),
+        _ => None,
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn rows<const N: usize>(
+    header: [(&str, Type); N],
+    rows: impl IntoIterator<Item = Vec<Value>>,
+) -> RowSet {
+    RowSet::ready(header.map(|(name, ty)| (name.to_owned(), ty)).into(), rows)
+}
+
+/// What the session holds.
+fn held(context: &Context, engine: &Engine) -> RowSet {
+    use crate::postgres::context::Origin;
+    use crate::postgres::syntax::Hold;
+
+    let count = |count: usize| Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
+    let cursors = context.cursors.values().filter(|cursor| cursor.hold == Hold::With);
+    let prepared = context.prepared.values().filter(|one| one.origin == Origin::Sql);
+    let changed = context.settings.changed();
+    let setting = |name| text(&context.settings.show(name).unwrap_or_default());
+    let row = vec![
+        count(context.listening.len()),
+        count(context.own.relations()),
+        count(cursors.count()),
+        count(engine.advised(context.process)),
+        count(prepared.count()),
+        if changed.is_empty() { Value::Null } else { text(&changed.join(",")) },
+        setting("role"),
+        setting("session_authorization"),
+    ];
+    let header = [
+        ("count", Type::Int8),
+        ("count", Type::Int8),
+        ("count", Type::Int8),
+        ("count", Type::Int8),
+        ("count", Type::Int8),
+        ("string_agg", Type::Text),
+        ("current_setting", Type::Text),
+        ("session_user", Type::Text),
+    ];
+    rows(header, [row])
+}
+
+/// What the database holds that texts do not tell.
+fn catalog(context: &Context, engine: &Engine) -> RowSet {
+    let mut found = Vec::new();
+    if let Some(schema) = engine.database(&context.own.database) {
+        for (name, function) in &schema.functions {
+            let detail = if sets_parameters(&function.source) {
+                "s"
+            } else if function.volatility == Volatility::Volatile {
+                "v"
+            } else {
+                ""
+            };
+            found.push(vec![text("f"), text(name), text(detail)]);
+        }
+        for (name, table) in &schema.tables {
+            if table.nature == Nature::Unlogged {
+                found.push(vec![text("u"), text(name), text("")]);
+            }
+        }
+    }
+    let isolation = context.settings.show("default_transaction_isolation").unwrap_or_default();
+    found.push(vec![text("i"), text(&isolation), text("")]);
+    rows([("?column?", Type::Text), ("proname", Type::Text), ("case", Type::Text)], found)
+}
+
+/// Tells whether a function's text has `set_config`, or `set` and a name with a dot.
+fn sets_parameters(source: &str) -> bool {
+    let lower = source.to_ascii_lowercase();
+    let words: Vec<&str> = lower
+        .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.contains(&"set_config")
+        || words.windows(3).any(|three| {
+            matches!(three, ["set", "session", name] if name.contains('.'))
+                || matches!(three, ["set", name, _] if name.contains('.'))
+        })
+        || matches!(words.as_slice(), [.., "set", name] if name.contains('.'))
+}
+
+/// Prints an interval as PostgreSQL does.
+pub(in crate::postgres) fn print_interval(span: Duration) -> String {
+    let micros = span.as_micros();
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let fraction = format!(".{rest:06}");
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{hours:02}:{minutes:02}:{:02}{fraction}", seconds % 60)
+}
+
+/// How far behind its primary a standby is: the time since the first record was made that it has
+/// not replayed.
+pub(in crate::postgres) fn replay_lag(engine: &Engine, follower: &Follower) -> Option<Duration> {
+    engine.lag(follower.replayed)
+}
+
+/// Answers a health check: what the server is, how far its log goes, and who follows it. Which of
+/// this is asked for, the names of the question's columns tell.
+fn probe(engine: &Engine) -> RowSet {
+    let nobody = Follower::default();
+    let followers: Vec<&Follower> = engine.followers.values().collect();
+    let followers = if followers.is_empty() { vec![&nobody] } else { followers };
+    let mut header = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
+    let mut rest = engine.probe.as_str();
+    while let Some((expression, after)) = rest.split_once(" AS ") {
+        let end = after.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(after.len());
+        let name = after.get(..end).unwrap_or_default();
+        if let Some((ty, column)) = column(name, expression) {
+            header.push((name.to_owned(), ty));
+            columns.push(column);
+        }
+        rest = after;
+    }
+    let rows = followers
+        .into_iter()
+        .map(|follower| columns.iter().map(|column| column(engine, follower)).collect());
+    RowSet::ready(header, rows)
+}
+
+type Column = fn(&Engine, &Follower) -> Value;
+
+/// Finds what a column of the health check's question asks for; none for the name of a table.
+fn column(name: &str, expression: &str) -> Option<(Type, Column)> {
+    let own = expression.rsplit(',').next().unwrap_or_default();
+    let number = expression.contains("extract(epoch");
+    let found: (Type, Column) = match name {
+        "is_in_recovery" => (Type::Bool, |engine, _| Value::Bool(engine.is_standby())),
+        "lsn" => (Type::Text, |engine, _| text(&print_lsn(engine.lsn()))),
+        "timeline" => (Type::Int4, |engine, _| Value::Int(i64::from(engine.timeline))),
+        "application_name" => (Type::Text, |_, follower| text(&follower.application_name)),
+        "state" => (Type::Text, |_, follower| text(follower.state)),
+        "sync_state" => (Type::Text, |_, follower| text(follower.sync_state)),
+        "replay_lsn" => (Type::Text, |_, follower| match follower.replayed {
+            0 => Value::Null,
+            lsn => text(&print_lsn(lsn)),
+        }),
+        "replay_lag" | "lag" if number && own.contains("1000000") => {
+            (Type::Int8, |engine, follower| {
+                let lag = replay_lag(engine, follower).map(|lag| lag.as_micros());
+                lag.map_or(Value::Null, |lag| Value::Int(i64::try_from(lag).unwrap_or(i64::MAX)))
+            })
+        }
+        "replay_lag" | "lag" if number => (Type::Text, |engine, follower| {
+            replay_lag(engine, follower)
+                .map_or(Value::Null, |lag| text(&format!("{:.6}", lag.as_secs_f64())))
+        }),
+        "replay_lag" | "lag" => (Type::Text, |engine, follower| {
+            replay_lag(engine, follower).map_or(Value::Null, |lag| text(&print_interval(lag)))
+        }),
+        _ => return None,
+    };
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_that_set_parameters_are_known_by_their_text() {
+        for (source, sets) in [
+            ("select set_config('a.b', 'c', false)", true),
+            ("begin SET SESSION app.x = 1; end", true),
+            ("begin set app.x = 1; end", true),
+            ("set app.x", true),
+            ("update t set a = 1", false),
+            ("select my_set_config(1)", false),
+            ("set work_mem = 1", false),
+        ] {
+            assert_eq!(sets_parameters(source), sets, "{source}");
+        }
+    }
+
+    #[test]
+    fn intervals_are_printed_as_by_postgresql() {
+        assert_eq!(print_interval(Duration::from_micros(3_123)), "00:00:00.003123");
+        assert_eq!(print_interval(Duration::from_micros(5_130)), "00:00:00.00513");
+        assert_eq!(print_interval(Duration::from_secs(3_723)), "01:02:03");
+    }
+}
