@@ -349,7 +349,10 @@ pub fn askers_that_leave_harm_nobody(w: &mut impl World) {
 /// Two connections that all sessions share.
 #[must_use]
 pub fn shared() -> Setup {
-    Setup::weights(&[1.0]).set("pool_mode = \"transaction\"").set("pool_size_max = 2")
+    Setup::weights(&[1.0])
+        .set("pool_mode = \"transaction\"")
+        .set("pool_size_max = 2")
+        .set("worker_threads = 1")
 }
 
 /// What binds a session to its connection is shown as long as it does, and counted for ever.

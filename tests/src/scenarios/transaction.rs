@@ -16,12 +16,18 @@ pub fn one_shared() -> Setup {
 
 /// A few connections for everybody.
 pub fn few_shared() -> Setup {
-    Setup::weights(&[1.0, 0.0, 0.0]).set("pool_mode = \"transaction\"").set("pool_size_max = 3").set("worker_threads = 1")
+    Setup::weights(&[1.0, 0.0, 0.0])
+        .set("pool_mode = \"transaction\"")
+        .set("pool_size_max = 3")
+        .set("worker_threads = 1")
 }
 
 /// Reads go to a standby.
 pub fn shared_standby() -> Setup {
-    Setup::weights(&[0.0, 1.0, 0.0]).set("pool_mode = \"transaction\"").set("pool_size_max = 2").set("worker_threads = 1")
+    Setup::weights(&[0.0, 1.0, 0.0])
+        .set("pool_mode = \"transaction\"")
+        .set("pool_size_max = 2")
+        .set("worker_threads = 1")
 }
 
 /// A connection is given back after every statement.

@@ -21,8 +21,7 @@ impl Session {
     pub(super) fn explain_route(&mut self, desk: &mut Desk, text: &[u8]) -> Vec<Vec<String>> {
         let transaction = self.transaction(desk);
         let freedom = self.freedom(desk);
-        let comments = self.allows_comments(desk);
-        let class = desk.memo.classify(text, comments).clone();
+        let class = self.class_of(desk, text).clone();
         let mut facets = by_class(&class, transaction, freedom);
         if let Some(side) = facets.side {
             let node = match side {
