@@ -397,7 +397,7 @@ pub fn waiting_sessions_are_shown(w: &mut impl World) {
         w.run(holder, "begin");
     }
     let waiter = w.connect("waiter");
-    w.query_start(&waiter, "select 1");
+    w.query_start(&waiter, "select pg_backend_pid()");
     let waiting = process(&waiter);
     w.wait("it is in line", LIMIT, |w| {
         let answer = w.run(&admin, "show pool_processes");
