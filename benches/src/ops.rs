@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::route::classify::classify;
+use pgherd_core::route::lore::Lore;
 use pgherd_core::route::memo::Memo;
+use pgherd_core::route::rules::Rules;
 use pgherd_core::wire::backend::{Composer, LOOKS};
 use pgherd_core::wire::frame::plain_run;
 use pgherd_core::wire::frontend::{self, tag};
@@ -143,15 +145,17 @@ const ROW_READS: usize = 8192;
 
 fn classify_known() -> Box<dyn FnMut() -> usize> {
     let mut memo = Memo::new(&mut Entropy::from_seed([7; 32]));
+    let rules = Rules::default();
     Box::new(move || {
-        std::hint::black_box(memo.classify(SELECT.as_bytes(), false));
+        std::hint::black_box(memo.classify(SELECT.as_bytes(), &Lore::bare(&rules)));
         1
     })
 }
 
 fn classify_new() -> Box<dyn FnMut() -> usize> {
-    Box::new(|| {
-        std::hint::black_box(classify(SELECT.as_bytes(), false));
+    let rules = Rules::default();
+    Box::new(move || {
+        std::hint::black_box(classify(SELECT.as_bytes(), &Lore::bare(&rules)));
         1
     })
 }

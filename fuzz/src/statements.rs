@@ -2,8 +2,10 @@
 
 use pgherd_core::entropy::Entropy;
 use pgherd_core::route::class::{Class, Kind};
-use pgherd_core::route::classify as route;
+use pgherd_core::route::classify::classify as parse;
+use pgherd_core::route::lore::Lore;
 use pgherd_core::route::memo::Memo;
+use pgherd_core::route::rules::{Comments, Rules};
 
 /// A text is told to do the same whether it was seen before or not, and never to only read when it
 /// holds a word that writes outside of literals.
@@ -11,15 +13,19 @@ use pgherd_core::route::memo::Memo;
 /// The first byte tells whether comments are allowed in front.
 pub fn classify(data: &[u8]) {
     let Some((first, text)) = data.split_first() else { return };
-    let allow_sql_comments = first & 1 == 1;
-    let class = route::classify(text, allow_sql_comments);
+    let rules = Rules::default();
+    let with = |comments| Lore { comments, ..Lore::bare(&rules) };
+    let (lore, other) = match first & 1 {
+        0 => (with(Comments::Bind), with(Comments::Ignored)),
+        _ => (with(Comments::Ignored), with(Comments::Bind)),
+    };
+    let class = parse(text, &lore);
     let mut memo = Memo::new(&mut Entropy::from_seed([7; 32]));
     for time in ["first", "second"] {
-        let remembered = memo.classify(text, allow_sql_comments);
+        let remembered = memo.classify(text, &lore);
         assert_eq!(remembered, &class, "asked for the {time} time");
     }
-    let other = memo.classify(text, !allow_sql_comments);
-    assert_eq!(other, &route::classify(text, !allow_sql_comments), "the other way");
+    assert_eq!(memo.classify(text, &other), &parse(text, &other), "the other way");
     assert!(!class.reason.to_string().is_empty());
     check_reads(text, &class);
 }

@@ -16,6 +16,7 @@ pub mod parameters;
 mod pgpool;
 mod policies;
 mod pools;
+mod routing;
 mod secrets;
 mod settings;
 mod shown;
@@ -32,6 +33,7 @@ pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};
 pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
+pub use routing::{Level, RoutingPolicy};
 pub use shown::{Override, Shown};
 
 /// Everything in effect. Cheap to share; a reload makes a new one.
@@ -194,35 +196,6 @@ pub struct AuthPolicy {
     pub timeout: Option<Duration>,
     /// `[users]` and `pool_passwd`.
     pub users: Users,
-}
-
-/// Where statements go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RoutingPolicy {
-    /// `load_balance_mode`.
-    pub load_balance: bool,
-    /// `delay_threshold`: bytes of lag above which a standby gets no reads; 0 ignores lag.
-    pub delay_threshold: u64,
-    /// `allow_sql_comments`.
-    pub comments: Comments,
-}
-
-/// `allow_sql_comments`: what a comment in front of a statement does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Comments {
-    /// It sends the statement to the primary, as in Pgpool-II.
-    #[default]
-    Bind,
-    /// Nothing.
-    Ignored,
-}
-
-impl RoutingPolicy {
-    /// Whether a statement behind a comment may be balanced.
-    #[must_use]
-    pub fn allows_comments(&self) -> bool {
-        self.comments == Comments::Ignored
-    }
 }
 
 /// How servers are watched.

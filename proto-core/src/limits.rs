@@ -155,3 +155,13 @@ pub const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Connections that the kernel keeps waiting for a listener, as PostgreSQL caps its own.
 pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Facts of one database's catalog that are kept: functions of its own, unlogged tables, sequences.
+/// A database with more is one of which nothing is known.
+pub const CATALOG_FACTS_MAX: usize = 50_000;
+
+/// Bytes of the names in those facts.
+pub const CATALOG_NAMES_LEN_MAX: usize = 2 * 1024 * 1024;
+
+/// Relations that a statement's class names; of one that touches more, all may be touched.
+pub const CLASS_RELATIONS_MAX: usize = 32;

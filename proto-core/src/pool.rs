@@ -388,6 +388,7 @@ mod tests {
             seen: crate::topology::Seen::Up,
             server_role: role,
             lag: None,
+            lag_time: None,
             replication_state: String::new(),
             sync_state: String::new(),
             changed: crate::time::WallTime(0),

@@ -5,22 +5,29 @@
 //! rule of them all: whatever could write, lock, or touch state that only one connection has goes
 //! to the primary, and so does every doubt.
 
-use std::fmt;
-
 pub mod asks;
 pub mod balance;
 pub mod catalog;
 pub mod class;
 pub mod classify;
 mod functions;
+pub mod lore;
 pub mod memo;
+pub mod pattern;
+pub mod recent;
+pub mod redirect;
+pub mod rules;
 mod settings;
 mod statement;
 mod tokens;
 mod utility;
+mod why;
 mod words;
+pub mod writes;
 
-use class::{Access, Class, Isolation, Kind, Reason, StateChange};
+use class::{Access, Class, Isolation, Kind, StateChange};
+pub use why::Why;
+use writes::{Balancing, OnWrite, Touched, TransactionReads, Writes};
 
 /// Which of a session's server connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +38,22 @@ pub enum Side {
     Replica,
 }
 
-/// Whether an explicit transaction is open.
+/// Whether an explicit transaction is open, and what binds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transaction {
     /// None is.
     None,
-    /// One is, failed or not, on this side.
+    /// One is, failed or not, and all of it runs on this side.
     Open {
         /// Where it was begun.
         at: Side,
     },
+    /// pgherd has answered its `BEGIN`, and no server knows of it: nothing but reads has been asked
+    /// for, and it is `READ COMMITTED`, so that each of them has a snapshot of its own.
+    Deferred,
+    /// A `READ COMMITTED` one is open on the primary and has not failed, and the session can read
+    /// elsewhere meanwhile.
+    Loose,
 }
 
 /// Whether the session may leave its primary connection.
@@ -63,6 +76,33 @@ pub struct Facts<'a> {
     pub transaction: Transaction,
     /// Whether the session may leave its primary connection.
     pub freedom: Freedom,
+    /// What the operator wants of reads after writes.
+    pub balancing: &'a Balancing,
+    /// What the session has written.
+    pub writes: &'a Writes,
+    /// What of that which it reads was written a moment ago, by whomever
+    /// ([`recent::Recent::touched`]).
+    pub recent: Touched<'a>,
+    /// The isolation level of transactions that name none, if it is known.
+    pub isolation: Option<Isolation>,
+}
+
+static AS_EVER: Balancing = Balancing::standard();
+
+impl<'a> Facts<'a> {
+    /// Makes the facts of a session that has written nothing, with the standard wishes.
+    #[must_use]
+    pub fn new(class: &'a Class, transaction: Transaction, freedom: Freedom) -> Self {
+        Self {
+            class,
+            transaction,
+            freedom,
+            balancing: &AS_EVER,
+            writes: Writes::none(),
+            recent: Touched::Nothing,
+            isolation: None,
+        }
+    }
 }
 
 /// A decision with its reason.
@@ -75,6 +115,13 @@ pub enum Route<'a> {
         /// The reason.
         why: Why<'a>,
     },
+    /// It begins a transaction whose first reads may go to a standby: answer it, and begin on the
+    /// primary when something else than a read is asked for. Whoever cannot do that sends it to the
+    /// primary.
+    Defer {
+        /// The reason.
+        why: Why<'a>,
+    },
     /// Send it nowhere and tell the client: it would take a lock or leave state on a standby, where
     /// neither counts, and its transaction is there.
     Refuse {
@@ -83,150 +130,119 @@ pub enum Route<'a> {
     },
 }
 
-/// Why a statement goes where it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why<'a> {
-    /// The text itself decides.
-    Text(&'a Reason),
-    /// Its transaction is there.
-    InTransaction,
-    /// It begins a transaction that may not write.
-    BeginsReadOnly,
-    /// It begins a transaction that may write.
-    BeginsReadWrite,
-    /// It begins a serializable transaction, which a standby refuses.
-    BeginsSerializable,
-    /// An earlier statement left state in the session's primary connection.
-    Sticky,
-    /// Load balancing is off.
-    Unbalanced,
-}
-
-impl Why<'_> {
-    /// Returns the reason as one word that does not change from release to release.
-    #[must_use]
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Text(reason) => reason.word(),
-            Self::InTransaction => "in_transaction",
-            Self::BeginsReadOnly => "begins_read_only",
-            Self::BeginsReadWrite => "begins_read_write",
-            Self::BeginsSerializable => "begins_serializable",
-            Self::Sticky => "sticky",
-            Self::Unbalanced => "unbalanced",
-        }
-    }
-}
-
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text(reason) => return reason.fmt(f),
-            Self::InTransaction => "its transaction is there",
-            Self::BeginsReadOnly => "it begins a read-only transaction",
-            Self::BeginsReadWrite => "it begins a transaction that may write",
-            Self::BeginsSerializable => "it begins a serializable transaction",
-            Self::Sticky => "the session has state on its primary connection",
-            Self::Unbalanced => "load balancing is off",
-        })
-    }
-}
-
 /// Decides where a statement goes.
 ///
 /// Never call it for [`Kind::Pgherd`] outside of a text of several statements: those are answered,
-/// not sent. A [`Kind::Setting`] goes to one side here; repeating it on the other is the caller's.
+/// not sent; nor for the end of a [`Transaction::Deferred`]. A [`Kind::Setting`] goes to one side
+/// here; repeating it on the other is the caller's.
 #[must_use]
 pub fn decide<'a>(facts: &Facts<'a>) -> Route<'a> {
     let class = facts.class;
     let text = Why::Text(&class.reason);
-    let (side, why) = match (facts.transaction, facts.freedom) {
+    let send = |side, why| Route::Send { side, why };
+    match (facts.transaction, facts.freedom) {
         (Transaction::Open { at: Side::Replica }, _) if !class.suits_replica() => {
-            return Route::Refuse { why: text };
+            Route::Refuse { why: text }
         }
-        (Transaction::Open { at }, _) => (at, Why::InTransaction),
-        (Transaction::None, Freedom::Sticky) => (Side::Primary, Why::Sticky),
-        (Transaction::None, Freedom::Unbalanced) => (Side::Primary, Why::Unbalanced),
-        (Transaction::None, Freedom::Free) => match class.kind {
-            Kind::Begin { isolation: Some(Isolation::Serializable), .. } => {
-                (Side::Primary, Why::BeginsSerializable)
+        (Transaction::Open { at }, _) => send(at, Why::InTransaction),
+        (_, Freedom::Sticky) => send(Side::Primary, Why::Sticky),
+        (_, Freedom::Unbalanced) => send(Side::Primary, Why::Unbalanced),
+        (Transaction::Loose, Freedom::Free) => match class.kind {
+            Kind::Read => read(facts),
+            Kind::Write
+            | Kind::Begin { .. }
+            | Kind::End
+            | Kind::Transaction
+            | Kind::Setting
+            | Kind::Empty
+            | Kind::Show
+            | Kind::Pgherd(_)
+            | Kind::DiscardAll => send(Side::Primary, Why::InTransaction),
+        },
+        (Transaction::None | Transaction::Deferred, Freedom::Free) => match class.kind {
+            Kind::Begin { access, isolation } if facts.transaction == Transaction::None => {
+                begin(facts, access, isolation)
             }
-            Kind::Begin { access: Access::ReadOnly, .. } => (Side::Replica, Why::BeginsReadOnly),
-            Kind::Begin { access: Access::ReadWrite | Access::Unstated, .. } => {
-                (Side::Primary, Why::BeginsReadWrite)
-            }
-            Kind::Show => (Side::Replica, text),
-            Kind::Read if class.state == StateChange::None => (Side::Replica, text),
-            Kind::Read
-            | Kind::Write
+            Kind::Read => read(facts),
+            Kind::Show => send(Side::Replica, text),
+            Kind::Write
+            | Kind::Begin { .. }
             | Kind::End
             | Kind::Transaction
             | Kind::Setting
             | Kind::Empty
             | Kind::Pgherd(_)
-            | Kind::DiscardAll => (Side::Primary, text),
+            | Kind::DiscardAll => send(Side::Primary, text),
         },
-    };
-    Route::Send { side, why }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_go_where_they_are_safe() {
-        const NONE: Transaction = Transaction::None;
-        const PRIMARY: Transaction = Transaction::Open { at: Side::Primary };
-        const REPLICA: Transaction = Transaction::Open { at: Side::Replica };
-        use Freedom::{Free, Sticky, Unbalanced};
-        let to_primary = Some(Side::Primary);
-        let to_replica = Some(Side::Replica);
-        let cases: &[(&str, Transaction, Freedom, Option<Side>)] = &[
-            ("select 1", NONE, Free, to_replica),
-            ("select 1", NONE, Sticky, to_primary),
-            ("select 1", NONE, Unbalanced, to_primary),
-            ("select 1", PRIMARY, Free, to_primary),
-            ("select 1", REPLICA, Free, to_replica),
-            ("insert into t values (1)", NONE, Free, to_primary),
-            ("insert into t values (1)", REPLICA, Free, to_replica),
-            ("select random()", REPLICA, Free, to_replica),
-            ("begin", NONE, Free, to_primary),
-            ("begin read write", NONE, Free, to_primary),
-            ("begin read only", NONE, Free, to_replica),
-            ("begin read only", NONE, Sticky, to_primary),
-            ("begin read only", NONE, Unbalanced, to_primary),
-            ("begin isolation level serializable read only", NONE, Free, to_primary),
-            ("commit", REPLICA, Free, to_replica),
-            ("commit", PRIMARY, Free, to_primary),
-            ("commit", NONE, Free, to_primary),
-            ("savepoint s", REPLICA, Free, to_replica),
-            ("set x to 1", NONE, Free, to_primary),
-            ("set local work_mem to 1", REPLICA, Free, to_replica),
-            ("show work_mem", NONE, Free, to_replica),
-            ("show transaction_read_only", NONE, Free, to_primary),
-            ("explain route select 1", NONE, Free, to_primary),
-            ("", NONE, Free, to_primary),
-            // Locks and state on a standby would be of no use, or would be missed later.
-            ("select pg_advisory_lock(1)", REPLICA, Free, None),
-            ("select pg_advisory_xact_lock(1)", REPLICA, Free, None),
-            ("prepare p as select 1", REPLICA, Free, None),
-            ("set role bob", REPLICA, Free, None),
-            // What may leave something, or takes something away, is let through.
-            ("select f()", REPLICA, Free, to_replica),
-            ("deallocate all", REPLICA, Free, to_replica),
-            ("declare c cursor with hold for select 1", REPLICA, Free, None),
-            ("declare c cursor for select 1", REPLICA, Free, to_replica),
-            ("prepare p as select 1", PRIMARY, Free, to_primary),
-        ];
-        for (text, transaction, freedom, expected) in cases {
-            let class = classify::classify(text.as_bytes(), false);
-            let facts = Facts { class: &class, transaction: *transaction, freedom: *freedom };
-            let side = match decide(&facts) {
-                Route::Send { side, .. } => Some(side),
-                Route::Refuse { .. } => None,
-            };
-            assert_eq!(side, *expected, "{text} in {transaction:?}, {freedom:?}");
+/// Decides where a read of a session goes that is free to leave the primary.
+fn read<'a>(facts: &Facts<'a>) -> Route<'a> {
+    let primary = |why| Route::Send { side: Side::Primary, why };
+    let replica = |why| Route::Send { side: Side::Replica, why };
+    let text = Why::Text(&facts.class.reason);
+    if facts.class.state != StateChange::None {
+        return primary(text);
+    }
+    let on_write = facts.balancing.on_write;
+    if on_write == OnWrite::Always && facts.writes.has() {
+        return primary(Why::AfterAnyWrite);
+    }
+    if on_write == OnWrite::DmlAdaptiveGlobal && facts.recent != Touched::Nothing {
+        return primary(Why::WrittenLately(facts.recent));
+    }
+    if facts.transaction == Transaction::None {
+        return replica(text);
+    }
+    if on_write == OnWrite::TransTransaction && facts.writes.has_in_transaction() {
+        let why = if facts.writes.has_here() { Why::AfterWrite } else { Why::AfterTransaction };
+        return primary(why);
+    }
+    if !facts.writes.has_here() {
+        return replica(Why::BeforeWrite);
+    }
+    match on_write {
+        OnWrite::Off => replica(Why::DespiteWrite),
+        OnWrite::Transaction | OnWrite::TransTransaction | OnWrite::Always => {
+            primary(Why::AfterWrite)
+        }
+        OnWrite::DmlAdaptive | OnWrite::DmlAdaptiveGlobal => {
+            match facts.writes.touched(&facts.class.reads) {
+                Touched::Nothing => replica(Why::DespiteWrite),
+                touched => primary(Why::Written(touched)),
+            }
         }
     }
 }
+
+/// Decides where a transaction begins.
+fn begin<'a>(facts: &Facts<'a>, access: Access, isolation: Option<Isolation>) -> Route<'a> {
+    let send = |side, why| Route::Send { side, why };
+    let level = isolation.or(facts.isolation);
+    match (access, level, facts.balancing.transaction_reads) {
+        (_, Some(Isolation::Serializable), _) => send(Side::Primary, Why::BeginsSerializable),
+        (Access::ReadOnly, _, _) => send(Side::Replica, Why::BeginsReadOnly),
+        (
+            Access::ReadWrite | Access::Unstated,
+            // READ UNCOMMITTED is READ COMMITTED in PostgreSQL.
+            Some(Isolation::ReadCommitted | Isolation::ReadUncommitted),
+            TransactionReads::UntilWrite,
+        ) => match facts.balancing.on_write {
+            OnWrite::Always if facts.writes.has() => send(Side::Primary, Why::AfterAnyWrite),
+            OnWrite::TransTransaction if facts.writes.has_in_transaction() => {
+                send(Side::Primary, Why::AfterTransaction)
+            }
+            OnWrite::Off
+            | OnWrite::Transaction
+            | OnWrite::TransTransaction
+            | OnWrite::Always
+            | OnWrite::DmlAdaptive
+            | OnWrite::DmlAdaptiveGlobal => Route::Defer { why: Why::BeginsWithReads },
+        },
+        (Access::ReadWrite | Access::Unstated, _, _) => send(Side::Primary, Why::BeginsReadWrite),
+    }
+}
+
+#[cfg(test)]
+mod tests;

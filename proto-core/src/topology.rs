@@ -4,7 +4,7 @@
 //! changes the epoch.
 
 use crate::id::{BackendId, Epoch};
-use crate::time::WallTime;
+use crate::time::{Duration, WallTime};
 
 /// One agreed view of the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Node {
     pub server_role: Role,
     /// Bytes of WAL that it lacks, as far as is known; 0 for the primary.
     pub lag: Option<u64>,
+    /// How long the primary has waited for it to replay what it wrote; zero for the primary.
+    pub lag_time: Option<Duration>,
     /// `pg_stat_replication.state` on the primary, or empty.
     pub replication_state: String,
     /// `pg_stat_replication.sync_state` on the primary, or empty.

@@ -64,13 +64,13 @@ impl Pin {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Listen => "listen",
-            Self::Temporary => "temporary table",
-            Self::HeldCursor => "held cursor",
-            Self::AdvisoryLock => "advisory lock",
+            Self::Temporary => "temporary_table",
+            Self::HeldCursor => "held_cursor",
+            Self::AdvisoryLock => "advisory_lock",
             Self::Prepared => "prepare",
             Self::Setting => "setting",
             Self::Role => "role",
-            Self::Statement => "long statement",
+            Self::Statement => "long_statement",
             Self::Unknown => "unknown",
         }
     }
@@ -107,11 +107,19 @@ impl Pins {
         Pin::ALL.into_iter().filter(move |pin| self.has(*pin))
     }
 
-    /// Tells whether reads must see what the session holds, so that no other connection will do
-    /// for them. A statement that names a cursor or a prepared statement tells so itself.
+    /// Tells whether statements that only read may look for what the session holds, so that no
+    /// other connection will do for them.
     #[must_use]
     pub fn bind_reads(self) -> bool {
-        [Pin::Temporary, Pin::Setting, Pin::Role, Pin::Unknown].into_iter().any(|p| self.has(p))
+        self.iter().any(|pin| match pin {
+            Pin::Listen | Pin::AdvisoryLock | Pin::Statement => false,
+            Pin::Temporary
+            | Pin::HeldCursor
+            | Pin::Prepared
+            | Pin::Setting
+            | Pin::Role
+            | Pin::Unknown => true,
+        })
     }
 }
 

@@ -128,7 +128,8 @@ mod tests {
     use crate::route::class::{Kind, Reason};
 
     fn class() -> Class {
-        crate::route::classify::classify(b"select 1", false)
+        let rules = crate::route::rules::Rules::default();
+        crate::route::classify::classify(b"select 1", &crate::route::lore::Lore::bare(&rules))
     }
 
     #[test]

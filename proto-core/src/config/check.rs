@@ -130,7 +130,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
             timeout: settings.limit("authentication_timeout"),
             users,
         },
-        routing: policies::routing(&settings),
+        routing: super::routing::routing(&settings, findings),
         checks: checks?,
         catalog_refresh_period: pools::refresh_period(&settings),
         client_max: settings.count("client_max"),

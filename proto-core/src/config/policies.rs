@@ -5,7 +5,7 @@ use super::mistake::{Herd, Unfit};
 use super::note::NoteKind;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{CheckPolicy, LogSessions, Method, RoutingPolicy, StatementNotes};
+use super::{CheckPolicy, LogSessions, Method, StatementNotes};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::time::Duration;
@@ -29,19 +29,6 @@ pub(super) fn check_listening(settings: &Settings, findings: &mut Findings) {
     let empty = |name| settings.list(name, None).is_empty();
     if empty("listen_addresses") && empty("unix_socket_directories") {
         blame(settings, "listen_addresses", Herd::NowhereToListen, findings);
-    }
-}
-
-/// Makes the policy of routing.
-pub(super) fn routing(settings: &Settings) -> RoutingPolicy {
-    RoutingPolicy {
-        load_balance: settings.flag("load_balance_mode"),
-        delay_threshold: settings.number("delay_threshold", None),
-        comments: if settings.flag("allow_sql_comments") {
-            super::Comments::Ignored
-        } else {
-            super::Comments::Bind
-        },
     }
 }
 
@@ -172,7 +159,7 @@ fn or_postgres(database: String) -> String {
 }
 
 /// Reports a problem where the parameter is set, or for the file if it is not.
-fn blame(
+pub(super) fn blame(
     settings: &Settings,
     name: &'static str,
     problem: impl Into<super::mistake::Problem>,

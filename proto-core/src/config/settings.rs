@@ -251,6 +251,19 @@ impl Settings {
         Duration::from_secs(self.number(name, None))
     }
 
+    /// Returns a time, for a parameter counted in milliseconds.
+    pub(super) fn milliseconds(&self, name: &'static str) -> Duration {
+        Duration::from_millis(self.number(name, None))
+    }
+
+    /// Returns a number with a fraction.
+    pub(super) fn real(&self, name: &'static str) -> f64 {
+        match self.value(name, None) {
+            Some(Value::Real(value)) => value,
+            _ => 0.0,
+        }
+    }
+
     /// Returns a time for a parameter counted in seconds, of which zero is none.
     pub(super) fn limit(&self, name: &'static str) -> Option<Duration> {
         Some(self.seconds(name)).filter(|limit| !limit.is_zero())

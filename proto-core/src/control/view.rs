@@ -3,7 +3,7 @@
 use crate::config::Backend;
 use crate::health::probe::Sighting;
 use crate::id::{BackendId, Epoch};
-use crate::time::WallTime;
+use crate::time::{Duration, WallTime};
 use crate::topology::{Node, Role, Seen, Status, Topology};
 
 /// What is known of one node.
@@ -107,6 +107,10 @@ fn node(
         seen: fact.seen,
         server_role,
         lag: if is_primary { Some(0) } else { behind() },
+        lag_time: match standby {
+            _ if is_primary => Some(Duration::ZERO),
+            standby => standby.map(|standby| standby.replay_lag),
+        },
         replication_state: standby.map(|s| s.state.clone()).unwrap_or_default(),
         sync_state: standby.map(|s| s.sync_state.clone()).unwrap_or_default(),
         changed: fact.changed,
@@ -117,7 +121,6 @@ fn node(
 mod tests {
     use super::*;
     use crate::config::FailoverFlag;
-    use crate::time::Duration;
 
     fn backend(id: u8) -> Backend {
         Backend {

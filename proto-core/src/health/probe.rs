@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::auth::answer::Answer;
 use crate::backend::login::{Failure, Login, Step};
 use crate::limits;
+use crate::time::Duration;
 use crate::topology::Role;
 use crate::wire::backend::{LOOKS, tag};
 use crate::wire::error::{Fields, Violation};
@@ -27,7 +28,8 @@ pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     AS timeline, \
     coalesce(r.application_name, '') AS application_name, \
     coalesce(r.state, '') AS state, \
-    coalesce(r.sync_state, '') AS sync_state \
+    coalesce(r.sync_state, '') AS sync_state, \
+    (extract(epoch FROM r.replay_lag) * 1000000)::bigint AS replay_lag \
     FROM (SELECT 1) AS one LEFT JOIN pg_stat_replication AS r ON true";
 
 /// What a server said.
@@ -52,6 +54,9 @@ pub struct Standby {
     pub state: String,
     /// `sync_state`.
     pub sync_state: String,
+    /// `replay_lag`; zero where the primary knows of none, because the standby has everything and
+    /// nothing was written lately.
+    pub replay_lag: Duration,
 }
 
 /// What came of reading.
@@ -245,7 +250,8 @@ fn row(body: &[u8]) -> Option<Vec<String>> {
 fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
     let mut sighting = Sighting::default();
     for row in rows {
-        let [in_recovery, lsn, timeline, name, state, sync_state] = row.as_slice() else {
+        let [in_recovery, lsn, timeline, name, state, sync_state, replay_lag] = row.as_slice()
+        else {
             return None;
         };
         sighting.role = match in_recovery.as_str() {
@@ -260,6 +266,7 @@ fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
                 name: name.clone(),
                 state: state.clone(),
                 sync_state: sync_state.clone(),
+                replay_lag: Duration::from_micros(replay_lag.parse().unwrap_or(0)),
             });
         }
     }
@@ -280,11 +287,15 @@ mod tests {
 
     #[test]
     fn a_sighting_is_read_from_rows() {
-        let rows = |rows: &[[&str; 6]]| {
+        let rows = |rows: &[[&str; 7]]| {
             rows.iter().map(|row| row.map(String::from).to_vec()).collect::<Vec<_>>()
         };
-        let standby =
-            Standby { name: "node1".into(), state: "streaming".into(), sync_state: "async".into() };
+        let standby = Standby {
+            name: "node1".into(),
+            state: "streaming".into(),
+            sync_state: "async".into(),
+            replay_lag: Duration::from_millis(1500),
+        };
         let primary = Sighting {
             role: Role::Primary,
             lsn: Some(0x1_0000_0010),
@@ -294,17 +305,17 @@ mod tests {
         let cases = [
             (
                 "a primary",
-                rows(&[["f", "1/10", "2", "node1", "streaming", "async"]]),
+                rows(&[["f", "1/10", "2", "node1", "streaming", "async", "1500000"]]),
                 Some(primary),
             ),
             (
                 "a standby that has replayed nothing",
-                rows(&[["t", "", "1", "", "", ""]]),
+                rows(&[["t", "", "1", "", "", "", ""]]),
                 Some(Sighting { role: Role::Standby, timeline: 1, ..Sighting::default() }),
             ),
             ("no row", rows(&[]), None),
-            ("nonsense", rows(&[["x", "0/0", "1", "", "", ""]]), None),
-            ("no timeline", rows(&[["t", "0/0", "", "", "", ""]]), None),
+            ("nonsense", rows(&[["x", "0/0", "1", "", "", "", ""]]), None),
+            ("no timeline", rows(&[["t", "0/0", "", "", "", "", ""]]), None),
         ];
         for (name, rows, expected) in cases {
             assert_eq!(sighting(&rows), expected, "{name}");

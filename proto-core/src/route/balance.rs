@@ -1,9 +1,14 @@
 //! Which node a session reads from.
 //!
-//! Nodes are drawn by weight, the primary with its own, as Pgpool-II does it. A standby that lags
-//! too far behind does not take part.
+//! Nodes are drawn by weight, the primary with its own, as Pgpool-II does it, unless a list of the
+//! operator's prefers one. The reads of a standby that is too far behind go elsewhere until it has
+//! caught up.
 
+use std::fmt;
+
+use super::redirect::{List, Target, Wanted};
 use crate::id::BackendId;
+use crate::time::Duration;
 
 /// A node that reads may go to.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +21,10 @@ pub struct Candidate {
     pub role: Role,
     /// Whether it can be asked now.
     pub condition: Condition,
-    /// How far it is behind the primary, in bytes.
+    /// How far it is behind the primary, in bytes; the most there is if that is not known.
     pub lag: u64,
+    /// The same in time, if it is known.
+    pub lag_time: Option<Duration>,
 }
 
 /// What part a node plays.
@@ -38,42 +45,222 @@ pub enum Condition {
     Unusable,
 }
 
-/// Chooses the node to read from, given 64 evenly drawn bits.
-///
-/// Leaves out what is unusable, what has no weight, the standbys with a `lag` above
-/// `delay_threshold` (unless that is 0), and the nodes in `avoid`, to which a connection just
-/// failed. Where nothing remains, the primary is chosen if it is usable, and else nothing.
-#[must_use]
-pub fn choose(
-    candidates: &[Candidate],
-    delay_threshold: u64,
-    avoid: &[BackendId],
-    draw: u64,
-) -> Option<BackendId> {
-    let takes_part = |node: &&Candidate| {
-        let lags = delay_threshold > 0 && node.lag > delay_threshold;
-        node.condition == Condition::Usable
-            && node.weight > 0.0
-            && node.weight.is_finite()
-            && (node.role == Role::Primary || !lags)
-            && !avoid.contains(&node.id)
-    };
-    let total: f64 = candidates.iter().filter(takes_part).map(|node| node.weight).sum();
-    let mut point = unit(draw) * total;
-    let mut last = None;
-    for node in candidates.iter().filter(takes_part) {
-        last = Some(node.id);
-        if point < node.weight {
-            return last;
+/// What a choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The nodes.
+    pub candidates: &'a [Candidate],
+    /// Nodes to which a connection just failed.
+    pub avoid: &'a [BackendId],
+    /// What the operator makes of standbys that are behind.
+    pub delay: Delay,
+    /// What the operator prefers for this session.
+    pub wanted: Option<Wanted>,
+    /// The node that was drawn for the session before; none draws anew.
+    pub settled: Option<BackendId>,
+    /// 64 evenly drawn bits.
+    pub draw: u64,
+}
+
+/// What the operator makes of standbys that are behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delay {
+    /// `delay_threshold`: a standby further behind, in bytes, gets no reads; 0 for no such limit.
+    pub bytes: u64,
+    /// `delay_threshold_by_time`: the same in time, in place of the bytes; zero for no such limit.
+    pub time: Duration,
+    /// `prefer_lower_delay_standby`.
+    pub instead: Instead,
+}
+
+/// `prefer_lower_delay_standby`: who gets the reads of a standby that is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Instead {
+    /// The primary.
+    #[default]
+    Primary,
+    /// The standby that is least behind, and the primary if all are too far behind.
+    LeastDelayed,
+}
+
+/// A node to read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The node that the session settles on, where it reads as long as nothing speaks against it.
+    pub drawn: Option<BackendId>,
+    /// The node to read from now; none while no node can be asked.
+    pub node: Option<BackendId>,
+    /// Why this one.
+    pub why: Because,
+}
+
+/// Why a node was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// It was drawn for the session before.
+    Settled,
+    /// It was drawn by weight.
+    Weight,
+    /// A list prefers it.
+    Redirected(List),
+    /// The standby that was meant is too far behind: this is the primary.
+    PrimaryInstead,
+    /// The standby that was meant is too far behind, and this one is the least.
+    LeastDelayed,
+    /// No other takes part.
+    Left,
+    /// None can be asked.
+    Nobody,
+}
+
+impl Because {
+    /// Returns the reason as one word that does not change from release to release.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Weight => "weight",
+            Self::Redirected(_) => "redirected",
+            Self::PrimaryInstead => "delayed_primary_instead",
+            Self::LeastDelayed => "delayed_least_instead",
+            Self::Left => "left",
+            Self::Nobody => "nobody",
         }
-        point -= node.weight;
     }
-    // Rounding may carry the point past the last node, which is then meant.
-    last.or_else(|| {
-        let is_primary =
-            |node: &&Candidate| node.role == Role::Primary && node.condition == Condition::Usable;
-        candidates.iter().find(is_primary).map(|node| node.id)
-    })
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Settled => "the session reads there",
+            Self::Weight => "it was drawn by weight",
+            Self::Redirected(list) => return write!(f, "{} prefers it", list.name()),
+            Self::PrimaryInstead => "the standby that was meant is too far behind",
+            Self::LeastDelayed => "the standby that was meant is further behind",
+            Self::Left => "no other node takes part",
+            Self::Nobody => "no node can be asked",
+        })
+    }
+}
+
+/// Chooses the node to read from: only ever one that is usable.
+#[must_use]
+pub fn choose(question: &Question<'_>) -> Choice {
+    let settled = question.settled.and_then(|id| question.fit().find(|node| node.id == id));
+    let drawn = match settled {
+        Some(node) => Some((node, Because::Settled)),
+        None => question
+            .preferred()
+            .or_else(|| question.by_weight(|_| true).map(|node| (node, Because::Weight))),
+    };
+    let Some((drawn, why)) = drawn else {
+        // With weights of zero everywhere, and if need be one that is avoided: better than an
+        // error.
+        let usable = |node: &&Candidate| node.condition == Condition::Usable;
+        let usable = question.candidates.iter().filter(usable);
+        let left = usable.min_by_key(|node| (node.role != Role::Primary, node.id));
+        let node = left.map(|node| node.id);
+        let why = if node.is_some() { Because::Left } else { Because::Nobody };
+        return Choice { drawn: None, node, why };
+    };
+    let (node, why) = match question.delay.holds_back(drawn) {
+        true => question.instead_of(drawn).unwrap_or((drawn, why)),
+        false => (drawn, why),
+    };
+    Choice { drawn: Some(drawn.id), node: Some(node.id), why }
+}
+
+impl<'a> Question<'a> {
+    /// The nodes that can be asked.
+    fn fit(&self) -> impl Iterator<Item = &'a Candidate> {
+        let avoid = self.avoid;
+        self.candidates
+            .iter()
+            .filter(|node| node.condition == Condition::Usable && !avoid.contains(&node.id))
+    }
+
+    fn primary(&self) -> Option<&'a Candidate> {
+        self.fit().find(|node| node.role == Role::Primary)
+    }
+
+    /// Draws among those that take part and fulfil a condition.
+    fn by_weight(&self, condition: impl Fn(&Candidate) -> bool) -> Option<&'a Candidate> {
+        let takes_part =
+            |node: &&Candidate| node.weight > 0.0 && node.weight.is_finite() && condition(node);
+        let total: f64 = self.fit().filter(takes_part).map(|node| node.weight).sum();
+        let mut point = unit(self.draw) * total;
+        let mut last = None;
+        for node in self.fit().filter(takes_part) {
+            last = Some(node);
+            if point < node.weight {
+                return last;
+            }
+            point -= node.weight;
+        }
+        // Rounding may carry the point past the last node, which is then meant.
+        last
+    }
+
+    /// Draws as the lists prefer. A preference for what cannot be asked counts for nothing.
+    fn preferred(&self) -> Option<(&'a Candidate, Because)> {
+        let wanted = self.wanted?;
+        let why = Because::Redirected(wanted.list);
+        let is_wanted = unit(self.draw.rotate_left(32)) < wanted.ratio;
+        let one = match wanted.to {
+            Target::Standby => {
+                let standby = self.by_weight(|node| node.role == Role::Standby)?;
+                let other = if is_wanted { Some(standby) } else { self.primary() };
+                return other.map(|node| (node, why));
+            }
+            Target::Primary => self.primary()?,
+            Target::Node(id) => self.fit().find(|node| node.id == id)?,
+        };
+        if is_wanted {
+            return Some((one, why));
+        }
+        self.by_weight(|node| node.id != one.id).map(|node| (node, why))
+    }
+
+    /// Finds who gets the reads of a standby that is too far behind; none if nobody else can.
+    fn instead_of(&self, drawn: &Candidate) -> Option<(&'a Candidate, Because)> {
+        let least = || {
+            let keeps_up = |node: &&Candidate| {
+                node.role == Role::Standby && node.weight > 0.0 && !self.delay.holds_back(node)
+            };
+            let least = self.fit().filter(keeps_up).map(|node| self.delay.of(node)).min()?;
+            let ties: Vec<&Candidate> =
+                self.fit().filter(keeps_up).filter(|node| self.delay.of(node) == least).collect();
+            // The same node for the same session, as long as nothing changes.
+            let index = drawn.id.index().checked_rem(ties.len())?;
+            ties.get(index).map(|node| (*node, Because::LeastDelayed))
+        };
+        let primary = || self.primary().map(|node| (node, Because::PrimaryInstead));
+        match self.delay.instead {
+            Instead::LeastDelayed => least().or_else(primary),
+            Instead::Primary => primary().or_else(least),
+        }
+    }
+}
+
+impl Delay {
+    /// Tells whether a node is too far behind for reads.
+    #[must_use]
+    pub fn holds_back(&self, node: &Candidate) -> bool {
+        let limit =
+            if self.time.is_zero() { u128::from(self.bytes) } else { self.time.as_micros() };
+        node.role == Role::Standby && limit > 0 && self.of(node) > limit
+    }
+
+    /// Returns how far a node is behind, in what is measured.
+    fn of(&self, node: &Candidate) -> u128 {
+        match (self.time.is_zero(), node.lag_time) {
+            (true, _) => u128::from(node.lag),
+            (false, Some(time)) => time.as_micros(),
+            // One that has everything is not behind, whatever the primary says of it.
+            (false, None) if node.lag == 0 => 0,
+            (false, None) => u128::MAX,
+        }
+    }
 }
 
 /// Maps 64 bits to `0 <= x < 1`.
@@ -84,96 +271,4 @@ fn unit(draw: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::entropy::Entropy;
-
-    fn node(id: u8, weight: f64, role: Role, condition: Condition, lag: u64) -> Candidate {
-        Candidate { id: BackendId(id), weight, role, condition, lag }
-    }
-
-    #[test]
-    fn the_first_and_the_last_draw_choose_as_expected() {
-        use Condition::{Unusable, Usable};
-        use Role::{Primary, Standby};
-        let p = |weight, condition| node(0, weight, Primary, condition, 0);
-        let s = |id, weight, condition, lag| node(id, weight, Standby, condition, lag);
-        type Case<'a> = (&'a str, Vec<Candidate>, u64, &'a [u8], Option<u8>, Option<u8>);
-        let cases: &[Case<'_>] = &[
-            ("nothing at all", vec![], 0, &[], None, None),
-            ("by weight", vec![p(1.0, Usable), s(1, 1.0, Usable, 0)], 0, &[], Some(0), Some(1)),
-            ("primary off", vec![p(0.0, Usable), s(1, 1.0, Usable, 0)], 0, &[], Some(1), Some(1)),
-            (
-                "standby down",
-                vec![p(0.0, Usable), s(1, 1.0, Unusable, 0)],
-                0,
-                &[],
-                Some(0),
-                Some(0),
-            ),
-            ("all down", vec![p(1.0, Unusable), s(1, 1.0, Unusable, 0)], 0, &[], None, None),
-            ("lag", vec![p(0.0, Usable), s(1, 1.0, Usable, 9)], 8, &[], Some(0), Some(0)),
-            ("lag at it", vec![p(0.0, Usable), s(1, 1.0, Usable, 8)], 8, &[], Some(1), Some(1)),
-            ("no threshold", vec![p(0.0, Usable), s(1, 1.0, Usable, 9)], 0, &[], Some(1), Some(1)),
-            ("avoided", vec![p(0.0, Usable), s(1, 1.0, Usable, 0)], 0, &[1], Some(0), Some(0)),
-            (
-                "no weight",
-                vec![p(f64::NAN, Usable), s(1, -1.0, Usable, 0)],
-                0,
-                &[],
-                Some(0),
-                Some(0),
-            ),
-        ];
-        for (name, candidates, threshold, avoid, first, last) in cases {
-            let avoid: Vec<_> = avoid.iter().copied().map(BackendId).collect();
-            let chosen = |draw| choose(candidates, *threshold, &avoid, draw).map(|id| id.0);
-            assert_eq!((chosen(0), chosen(u64::MAX)), (*first, *last), "{name}");
-        }
-    }
-
-    #[test]
-    fn shares_follow_weights() {
-        let mut entropy = Entropy::from_seed([1; 32]);
-        let nodes = [
-            node(0, 1.0, Role::Primary, Condition::Usable, 0),
-            node(1, 2.0, Role::Standby, Condition::Usable, 0),
-            node(2, 5.0, Role::Standby, Condition::Usable, 0),
-        ];
-        let mut counts = [0_u32; 3];
-        for _ in 0..16_000 {
-            counts[choose(&nodes, 0, &[], entropy.next_u64()).unwrap().index()] += 1;
-        }
-        for (count, expected) in counts.into_iter().zip([2000_u32, 4000, 10_000]) {
-            assert!(count.abs_diff(expected) < 250, "{counts:?}");
-        }
-    }
-
-    proptest! {
-        /// What is chosen is usable, and there is a choice whenever the primary is usable.
-        #[test]
-        fn only_usable_nodes_are_chosen(
-            nodes in prop::collection::vec((-1.0..4.0_f64, any::<bool>(), 0..20_u64), 0..6),
-            threshold in 0..10_u64,
-            draw in any::<u64>(),
-        ) {
-            let nodes: Vec<_> = nodes.into_iter().zip(0..).map(|((weight, usable, lag), id)| {
-                let role = if id == 0 { Role::Primary } else { Role::Standby };
-                let condition = if usable { Condition::Usable } else { Condition::Unusable };
-                node(id, weight, role, condition, lag)
-            }).collect();
-            match choose(&nodes, threshold, &[], draw) {
-                Some(id) => {
-                    let node = nodes[id.index()];
-                    prop_assert_eq!(node.condition, Condition::Usable);
-                    prop_assert!(node.role == Role::Primary || node.weight > 0.0);
-                    let lags = threshold > 0 && node.lag > threshold;
-                    prop_assert!(node.role == Role::Primary || !lags);
-                }
-                None => prop_assert!(nodes.first().is_none_or(|n| n.condition == Condition::Unusable)),
-            }
-        }
-    }
-}
+mod tests;

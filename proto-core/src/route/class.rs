@@ -3,6 +3,11 @@
 
 mod reason;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::limits;
+
 pub use reason::{Reason, Unreadable};
 
 /// What a query text does.
@@ -12,28 +17,79 @@ pub struct Class {
     pub kind: Kind,
     /// Why it is of that kind.
     pub reason: Reason,
-    /// What the server session holds after it has run.
+    /// What it changes in what the server session holds.
     pub state: StateChange,
+    /// The relations that it reads, without their schemas.
+    pub reads: Relations,
+    /// What it writes: relations without their schemas, and functions with `()` behind their names.
+    pub writes: Relations,
+}
+
+/// The relations that a statement touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Relations {
+    /// None.
+    #[default]
+    None,
+    /// These, and no others; perhaps nothing that has a name.
+    Named(Arc<[Box<str>]>),
+    /// Any.
+    Unknown,
+}
+
+impl Relations {
+    /// Makes a set of names, unless there are too many of them.
+    pub(super) fn of(names: BTreeSet<Box<str>>) -> Self {
+        if names.len() > limits::CLASS_RELATIONS_MAX {
+            return Self::Unknown;
+        }
+        Self::Named(names.into_iter().collect())
+    }
+
+    /// Returns the names, as far as they are known.
+    #[must_use]
+    pub fn names(&self) -> &[Box<str>] {
+        match self {
+            Self::Named(names) => names,
+            Self::None | Self::Unknown => &[],
+        }
+    }
 }
 
 impl Class {
     pub(super) const fn new(kind: Kind, reason: Reason) -> Self {
-        Self { kind, reason, state: StateChange::None }
+        Self {
+            kind,
+            reason,
+            state: StateChange::None,
+            reads: Relations::None,
+            writes: Relations::None,
+        }
     }
 
-    /// A statement for the primary that leaves nothing in the session.
-    pub(super) const fn write(reason: Reason) -> Self {
+    /// A statement for the primary that may write and leaves nothing in the session.
+    pub(super) fn write(reason: Reason) -> Self {
+        Self::leaving(reason, StateChange::None)
+    }
+
+    /// A statement for the primary that writes nothing and leaves nothing in the session.
+    pub(super) fn primary_read(reason: Reason) -> Self {
         Self::new(Kind::Write, reason)
     }
 
+    /// Returns the same for the primary, for another reason.
+    pub(super) fn bound(self, reason: Reason) -> Self {
+        Self { kind: Kind::Write, reason, ..self }
+    }
+
     /// A statement for the primary that may leave anything in the session.
-    pub(super) const fn unknown(reason: Reason) -> Self {
+    pub(super) fn unknown(reason: Reason) -> Self {
         Self::leaving(reason, StateChange::Unknown)
     }
 
     /// A statement for the primary that does this to the session.
-    pub(super) const fn leaving(reason: Reason, state: StateChange) -> Self {
-        Self { kind: Kind::Write, reason, state }
+    pub(super) fn leaving(reason: Reason, state: StateChange) -> Self {
+        Self { state, writes: Relations::Unknown, ..Self::new(Kind::Write, reason) }
     }
 
     /// Tells whether a transaction that runs on a standby may hold it.

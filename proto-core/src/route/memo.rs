@@ -10,7 +10,9 @@
 use std::hash::Hasher as _;
 
 use super::class::{Class, Reason, Unreadable};
-use super::classify::{QUERY_TEXT_LEN_MAX, classify};
+use super::classify::{QUERY_TEXT_LEN_MAX, classify, forbids_balancing};
+use super::lore::Lore;
+use super::rules::Comments;
 use super::tokens::{Shape, Tokens};
 use crate::entropy::Entropy;
 
@@ -67,23 +69,56 @@ impl Memo {
         }
     }
 
-    /// Tells what a text does, as [`classify`] would.
-    pub fn classify(&mut self, text: &[u8], allow_sql_comments: bool) -> &Class {
-        if text.len() > QUERY_TEXT_LEN_MAX || normalise(text, &mut self.scratch).is_err() {
+    /// Tells what a text does, as [`classify`] would, unless a standby has refused it.
+    pub fn classify(&mut self, text: &[u8], lore: &Lore<'_>) -> &Class {
+        if !self.write_key(text, lore) {
             // Neither costs a parse.
-            self.passing = classify(text, allow_sql_comments);
+            self.passing = classify(text, lore);
             return &self.passing;
         }
-        self.scratch.push(u8::from(allow_sql_comments));
         let hash = self.hash();
         if let Some(index) = self.find(hash) {
             self.hits += 1;
             return self.class_at(index);
         }
         self.misses += 1;
-        let class = classify(text, allow_sql_comments);
+        let class = classify(text, lore);
         let index = self.insert(hash, class);
         self.class_at(index)
+    }
+
+    /// Remembers that a standby has refused a text: from now on it is for the primary, and so are
+    /// all that differ from it in nothing but literals.
+    pub fn refuse(&mut self, text: &[u8], lore: &Lore<'_>) {
+        let class = self.classify(text, lore).clone().bound(Reason::RefusedByStandby);
+        if !self.write_key(text, lore) {
+            return;
+        }
+        let hash = self.hash();
+        if let Some(index) = self.find(hash)
+            && let Some(Some(entry)) = self.entries.get_mut(index)
+        {
+            entry.class = class;
+        }
+    }
+
+    /// Writes the key of a text; false if it is not worth remembering.
+    ///
+    /// The database and the edition of its catalog are in it, and the rules, so that what was known
+    /// under others is not asked for again and makes room with time.
+    fn write_key(&mut self, text: &[u8], lore: &Lore<'_>) -> bool {
+        let out = &mut self.scratch;
+        // Patterns of the operator's see literals and comments.
+        let literals =
+            if lore.rules.primary_texts.is_empty() { Literals::Marked } else { Literals::Kept };
+        if text.len() > QUERY_TEXT_LEN_MAX || normalise(text, literals, out).is_err() {
+            return false;
+        }
+        out.extend_from_slice(&lore.database.to_be_bytes());
+        out.extend_from_slice(&lore.generation.to_be_bytes());
+        out.extend_from_slice(&lore.rules.stamp().to_be_bytes());
+        out.push(u8::from(lore.comments == Comments::Ignored));
+        true
     }
 
     /// Counts the texts whose class was remembered.
@@ -171,18 +206,29 @@ impl Memo {
     }
 }
 
+/// What becomes of literals and comments in a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Literals {
+    /// A mark stands for each.
+    Marked,
+    /// They stay.
+    Kept,
+}
+
 /// Writes the text with its literals and comments replaced by marks.
 ///
 /// No mark can be mistaken for a byte of the text: the scanner refuses such bytes outside of
 /// literals and quoted names, which keep their quotes.
-fn normalise(text: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+fn normalise(text: &[u8], literals: Literals, out: &mut Vec<u8>) -> Result<(), Unreadable> {
     out.clear();
     let mut copied = 0;
     let mut tokens = Tokens::new(text);
     while let Some(token) = tokens.next()? {
         let mark = match token.shape {
+            _ if literals == Literals::Kept => continue,
             Shape::Number => 1,
             Shape::Text => 2,
+            Shape::Comment if forbids_balancing(token.bytes(text)) => 4,
             Shape::Comment => 3,
             Shape::Word
             | Shape::QuotedName
@@ -202,8 +248,18 @@ fn normalise(text: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::catalog::Reader;
+    use super::super::class::Kind;
     use super::super::classify::tests::statements;
+    use super::super::pattern::Pattern;
+    use super::super::rules::{FunctionRule, Rules};
     use super::*;
+
+    fn lore() -> Lore<'static> {
+        Lore::bare(&NO_RULES)
+    }
+
+    static NO_RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(Rules::default);
 
     fn memo() -> Memo {
         Memo::new(&mut Entropy::from_seed([3; 32]))
@@ -214,8 +270,8 @@ mod tests {
         let mut memo = memo();
         for aid in 0..100 {
             let text = format!("SELECT abalance FROM accounts WHERE aid = {aid} AND x = 'v{aid}'");
-            let expected = classify(text.as_bytes(), false);
-            assert_eq!(*memo.classify(text.as_bytes(), false), expected);
+            let expected = classify(text.as_bytes(), &lore());
+            assert_eq!(*memo.classify(text.as_bytes(), &lore()), expected);
         }
         assert_eq!((memo.hits(), memo.misses()), (99, 1));
     }
@@ -237,11 +293,60 @@ mod tests {
             "select $$1$$",
         ];
         for text in texts {
-            assert_eq!(*memo.classify(text.as_bytes(), false), classify(text.as_bytes(), false));
+            assert_eq!(
+                *memo.classify(text.as_bytes(), &lore()),
+                classify(text.as_bytes(), &lore())
+            );
         }
         assert_eq!(memo.misses(), u64::try_from(texts.len()).unwrap());
-        let commented = memo.classify(b"/* 1 */ select 1", true).clone();
-        assert_ne!(commented, *memo.classify(b"/* 2 */ select 1", false));
+        let allowed = Lore { comments: Comments::Ignored, ..lore() };
+        let commented = memo.classify(b"/* 1 */ select 1", &allowed).clone();
+        assert_ne!(commented, *memo.classify(b"/* 2 */ select 1", &lore()));
+        assert_eq!(commented, *memo.classify(b"/* 2 */ select 1", &allowed));
+        let forbidden = memo.classify(b"/*NO LOAD BALANCE*/ select 1", &allowed);
+        assert_eq!(forbidden.reason, Reason::NoLoadBalance);
+    }
+
+    #[test]
+    fn other_lore_is_another_text() {
+        let mut memo = memo();
+        let mut reader = Reader::new();
+        reader.fact([b"f", b"total", b""]);
+        let catalog = reader.finish();
+        let known = Lore { generation: 1, catalog: &catalog, ..lore() };
+        assert_eq!(memo.classify(b"select total()", &lore()).kind, Kind::Write);
+        assert_eq!(memo.classify(b"select total()", &known).kind, Kind::Read);
+        assert_eq!(memo.classify(b"select total()", &lore()).kind, Kind::Write);
+        let elsewhere = Lore { database: 1, ..lore() };
+        assert_eq!(memo.classify(b"select total()", &elsewhere).kind, Kind::Write);
+        assert_eq!((memo.hits(), memo.misses()), (1, 3));
+    }
+
+    #[test]
+    fn patterns_see_literals() {
+        let pattern = Pattern::new(".*'secret'.*").unwrap();
+        let rules = Rules::new(FunctionRule::Catalog, vec![], vec![pattern], Comments::Bind);
+        let lore = Lore::bare(&rules);
+        let mut memo = memo();
+        for _ in 0..2 {
+            assert_eq!(memo.classify(b"select 'x'", &lore).kind, Kind::Read);
+            assert_eq!(memo.classify(b"select 'secret'", &lore).reason, Reason::ListedText);
+        }
+        assert_eq!((memo.hits(), memo.misses()), (2, 2));
+    }
+
+    #[test]
+    fn what_a_standby_refused_is_the_primarys() {
+        let mut memo = memo();
+        assert_eq!(memo.classify(b"select * from v where a = 1", &lore()).kind, Kind::Read);
+        memo.refuse(b"select * from v where a = 1", &lore());
+        let class = memo.classify(b"select * from v where a = 2", &lore());
+        assert_eq!((class.kind, &class.reason), (Kind::Write, &Reason::RefusedByStandby));
+        // One that was never asked for.
+        memo.refuse(b"select * from w", &lore());
+        assert_eq!(memo.classify(b"select * from w", &lore()).reason, Reason::RefusedByStandby);
+        let elsewhere = Lore { database: 1, ..lore() };
+        assert_eq!(memo.classify(b"select * from v where a = 2", &elsewhere).kind, Kind::Read);
     }
 
     #[test]
@@ -249,7 +354,7 @@ mod tests {
         let mut memo = memo();
         for number in 0..10_000_u32 {
             let text = format!("select c{number}, \"{}\"", "x".repeat(1500));
-            memo.classify(text.as_bytes(), false);
+            memo.classify(text.as_bytes(), &lore());
             assert!(memo.bytes <= MEMO_BYTES_MAX);
         }
         let held: usize = memo.entries.iter().flatten().map(|entry| entry.text.len()).sum();
@@ -261,8 +366,8 @@ mod tests {
     fn what_is_asked_for_often_stays() {
         let mut memo = memo();
         for number in 0..20_000_u32 {
-            memo.classify(b"select often", false);
-            memo.classify(format!("select c{number}").as_bytes(), false);
+            memo.classify(b"select often", &lore());
+            memo.classify(format!("select c{number}").as_bytes(), &lore());
         }
         assert!(memo.hits() > 19_900, "{} hits", memo.hits());
     }
@@ -297,10 +402,10 @@ mod tests {
         fn the_memo_agrees_with_the_parser(number in 0..100_000_u32, literal in "[a-z0-9 ;()-]{0,12}") {
             let mut memo = memo();
             for (_, _, statement) in statements() {
-                memo.classify(statement.as_bytes(), false);
+                memo.classify(statement.as_bytes(), &lore());
                 let text = vary(statement, number, &literal);
-                let expected = classify(text.as_bytes(), false);
-                prop_assert_eq!(memo.classify(text.as_bytes(), false), &expected, "{}", text);
+                let expected = classify(text.as_bytes(), &lore());
+                prop_assert_eq!(memo.classify(text.as_bytes(), &lore()), &expected, "{}", text);
             }
         }
     }

@@ -9,7 +9,7 @@ pub(super) fn set(statement: &Statement<'_>, words: &[&str]) -> Class {
     let at = match words {
         // A parameter may itself be called session or local.
         ["set", "local", "=" | "to", ..] | ["set", "session", "=" | "to", ..] => 1,
-        ["set", "local", ..] => return Class::write(Reason::LocalParameter),
+        ["set", "local", ..] => return Class::primary_read(Reason::LocalParameter),
         ["set", "session", "characteristics", "as", "transaction", modes @ ..] => {
             return characteristics(modes);
         }
@@ -129,7 +129,7 @@ pub(super) fn show(statement: &Statement<'_>, words: &[&str]) -> Class {
         _ => name.join(".").to_ascii_lowercase(),
     };
     if PRIMARY_PARAMETERS.contains(&&*name) {
-        return Class::write(Reason::PrimaryParameter { name: name.into() });
+        return Class::primary_read(Reason::PrimaryParameter { name: name.into() });
     }
     Class::new(Kind::Show, Reason::ShowsParameter)
 }

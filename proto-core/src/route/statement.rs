@@ -55,6 +55,18 @@ impl<'a> Statement<'a> {
         self.tokens.iter().any(|token| token.is_word(self.text, word))
     }
 
+    /// Finds the `ONLY`s in front of tables; the others end `FETCH FIRST … ROWS ONLY`.
+    pub(super) fn onlys(&self) -> impl Iterator<Item = &'a Token> {
+        let text = self.text;
+        let pairs = self.tokens.iter().zip(self.tokens.iter().skip(1));
+        pairs
+            .filter(move |(before, token)| {
+                let ends = ["row", "rows"].iter().any(|word| before.is_word(text, word));
+                token.is_word(text, "only") && !ends && before.shape != Shape::Symbol(b'.')
+            })
+            .map(|(_, token)| token)
+    }
+
     /// Tells whether temporary relations are spoken of.
     pub(super) fn mentions_temporary(&self) -> bool {
         self.tokens

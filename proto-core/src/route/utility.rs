@@ -25,6 +25,8 @@ pub(super) enum Verdict<'a> {
     CopyRelation(Vec<String>),
     /// Data definition that runs a query which the tree shows.
     Creates,
+    /// Declares a cursor that ends with its transaction, for this query.
+    Declares(Statement<'a>),
 }
 
 /// Recognises a statement by its first words.
@@ -51,9 +53,8 @@ pub(super) fn recognise<'a>(statement: &Statement<'a>) -> Verdict<'a> {
         ["reset", ..] => reset(statement, &words),
         ["show", ..] => show(statement, &words),
         ["discard", "all"] => Class {
-            kind: Kind::DiscardAll,
-            reason: Reason::DiscardsState,
             state: StateChange::Undoes,
+            ..Class::new(Kind::DiscardAll, Reason::DiscardsState)
         },
         ["discard", "plans" | "sequences" | "temp" | "temporary"] => undoing("discard"),
         ["explain", "route", _, ..] => {
@@ -68,6 +69,7 @@ pub(super) fn recognise<'a>(statement: &Statement<'a>) -> Verdict<'a> {
         ["declare", ..] if statement.has_word("hold") => {
             session_command("declare", StateChange::Holds(Hold::HeldCursor))
         }
+        ["declare", ..] => return declare(statement),
         [word @ ("close" | "deallocate" | "drop" | "unlisten"), ..] => undoing(word),
         [word, ..] if COMMANDS.contains(word) => command(word),
         ["prepare", ..] => session_command("prepare", StateChange::Holds(Hold::Prepared)),
@@ -250,21 +252,26 @@ fn create<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
     Verdict::Known(command("create"))
 }
 
-/// Turns what runs on the way into a reason and a state of the statement around it.
-pub(super) fn around(reason: Reason, state: StateChange) -> Class {
-    Class { kind: Kind::Write, reason, state }
+/// Finds the query of a cursor, behind the last `FOR` in front of it.
+fn declare<'a>(statement: &Statement<'a>) -> Verdict<'a> {
+    let is_for = |index: usize| {
+        let is = |at: usize, word| {
+            statement.tokens.get(at).is_some_and(|token| token.is_word(statement.text, word))
+        };
+        is(index, "for") && ["select", "with", "values", "table"].iter().any(|w| is(index + 1, w))
+    };
+    match (0..statement.tokens.len()).find(|index| is_for(*index)) {
+        Some(at) => Verdict::Declares(statement.from(at + 1)),
+        None => Verdict::Known(Class::unknown(Reason::Command { word: "declare".into() })),
+    }
 }
 
 /// Commands that change the database or the server and leave the session as it was.
 const COMMANDS: &[&str] = &[
     "alter",
     "checkpoint",
-    "close",
     "cluster",
     "comment",
-    "deallocate",
-    "declare",
-    "drop",
     "fetch",
     "grant",
     "import",
@@ -277,6 +284,5 @@ const COMMANDS: &[&str] = &[
     "revoke",
     "security",
     "truncate",
-    "unlisten",
     "vacuum",
 ];

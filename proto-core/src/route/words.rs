@@ -1,18 +1,14 @@
 //! What the bare words of a statement tell where its tree does not, or is not to be trusted alone.
 
-use super::class::{Hold, Reason, StateChange};
-use super::functions::{self, Effect};
+use std::collections::BTreeSet;
+
+use super::class::{Hold, Reason, Relations, StateChange};
+use super::lore::Lore;
 use super::statement::Statement;
 use super::tokens::{Shape, Token};
 
-/// Finds whether a relation is a system catalog or a temporary one, by any part of its name.
-pub(super) fn catalog_relation(parts: &[String]) -> Option<Reason> {
-    let is_system = parts.iter().any(|part| part.starts_with("pg_"));
-    is_system.then(|| Reason::SystemCatalog { relation: parts.join(".").into() })
-}
-
 /// Looks for words that no plain read has, should the parser have read them as something else.
-pub(super) fn suspicious_words(statement: &Statement<'_>) -> Option<Reason> {
+pub(super) fn suspicious_words(statement: &Statement<'_>, lore: &Lore<'_>) -> Option<Reason> {
     let pairs = statement.tokens.iter().zip(statement.tokens.iter().skip(1));
     let is = |token: &Token, words: &[&str]| {
         words.iter().any(|word| token.is_word(statement.text, word))
@@ -26,9 +22,8 @@ pub(super) fn suspicious_words(statement: &Statement<'_>) -> Option<Reason> {
         }
         if next.shape == Shape::Symbol(b'(') {
             let name = one.name(statement.text).unwrap_or_default();
-            let effect = functions::effect(&name, one.shape == Shape::QuotedName);
-            if !matches!(effect, Effect::None | Effect::Unknown) {
-                return Some(Reason::PrimaryFunction { name: name.into() });
+            if let Some(reason) = lore.suspect(&name, one.shape == Shape::QuotedName) {
+                return Some(reason);
             }
         }
         if one.shape == Shape::Symbol(b'(') && is(next, &["insert", "update", "delete", "merge"]) {
@@ -39,23 +34,25 @@ pub(super) fn suspicious_words(statement: &Statement<'_>) -> Option<Reason> {
 }
 
 /// Tells what a query that does not parse may leave behind: nothing, if all it calls is known.
-pub(super) fn state_by_tokens(statement: &Statement<'_>) -> StateChange {
-    let mut before = None::<&Token>;
+pub(super) fn state_by_tokens(statement: &Statement<'_>, lore: &Lore<'_>) -> StateChange {
     let mut state = StateChange::None;
+    let mut schema = None::<String>;
+    let mut before = None::<&Token>;
     let pairs = statement.tokens.iter().zip(statement.tokens.iter().skip(1));
     for (token, next) in pairs {
+        let name = token.name(statement.text).unwrap_or_default();
+        let is_qualified = before.is_some_and(|token| token.shape == Shape::Symbol(b'.'));
         if next.shape == Shape::Symbol(b'(') {
-            let is_qualified = before.is_some_and(|token| token.shape == Shape::Symbol(b'.'));
-            let name = token.name(statement.text).unwrap_or_default();
             let is_quoted = token.shape == Shape::QuotedName;
             let is_keyword =
                 name.is_empty() || (!is_quoted && KEYWORDS_BEFORE_PARENTHESIS.contains(&&*name));
-            if !is_keyword {
-                state = state.and(state_of(functions::effect(&name, is_quoted)));
+            if is_qualified || !is_keyword {
+                let schema = schema.as_deref().filter(|_| is_qualified);
+                state = state.and(lore.call(schema, &name, is_quoted).state);
             }
-            if is_qualified {
-                state = state.and(StateChange::Unknown);
-            }
+        }
+        if next.shape == Shape::Symbol(b'.') {
+            schema = Some(name);
         }
         before = Some(token);
     }
@@ -65,15 +62,36 @@ pub(super) fn state_by_tokens(statement: &Statement<'_>) -> StateChange {
     state
 }
 
-/// Tells what the call of a function leaves behind, whatever its arguments.
-pub(super) const fn state_of(effect: Effect) -> StateChange {
-    match effect {
-        Effect::None | Effect::Primary | Effect::Lock => StateChange::None,
-        Effect::SessionLock => StateChange::Holds(Hold::AdvisoryLock),
-        Effect::SessionUnlock => StateChange::Undoes,
-        Effect::SetsParameter | Effect::Leaves => StateChange::Holds(Hold::Setting),
-        Effect::Unknown => StateChange::Unknown,
+/// Finds the relations that a statement changes by its own words, without their schemas.
+pub(super) fn changed_relations(statement: &Statement<'_>) -> BTreeSet<Box<str>> {
+    let is = |at: usize, word: &str| {
+        statement.tokens.get(at).is_some_and(|token| token.is_word(statement.text, word))
+    };
+    let mut names = BTreeSet::new();
+    for (at, token) in statement.tokens.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| statement.tokens.get(before));
+        // ON CONFLICT DO UPDATE SET and FOR UPDATE name no relation.
+        let is_update = token.is_word(statement.text, "update")
+            && before.is_none_or(|before| {
+                !before.is_word(statement.text, "do") && !before.is_word(statement.text, "for")
+            });
+        let is_phrase = ((is(at, "insert") || is(at, "merge")) && is(at + 1, "into"))
+            || (is(at, "delete") && is(at + 1, "from"));
+        let start = match (is_update, is_phrase) {
+            (true, _) => at + 1,
+            (false, true) => at + 2,
+            (false, false) => continue,
+        };
+        let start = if is(start, "only") { start + 1 } else { start };
+        let (mut parts, _) = statement.relation(start);
+        names.extend(parts.pop().map(String::into_boxed_str));
     }
+    names
+}
+
+/// Turns the names of a `COPY`'s relation into what it touches.
+pub(super) fn one_relation(parts: &[String]) -> Relations {
+    Relations::of(parts.last().map(|name| name.as_str().into()).into_iter().collect())
 }
 
 /// Reserved words that a parenthesis follows without a call.

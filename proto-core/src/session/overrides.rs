@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Session;
 use super::desk::Desk;
 use crate::config::{Override, StatementNotes};
+use crate::route::rules::Comments;
 use crate::time::Duration;
 
 /// Parameters whose value may differ from session to session and makes a difference.
@@ -51,10 +52,13 @@ impl Overrides {
 }
 
 impl Session {
-    /// Whether statements behind a comment may be balanced.
-    pub(super) fn allows_comments(&self, desk: &Desk) -> bool {
-        let own = self.overrides.flag(ALLOW_SQL_COMMENTS);
-        own.unwrap_or_else(|| desk.config.routing.allows_comments())
+    /// What a comment in front of a statement does.
+    pub(super) fn comments(&self, desk: &Desk) -> Comments {
+        match self.overrides.flag(ALLOW_SQL_COMMENTS) {
+            Some(true) => Comments::Ignored,
+            Some(false) => Comments::Bind,
+            None => desk.config.routing.rules.comments,
+        }
     }
 
     /// How long the client may be idle.

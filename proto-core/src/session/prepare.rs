@@ -84,7 +84,7 @@ impl Session {
                 // The server says that it exists already.
                 self.take_name(desk, id, name);
             } else if self.can_keep(message, name) {
-                let kept = self.statement_of(desk, name, text, message);
+                let kept = self.keep_statement(desk, name, text, message);
                 if self.is_shared() {
                     self.close_on(desk, id, &kept.name);
                     instead = Some(kept.parse.clone());
@@ -107,7 +107,7 @@ impl Session {
         message.is_whole() && self.statements.has_room(name.len(), message.len, 0)
     }
 
-    fn statement_of(
+    fn keep_statement(
         &self,
         desk: &mut Desk,
         name: &[u8],

@@ -89,6 +89,8 @@ pub enum Refusal {
     Aborted,
     /// The statement would take a lock or leave state on a standby.
     NotOnStandby,
+    /// It begins a transaction, and the pool gives connections back after every statement.
+    NoTransactions,
     /// There is no parameter of this name.
     NoParameter {
         /// The name.
@@ -110,8 +112,6 @@ pub enum Refusal {
     },
     /// A text asks pgherd something and a server something else.
     AsksBeside,
-    /// It begins a transaction, and the pool gives connections back after every statement.
-    NoTransactions,
     /// A pipeline holds both statements for a server and one for pgherd.
     MixedPipeline,
     /// The client names more statements or portals than pgherd remembers.

@@ -10,7 +10,8 @@ use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::message::Closed;
 use crate::pool::{PoolKey, Pools, Purpose, Ticket};
-use crate::route::balance::{self, Candidate, Condition};
+use crate::route::balance::{self, Candidate, Condition, Question};
+use crate::route::redirect::Wanted;
 use crate::route::{self, Side};
 use crate::topology::Role;
 
@@ -184,46 +185,41 @@ impl Session {
         }
     }
 
-    /// The node to read from: the one chosen before, unless it is no longer fit.
+    /// The node to read from: the one drawn before, unless something speaks against it now.
     pub(super) fn read_node(&mut self, desk: &mut Desk) -> Option<BackendId> {
-        let threshold = desk.config.routing.delay_threshold;
-        if let Some(node) = self.reads_at {
-            let is_primary = desk.topology.primary == Some(node);
-            let lag = desk.topology.node(node).and_then(|node| node.lag).unwrap_or(u64::MAX);
-            let lags = threshold > 0 && !is_primary && lag > threshold;
-            if desk.topology.serves_reads(node) && !desk.is_suspect(node) && !lags {
-                return Some(node);
-            }
+        let delay = desk.config.routing.delay;
+        let settled = self.reads_at.and_then(|id| desk.topology.node(id));
+        if let Some(node) = settled.map(|node| candidate(desk, node))
+            && node.condition == Condition::Usable
+            && !desk.is_suspect(node.id)
+            && !delay.holds_back(&node)
+        {
+            return self.reads_at;
         }
         let suspects: Vec<BackendId> =
             desk.suspects.keys().copied().filter(|node| desk.is_suspect(*node)).collect();
         let candidates: Vec<Candidate> =
-            desk.topology.nodes.iter().map(|node| self.candidate(desk, node)).collect();
-        let draw = desk.entropy.next_u64();
-        self.reads_at = balance::choose(&candidates, threshold, &suspects, draw)
-            .or_else(|| balance::choose(&candidates, 0, &suspects, draw))
-            .or_else(|| {
-                // With weights of zero everywhere and no primary, a live standby is better than
-                // an error.
-                let nodes = desk.topology.nodes.iter();
-                nodes.map(|node| node.id).find(|id| desk.topology.serves_reads(*id))
-            });
-        self.reads_at
+            desk.topology.nodes.iter().map(|node| candidate(desk, node)).collect();
+        let choice = balance::choose(&Question {
+            candidates: &candidates,
+            avoid: &suspects,
+            delay,
+            wanted: self.redirect(desk),
+            settled: self.reads_at,
+            draw: desk.entropy.next_u64(),
+        });
+        self.reads_at = choice.drawn;
+        choice.node
     }
 
-    fn candidate(&self, desk: &Desk, node: &crate::topology::Node) -> Candidate {
-        let usable = desk.topology.serves_reads(node.id);
-        Candidate {
-            id: node.id,
-            weight: desk.config.backend(node.id).map_or(0.0, |backend| backend.weight),
-            role: match node.role {
-                Role::Primary => balance::Role::Primary,
-                Role::Standby | Role::Unknown => balance::Role::Standby,
-            },
-            condition: if usable { Condition::Usable } else { Condition::Unusable },
-            // A standby whose lag is not known may lag by anything.
-            lag: node.lag.unwrap_or(u64::MAX),
-        }
+    /// Where the operator's lists want this session to read.
+    fn redirect(&self, desk: &Desk) -> Option<Wanted> {
+        let text = String::from_utf8_lossy;
+        desk.config.routing.redirects.wanted(
+            &text(&self.who.user),
+            &text(&self.who.database),
+            &text(self.who.startup.application_name()),
+        )
     }
 
     pub(super) fn pool_key(&self, backend: BackendId) -> PoolKey {
@@ -288,5 +284,21 @@ impl Session {
             }
             State::Starting { .. } | State::Cancelling | State::Proving(_) | State::Closing => {}
         }
+    }
+}
+
+fn candidate(desk: &Desk, node: &crate::topology::Node) -> Candidate {
+    let usable = desk.topology.serves_reads(node.id);
+    Candidate {
+        id: node.id,
+        weight: desk.config.backend(node.id).map_or(0.0, |backend| backend.weight),
+        role: match node.role {
+            Role::Primary => balance::Role::Primary,
+            Role::Standby | Role::Unknown => balance::Role::Standby,
+        },
+        condition: if usable { Condition::Usable } else { Condition::Unusable },
+        // A standby whose lag is not known may lag by anything.
+        lag: node.lag.unwrap_or(u64::MAX),
+        lag_time: node.lag_time,
     }
 }

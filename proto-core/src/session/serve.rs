@@ -9,11 +9,12 @@ use super::settings::Change;
 use super::show::{Counted, Question, Sent, Verb};
 use super::{Effect, Ended, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
-use crate::config::PoolMode;
+use crate::config::{Level, PoolMode};
 use crate::id::ConnId;
 use crate::output::Close;
 use crate::route::asks;
 use crate::route::class::{Class, Hold, Kind, Reason, StateChange};
+use crate::route::lore::Lore;
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -155,7 +156,7 @@ impl Session {
         let Some(text) = text else {
             let side = match transaction {
                 Transaction::Open { at } => at,
-                Transaction::None => Side::Primary,
+                Transaction::None | Transaction::Deferred | Transaction::Loose => Side::Primary,
             };
             return Nature {
                 kind: Kind::Write,
@@ -167,13 +168,16 @@ impl Session {
                 why: "unseen",
             };
         };
-        let nature = nature_of(self.class_of(desk, text), transaction, freedom);
-        Nature { verb: Verb::of(text), ..nature }
+        let class = self.class_of(desk, text);
+        Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
     }
 
     /// What a text does.
     pub(super) fn class_of<'d>(&self, desk: &'d mut Desk, text: &[u8]) -> &'d Class {
-        desk.memo.classify(text, self.allows_comments(desk))
+        let comments = self.comments(desk);
+        let Desk { memo, config, .. } = desk;
+        let lore = Lore { comments, ..Lore::bare(&config.routing.rules) };
+        memo.classify(text, &lore)
     }
 
     /// Why a statement is not carried out at all.
@@ -310,12 +314,12 @@ impl Session {
         self.unnamed.forget();
         self.note(desk, id, nature, effect);
         if let Some(link) = desk.links.get_mut(id) {
+            link.unnamed = 0;
             desk.counts.sent(
                 link.pool.backend,
                 &Sent::one(nature.verb, nature.counted()),
                 nature.why,
             );
-            link.unnamed = 0;
             link.batch = Batch::None;
             link.expect(Pending::Ready { owner: Owner::Client, request: Request::Query });
         }
@@ -345,6 +349,9 @@ impl Session {
         self.note_wear(desk, id, nature);
         self.effect = effect;
         self.outcome = Outcome::Fine;
+        if desk.config.routing.level == Level::Statement {
+            self.reads_at = None;
+        }
         if nature.opens == Opens::Maybe {
             self.opens = Opens::Maybe;
         }
@@ -506,12 +513,13 @@ pub(super) fn nature_of(
         (_, state) => state,
     };
     let at_replica = transaction == Transaction::Open { at: Side::Replica };
-    let route = route::decide(&Facts { class, transaction, freedom });
-    let (Route::Send { why, .. } | Route::Refuse { why }) = route;
+    let route = route::decide(&Facts::new(class, transaction, freedom));
+    let (Route::Send { why, .. } | Route::Defer { why } | Route::Refuse { why }) = route;
     let side = match route {
         // Whether it takes effect depends on how the transaction ends.
         Route::Send { .. } if at_replica && class.kind == Kind::Setting => None,
         Route::Send { side, .. } => Some(side),
+        Route::Defer { .. } => Some(Side::Primary),
         Route::Refuse { .. } => None,
     };
     let opens = match (class.kind, &class.reason) {

@@ -163,7 +163,7 @@ fn everything_in_effect_can_be_said_in_toml() {
     assert_eq!(config.pool.life_time, Some(Duration::from_secs(90)));
     assert_eq!(config.pool.reset_query_list, ["DISCARD ALL"]);
     assert_eq!((config.auth.method, config.auth.timeout), (Some(Method::Scram), None));
-    assert_eq!(config.routing.delay_threshold, 65_536);
+    assert_eq!(config.routing.delay.bytes, 65_536);
     assert_eq!(config.checks.period, Duration::from_secs(5));
     assert_eq!(config.checks.user, "pgherd");
     assert_eq!(config.checks.password.as_ref().map(Secret::expose), Some("secret"));

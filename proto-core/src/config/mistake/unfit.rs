@@ -3,6 +3,7 @@
 use super::{Words, shown};
 use crate::auth::passwd;
 use crate::config::parameters::Unit;
+use crate::route::redirect::BadRedirect;
 
 /// A value does not fit its key.
 #[derive(Debug)]
@@ -81,6 +82,17 @@ pub enum Unfit {
     Stored(passwd::Mistake),
     /// A hash where a password is needed.
     Hashed,
+    /// An item of a list is no regular expression.
+    BadPattern {
+        /// As written.
+        written: String,
+        /// What its reader says.
+        why: String,
+    },
+    /// A list of preferences is of another shape.
+    BadRedirect(BadRedirect),
+    /// A list of relations and what depends on them is of another shape.
+    BadRelationships,
 }
 
 impl Unfit {
@@ -146,6 +158,15 @@ impl Unfit {
                 let (what, way_out) = said.split_once("; ").unwrap_or((&said, "store it anew"));
                 Words::new(what, way_out)
             }
+            Self::BadPattern { written, why } => Words::new(
+                format!("{} is no regular expression: {}", shown(written), shown(why)),
+                "put a backslash before what is meant as it stands",
+            ),
+            Self::BadRedirect(bad) => redirect(bad),
+            Self::BadRelationships => Words::new(
+                "an item is not of the form object:dependent",
+                "write t1:t2,f():t3, with () behind the names of functions",
+            ),
             Self::Hashed => Words::new(
                 "a hash is not enough to log in with",
                 "give the password plain, with TEXT before it, or encrypted",
@@ -174,6 +195,27 @@ fn unknown_unit(suffix: &str, unit: Unit, meant: Option<&str>) -> Words {
         (unit, None) => {
             Words::new(format!("{suffix} is no unit here"), format!("write {}", unit.units()))
         }
+    }
+}
+
+fn redirect(bad: &BadRedirect) -> Words {
+    match bad {
+        BadRedirect::NoTarget(item) => Words::new(
+            format!("{} names no node", shown(item)),
+            "write a pattern, a colon, and primary, standby or a node's number",
+        ),
+        BadRedirect::NoNode(node) => Words::new(
+            format!("{} is no node", shown(node)),
+            "write primary, standby or a node's number",
+        ),
+        BadRedirect::NoRatio(target) => Words::new(
+            format!("{} has no ratio between 0 and 1", shown(target)),
+            "write the ratio in parentheses, as in standby(0.5)",
+        ),
+        BadRedirect::Pattern(bad) => Words::new(
+            format!("what is before the colon is no regular expression: {}", shown(&bad.why)),
+            "put a backslash before what is meant as it stands",
+        ),
     }
 }
 

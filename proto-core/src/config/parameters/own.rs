@@ -1,6 +1,6 @@
 //! pgherd's own parameters, valid in both formats.
 
-use super::{Parameter, Unit, choice, count, measure, text};
+use super::{Parameter, Unit, choice, count, list, measure, text};
 
 /// The longest wait that may be asked for, in seconds: a day. A longer one is a slip of units.
 const DAY: i64 = 86_400;
@@ -26,6 +26,8 @@ pub(super) const TABLE: &[Parameter] = &[
     count("pool_queue_max", 0, CONNECTIONS, "10000").now(),
     measure("pool_connection_age_max", Unit::Seconds, 0, YEAR, "3600").now(),
     measure("catalog_refresh_period", Unit::Seconds, 1, DAY, "60").now(),
+    choice("transaction_reads", &["primary", "until_write"], "primary").now(),
+    list("stateless_function_list", ',', "").now(),
     count("client_max", 1, CONNECTIONS, "10000").now(),
     measure("failover_wait_timeout", Unit::Seconds, 0, DAY, "30").now(),
     measure("shutdown_timeout", Unit::Seconds, 0, DAY, "60").now(),

@@ -43,10 +43,20 @@ pub enum Reason {
     LockingClause,
     /// Reads a system catalog, which Pgpool-II too leaves to the primary.
     SystemCatalog { relation: Box<str> },
+    /// Reads an unlogged relation, whose rows no standby has.
+    UnloggedRelation { relation: Box<str> },
+    /// Reads a sequence as a table; on a standby it is ahead of its time.
+    Sequence { relation: Box<str> },
     /// Calls a function that is not known to be harmless.
     UnknownFunction { name: Box<str> },
     /// Calls a function that writes, or whose answer is the primary's to give.
     PrimaryFunction { name: Box<str> },
+    /// Calls a function that the catalog knows as volatile.
+    VolatileFunction { name: Box<str> },
+    /// Calls a function that writes, as the operator's lists have it.
+    ListedFunction { name: Box<str> },
+    /// Calls a function that leaves something in the session.
+    SessionFunction { name: Box<str> },
     /// Takes or gives back an advisory lock.
     AdvisoryLock { name: Box<str> },
     /// Uses an operator that is not PostgreSQL's own.
@@ -69,6 +79,10 @@ pub enum Reason {
     TooComplex { terms: usize },
     /// A comment stands before it, and `allow_sql_comments` is off.
     CommentBefore,
+    /// The comment `/*NO LOAD BALANCE*/` stands before it.
+    NoLoadBalance,
+    /// It matches `primary_routing_query_pattern_list`.
+    ListedText,
     /// It looked like a read, and a standby would not run it.
     RefusedByStandby,
 }
@@ -116,6 +130,13 @@ impl Reason {
             Self::SystemCatalog { .. } => "system_catalog",
             Self::UnknownFunction { .. } => "unknown_function",
             Self::PrimaryFunction { .. } => "primary_function",
+            Self::VolatileFunction { .. } => "volatile_function",
+            Self::ListedFunction { .. } => "listed_function",
+            Self::SessionFunction { .. } => "session_function",
+            Self::UnloggedRelation { .. } => "unlogged_relation",
+            Self::Sequence { .. } => "sequence",
+            Self::NoLoadBalance => "no_load_balance",
+            Self::ListedText => "listed_text",
             Self::AdvisoryLock { .. } => "advisory_lock",
             Self::UnknownOperator { .. } => "unknown_operator",
             Self::MultipleStatements { .. } => "multiple_statements",
@@ -175,6 +196,21 @@ impl fmt::Display for Reason {
             Self::PrimaryFunction { name } => {
                 return write!(f, "it calls {name}, which only the primary answers");
             }
+            Self::VolatileFunction { name } => {
+                return write!(f, "it calls {name}, which is volatile");
+            }
+            Self::ListedFunction { name } => {
+                return write!(f, "it calls {name}, which writes by the lists of functions");
+            }
+            Self::SessionFunction { name } => {
+                return write!(f, "it calls {name}, which changes the session");
+            }
+            Self::UnloggedRelation { relation } => {
+                return write!(f, "it reads {relation}, which is unlogged");
+            }
+            Self::Sequence { relation } => return write!(f, "it reads the sequence {relation}"),
+            Self::NoLoadBalance => "a comment forbids to balance it",
+            Self::ListedText => "it matches primary_routing_query_pattern_list",
             Self::AdvisoryLock { name } => {
                 return write!(f, "it calls {name}, whose lock only counts on the primary");
             }

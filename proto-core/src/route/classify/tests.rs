@@ -2,8 +2,18 @@
 
 use proptest::prelude::*;
 
+use std::sync::LazyLock;
+
 use super::super::class::Access;
+use super::super::rules::Rules;
 use super::*;
+
+static NO_RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
+
+fn classify(text: &[u8], allow_sql_comments: bool) -> Class {
+    let comments = if allow_sql_comments { Comments::Ignored } else { Comments::Bind };
+    super::classify(text, &Lore { comments, ..Lore::bare(&NO_RULES) })
+}
 
 /// Returns the table: kind, state and statement.
 pub(in super::super) fn statements()
@@ -102,6 +112,11 @@ fn parameters_have_one_name() {
 fn comments_matter_only_when_not_allowed() {
     assert_eq!(classify(b"/* x */ select 1", true).kind, Kind::Read);
     assert_eq!(classify(b"/* x */ select 1", false).reason, Reason::CommentBefore);
+    for allowed in [true, false] {
+        let reason = classify(b"/* x */ /* no load balance */ select 1", allowed).reason;
+        assert_eq!(reason, Reason::NoLoadBalance);
+        assert_eq!(classify(b"select /*NO LOAD BALANCE*/ 1", allowed).kind, Kind::Read);
+    }
     assert_eq!(classify(b"/* x */ begin", false).reason, Reason::TransactionControl);
 }
 
@@ -110,6 +125,7 @@ fn reasons_are_told() {
     let cases: &[(&str, &str)] = &[
         ("select 1", "it only reads"),
         ("select f()", "it calls f, which is not known to only read"),
+        ("select set_config('a', 'b', false)", "it calls set_config, which changes the session"),
         ("select * from pg_class", "it reads the system catalog pg_class"),
         ("select * from t for update", "it locks the rows it reads"),
         ("select 1; select 2", "it has 2 statements"),
@@ -204,5 +220,77 @@ proptest! {
             prop_assert_eq!(class.state, StateChange::None);
             prop_assert!(is_clean(&text), "{}", String::from_utf8_lossy(&text));
         }
+    }
+}
+
+#[test]
+fn classes_name_what_they_touch() {
+    let cases: &[(&str, &str, &str)] = &[
+        // Text, what it reads, what it writes.
+        ("select * from a join s.b using (id)", "a b", "-"),
+        ("select * from (select * from \"A\") x where y in (select y from c)", "A c", "-"),
+        ("select 1", "", "-"),
+        ("table s.t", "t", "-"),
+        ("copy t to stdout", "t", "-"),
+        ("select * from pg_class", "pg_class", "-"),
+        ("insert into s.t select * from u", "t u", "t"),
+        ("insert into t values (1) on conflict (a) do update set b = 1", "t", "t"),
+        ("update only t set a = f(1)", "t", "f() t"),
+        ("delete from t using u where t.id = u.id", "t u", "t"),
+        ("with a as (insert into t values (1) returning *) select * from a, u", "a t u", "t"),
+        ("select f(a), nextval('s') from t", "t", "f()"),
+        ("select * from t for update", "t", ""),
+        ("select a into u from t", "t", "?"),
+        ("truncate t", "-", "?"),
+        ("create table t (a int)", "-", "?"),
+        ("call p()", "-", "?"),
+        ("select 1; select 2", "-", "?"),
+        ("/* x */ select * from t", "t", "-"),
+        ("begin", "-", "-"),
+        ("savepoint a", "-", "-"),
+        ("explain insert into t values (1)", "-", "-"),
+        ("explain analyze insert into t values (1)", "t", "t"),
+        ("show transaction_read_only", "-", "-"),
+    ];
+    let shown = |relations: &Relations| match relations {
+        Relations::None => "-".to_owned(),
+        Relations::Named(names) => names.join(" "),
+        Relations::Unknown => "?".to_owned(),
+    };
+    for (text, reads, writes) in cases {
+        let class = classify(text.as_bytes(), false);
+        let found = (shown(&class.reads), shown(&class.writes));
+        assert_eq!(found, ((*reads).to_owned(), (*writes).to_owned()), "{text}");
+    }
+    let many: Vec<String> = (0..40).map(|number| format!("t{number}")).collect();
+    let class = classify(format!("select * from {}", many.join(", ")).as_bytes(), false);
+    assert_eq!((class.kind, class.reads), (Kind::Read, Relations::Unknown));
+}
+
+#[test]
+fn the_catalog_decides_where_the_text_does_not() {
+    let mut reader = super::super::catalog::Reader::new();
+    let facts = [["f", "total", ""], ["f", "buy", "v"], ["u", "scratch", ""], ["q", "ids", ""]];
+    facts.iter().for_each(|fact| reader.fact(fact.map(str::as_bytes)));
+    let catalog = reader.finish();
+    let lore = Lore { catalog: &catalog, ..Lore::bare(&NO_RULES) };
+    let cases: &[(&str, &str, StateChange)] = &[
+        ("select total(1) from t", "read", StateChange::None),
+        ("select * from shop.total(1)", "read", StateChange::None),
+        ("copy (select total(1)) to stdout", "copy_out", StateChange::None),
+        ("select buy(1)", "volatile_function", StateChange::Unknown),
+        ("select total(buy(1))", "volatile_function", StateChange::Unknown),
+        ("select \"Total\"(1)", "unknown_function", StateChange::Unknown),
+        ("select * from only scratch", "unlogged_relation", StateChange::None),
+        ("select * from t join only scratch s on true", "unlogged_relation", StateChange::None),
+        ("select * from shop.scratch", "unlogged_relation", StateChange::None),
+        ("table scratch", "unlogged_relation", StateChange::None),
+        ("copy scratch to stdout", "unlogged_relation", StateChange::None),
+        ("select last_value from ids", "sequence", StateChange::None),
+        ("insert into scratch values (1)", "unlogged_relation", StateChange::None),
+    ];
+    for (text, word, state) in cases {
+        let class = super::classify(text.as_bytes(), &lore);
+        assert_eq!((class.reason.word(), class.state), (*word, *state), "{text}");
     }
 }

@@ -56,7 +56,7 @@ impl Session {
                 let lag = desk.topology.node(id).and_then(|node| node.lag);
                 let lag =
                     lag.map_or("of unknown delay".to_owned(), |lag| format!("{lag} bytes behind"));
-                let threshold = desk.config.routing.delay_threshold;
+                let threshold = desk.config.routing.delay.bytes;
                 let reason = format!("the session reads from it ({lag})");
                 (reason, format!("backend_weight, delay_threshold ({threshold}), {view}"))
             }
@@ -70,8 +70,9 @@ fn by_class(class: &Class, transaction: Transaction, freedom: Freedom) -> Facets
         let reasons = vec![(class.reason.to_string(), "the text".to_owned())];
         return Facets { side: None, server: "pgherd".to_owned(), reasons };
     }
-    let (side, server, why) = match route::decide(&Facts { class, transaction, freedom }) {
+    let (side, server, why) = match route::decide(&Facts::new(class, transaction, freedom)) {
         Route::Send { side, why } => (Some(side), String::new(), why),
+        Route::Defer { why } => (None, "none before it writes".to_owned(), why),
         Route::Refuse { why } => (None, "none: it is refused".to_owned(), why),
     };
     let mut reasons = vec![(why.to_string(), depends_on(&why).to_owned())];
@@ -94,6 +95,13 @@ const fn depends_on(why: &Why<'_>) -> &'static str {
         Why::Text(_) => "the text",
         Why::InTransaction => "the transaction",
         Why::BeginsReadOnly | Why::BeginsReadWrite | Why::BeginsSerializable => "the text",
+        Why::BeginsWithReads | Why::BeforeWrite => "transaction_reads, the transaction",
+        Why::DespiteWrite
+        | Why::AfterWrite
+        | Why::AfterTransaction
+        | Why::AfterAnyWrite
+        | Why::Written(_) => "disable_load_balance_on_write, what the session has written",
+        Why::WrittenLately(_) => "disable_load_balance_on_write, what was written lately",
         Why::Sticky => "what the session has on its connection",
         Why::Unbalanced => "load_balance_mode",
     }
@@ -118,7 +126,8 @@ mod tests {
         const OPEN: Transaction = Transaction::Open { at: Side::Primary };
         const AT_REPLICA: Transaction = Transaction::Open { at: Side::Replica };
         let explain = |text: &str, transaction, freedom| {
-            let class = classify(text.as_bytes(), false);
+            let rules = crate::route::rules::Rules::default();
+            let class = classify(text.as_bytes(), &crate::route::lore::Lore::bare(&rules));
             let facets = by_class(&class, transaction, freedom);
             let reasons: Vec<String> = facets
                 .reasons
