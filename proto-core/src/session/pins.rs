@@ -68,11 +68,7 @@ impl Session {
     /// The server has answered.
     pub(super) fn on_audited(&mut self, desk: &mut Desk, id: ConnId) {
         let unknown = || Pins::from_iter([Pin::Unknown]);
-        let before =
-            std::mem::replace(&mut self.found, self.findings.take().unwrap_or_else(unknown));
-        for pin in self.found.iter().filter(|pin| !before.has(*pin)) {
-            desk.counts.pinned(pin.word());
-        }
+        self.found = self.findings.take().unwrap_or_else(unknown);
         if self.audit == Audit::Asked {
             self.audit = Audit::Settled;
         }

@@ -368,9 +368,9 @@ pub fn pins_are_shown_with_their_causes(w: &mut impl World) {
         let answer = w.run(&admin, "show pool_pins");
         let rows = answer.rows();
         let causes = cells(&answer, &rows, "cause");
-        causes.contains(&"listen") && causes.contains(&"temporary table")
+        causes.contains(&"listen") && causes.contains(&"temporary_table")
     });
-    for cause in ["listen", "temporary table"] {
+    for cause in ["listen", "temporary_table"] {
         assert_eq!(of(w, cause, "pool_pid"), process(&app));
         assert_eq!((of(w, cause, "sessions"), of(w, cause, "total")), ("1".into(), "1".into()));
         assert_eq!(of(w, cause, "backend_id"), "0");
@@ -381,7 +381,7 @@ pub fn pins_are_shown_with_their_causes(w: &mut impl World) {
     let pools = w.run(&admin, "show pool_pools");
     let pool = |column: &str| cell(&pools, column, "pool_backendpid", &server);
     assert_eq!((pool("pool_state"), pool("pool_mode")), ("pinned".into(), "transaction".into()));
-    assert_eq!(pool("pins"), "listen,temporary table");
+    assert_eq!(pool("pins"), "listen,temporary_table");
 
     w.run(&app, "unlisten *");
     w.run(&app, "drop table bound");

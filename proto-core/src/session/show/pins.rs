@@ -98,9 +98,9 @@ mod tests {
             log.note(pins, at(second), &mut tally);
         }
         let since: Vec<_> = log.since.into_iter().collect();
-        assert_eq!(since, [("listen", at(5)), ("temporary table", at(5))]);
+        assert_eq!(since, [("listen", at(5)), ("temporary_table", at(5))]);
         let counts: Vec<_> = tally.pins().collect();
-        assert_eq!(counts, [("listen", 2), ("temporary table", 2)]);
+        assert_eq!(counts, [("listen", 2), ("temporary_table", 2)]);
     }
 
     #[test]
