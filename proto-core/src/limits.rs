@@ -123,6 +123,14 @@ pub const SETTINGS_LEN_MAX: usize = 8 * 1024;
 /// a handful; with more, the session stays on its connection.
 pub const SETTINGS_PER_TRANSACTION_MAX: usize = 32;
 
+/// Reads in flight to one standby that are kept to be sent again, in bytes of their messages:
+/// several of ordinary length. A longer one is refused where it was sent.
+pub const RETRY_LEN_MAX: usize = 16 * 1024;
+
+/// The beginning of an answer that is held back until it is clear that the standby does not refuse
+/// the statement, in bytes: descriptions of some hundred columns.
+pub const WITHHELD_LEN_MAX: usize = 16 * 1024;
+
 /// Different startup packets whose answers are remembered, per shard: one for each user, database
 /// and client library.
 pub const GREETINGS_MAX: usize = 1024;

@@ -25,6 +25,7 @@ mod pins;
 mod prepare;
 pub mod refusal;
 mod relay;
+mod retry;
 mod seat;
 mod serve;
 mod settings;
@@ -55,6 +56,7 @@ use desk::{Desk, Notice, TimerKey};
 pub(crate) use login::addressee;
 use prepare::Unnamed;
 use refusal::Refusal;
+use retry::Again;
 use settings::Settings;
 pub(crate) use show::collect;
 use state::{Audit, Effect, Ended, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
@@ -99,6 +101,8 @@ pub struct Session {
     opens: serve::Opens,
     /// A transaction that was lost with its server, and that the client must still end.
     limbo: Limbo,
+    /// What a standby has refused and the primary has not been sent yet.
+    again: Option<Again>,
     wait: Wait,
     /// When the session began to wait for what it waits for.
     since: Option<Instant>,
@@ -167,6 +171,7 @@ impl Session {
             outcome: Outcome::Fine,
             opens: serve::Opens::No,
             limbo: Limbo::None,
+            again: None,
             wait: Wait::Nothing,
             since: None,
             verdict: None,

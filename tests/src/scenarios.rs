@@ -9,6 +9,7 @@ pub mod hostile;
 pub mod login;
 pub mod operate;
 pub mod pool;
+pub mod retry;
 pub mod routing;
 pub mod session;
 pub mod show;
@@ -137,6 +138,12 @@ scenarios! {
         a_client_that_dies_in_a_pipeline with one_connection,
         a_client_that_dies_in_line with one_connection,
         clients_that_open_and_reset_leave_nothing with small_pool,
+    }
+    retry {
+        a_refused_query_goes_to_the_primary with standby_only,
+        a_refused_batch_goes_to_the_primary with shared,
+        refused_queries_sent_ahead_are_answered_in_order with standby_only,
+        an_error_is_not_repeated with standby_only,
     }
     transaction {
         many_clients_share_one_connection with one_shared,

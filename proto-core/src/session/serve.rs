@@ -89,6 +89,14 @@ impl Nature {
 impl Session {
     pub(super) fn serve(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
         self.active = desk.now;
+        if self.serve_again(desk)? { self.serve_messages(desk, unread) } else { Ok(()) }
+    }
+
+    pub(super) fn serve_messages(
+        &mut self,
+        desk: &mut Desk,
+        unread: &[u8],
+    ) -> Result<(), Violation> {
         let mut rest = unread;
         while matches!(self.state, super::State::Serving) {
             match self.framer.peek(rest, &LOOKS)? {
@@ -170,6 +178,14 @@ impl Session {
         };
         let class = self.class_of(desk, text);
         Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
+    }
+
+    /// Remembers that a standby has refused a text.
+    pub(super) fn refuse_text(&self, desk: &mut Desk, text: &[u8]) {
+        let comments = self.comments(desk);
+        let Desk { memo, config, .. } = desk;
+        let lore = Lore { comments, ..Lore::bare(&config.routing.rules) };
+        memo.refuse(text, &lore);
     }
 
     /// What a text does.
@@ -313,6 +329,8 @@ impl Session {
         self.turn = Turn::None;
         self.unnamed.forget();
         self.note(desk, id, nature, effect);
+        let len = message.is_whole().then_some(message.len);
+        self.keep_for_retry(desk, id, message, nature, len);
         if let Some(link) = desk.links.get_mut(id) {
             link.unnamed = 0;
             desk.counts.sent(
@@ -449,13 +467,21 @@ impl Session {
         skipped: usize,
     ) -> Taken {
         let taken = self.framer.take(message.len, message.rest.len());
-        desk.outputs.skip(self.id, skipped);
+        self.passing = Passing::Nowhere;
+        self.pass(desk, skipped);
         self.passing = Passing::To(id);
         self.pass(desk, taken.saturating_sub(skipped));
         Taken::Bytes(taken)
     }
 
     fn pass(&mut self, desk: &mut Desk, len: usize) {
+        if let Some(again) = &mut self.again {
+            let bytes = again.take(len);
+            if let Passing::To(id) = self.passing {
+                desk.send_link(id, bytes);
+            }
+            return;
+        }
         if let Passing::To(id) = self.passing
             && let Some(link) = desk.links.get_mut(id)
         {
