@@ -115,6 +115,8 @@ pub struct Session {
     overrides: overrides::Overrides,
     /// Notices that wait for a message to end.
     untold: Vec<Bytes>,
+    /// Since when it is pinned.
+    pin_log: show::PinLog,
     /// When the client came.
     arrived: Instant,
     /// Last activity of the client, for `client_idle_limit`.
@@ -178,6 +180,7 @@ impl Session {
             answer: show::Answer::None,
             overrides: overrides::Overrides::default(),
             untold: Vec::new(),
+            pin_log: show::PinLog::default(),
             arrived: now,
             active: now,
             deadline: Some(deadline),

@@ -235,5 +235,7 @@ scenarios! {
         a_question_beside_other_statements_is_refused,
         statements_are_told_with_their_node with told_per_node,
         askers_that_leave_harm_nobody,
+        pins_are_shown_with_their_causes with shared,
+        waiting_sessions_are_shown with shared,
     }
 }
