@@ -10,12 +10,15 @@ DEMO ?=
 SECONDS_EACH ?= 10
 # Further flags of the end-to-end benchmark.
 BENCH ?=
+# Further flags of PostgreSQL's regression suite, such as REGRESS="--passes split".
+REGRESS ?=
 
-.PHONY: help demo build test bench fuzz install clean
+.PHONY: help demo build test test-regress bench fuzz install clean
 
 help:
 	@echo "make demo     a throw-away herd of PostgreSQL servers with pgherd in front"
 	@echo "make test     everything: lints, unit, property, simulated and real scenarios, docs"
+	@echo "make test-regress  PostgreSQL's own regression suite, directly and through pgherd"
 	@echo "make bench    micro benchmarks, then pgbench against pgherd and its peers"
 	@echo "make fuzz     every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds"
 	@echo "make install  the program under PREFIX=$(PREFIX)"
@@ -30,6 +33,10 @@ build:
 
 test:
 	@./scripts/test
+
+test-regress:
+	@./scripts/need rust regress
+	@python3 -B scripts/regress $(REGRESS)
 
 bench: build
 	@./scripts/need postgresql peers

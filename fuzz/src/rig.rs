@@ -425,7 +425,10 @@ impl<S: Servers> Rig<S> {
             Message::Ask { asker, .. } => {
                 (Peer::Control, Message::Answer { asker, sheet: Sheet::default() })
             }
-            Message::Cancel { .. } | Message::Cancelled { .. } | Message::Vacate { .. } => {
+            Message::Cancel { .. }
+            | Message::Cancelled { .. }
+            | Message::Vacate { .. }
+            | Message::CatalogStale { .. } => {
                 assert_eq!(to, Peer::Shard(ShardId(0)), "there is one shard");
                 (to, message)
             }

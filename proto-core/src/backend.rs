@@ -6,6 +6,7 @@
 pub mod applied;
 pub mod audit;
 pub mod history;
+pub mod kept;
 pub mod link;
 pub mod login;
 pub mod statement;

@@ -23,6 +23,18 @@ impl ConnId {
     pub const fn generation(self) -> u32 {
         self.generation
     }
+
+    /// Returns the name as one word, for a system call that hands it back.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        (self.index as u64) << 32 | self.generation as u64
+    }
+
+    /// Makes a name of a word that `to_bits` gave. Any other word names nobody.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self { index: (bits >> 32) as u32, generation: bits as u32 }
+    }
 }
 
 impl fmt::Display for ConnId {

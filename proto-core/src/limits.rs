@@ -123,6 +123,14 @@ pub const SETTINGS_LEN_MAX: usize = 8 * 1024;
 /// a handful; with more, the session stays on its connection.
 pub const SETTINGS_PER_TRANSACTION_MAX: usize = 32;
 
+/// Reads in flight to one standby that are kept to be sent again, in bytes of their messages:
+/// several of ordinary length. A longer one is refused where it was sent.
+pub const RETRY_LEN_MAX: usize = 16 * 1024;
+
+/// The beginning of an answer that is held back until it is clear that the standby does not refuse
+/// the statement, in bytes: descriptions of some hundred columns.
+pub const WITHHELD_LEN_MAX: usize = 16 * 1024;
+
 /// Different startup packets whose answers are remembered, per shard: one for each user, database
 /// and client library.
 pub const GREETINGS_MAX: usize = 1024;
@@ -165,3 +173,26 @@ pub const CATALOG_NAMES_LEN_MAX: usize = 2 * 1024 * 1024;
 
 /// Relations that a statement's class names; of one that touches more, all may be touched.
 pub const CLASS_RELATIONS_MAX: usize = 32;
+
+/// Databases whose catalogs a shard knows. Sessions of further ones go without its facts.
+pub const CATALOGS_MAX: usize = 32;
+
+/// How long after its last use a database's catalog makes room for another one's.
+pub const CATALOG_KEEP_TIME: Duration = Duration::from_secs(60);
+
+/// How long after a change a catalog is asked for again, so that a script of many changes does not
+/// have it asked for after each.
+pub const CATALOG_REFRESH_DELAY: Duration = Duration::from_secs(1);
+
+/// Pause before what nobody waits for is tried again: a connection to be kept ready, a question.
+pub const ERRAND_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest such pause, which doubles with every failure.
+pub const ERRAND_RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Pools that are remembered to have failed in that: more than rules for pools times servers that
+/// anybody has.
+pub const ERRAND_DELAYS_MAX: usize = 4096;
+
+/// How long no connection is opened of pgherd's own accord to a database that is being dropped.
+pub const VACANCY_TIME: Duration = Duration::from_secs(10);

@@ -100,6 +100,12 @@ pub enum Message {
         /// Its name.
         database: Bytes,
     },
+    /// The catalog of a database has changed: what is known of it is to be asked for anew. From a
+    /// shard to every shard.
+    CatalogStale {
+        /// Its name.
+        database: Bytes,
+    },
     /// Every session has ended after a shutdown. From a shard to `Control`.
     Drained,
 }

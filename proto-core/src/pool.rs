@@ -3,17 +3,36 @@
 //! Pools are keyed by server, database and user. They count connections and keep the order of
 //! those who wait; opening and closing is the shard's. [`Pools::admit`] is the one place that
 //! decides whether a connection may serve a purpose in the current view of the cluster.
+//!
+//! A pool with clients in line stands at one gate: the limit that keeps its first client waiting.
+//! When a connection is given back or ends, only the first at each gate that this may open are
+//! looked at (`judge`), so that the cost does not grow with the number of those who wait.
 
-use std::collections::{BTreeMap, VecDeque};
+mod figures;
+mod gates;
+mod judge;
+mod line;
+mod shares;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::{PoolPolicy, Pooling};
 use crate::id::{BackendId, ConnId, Epoch};
-use crate::limits;
 use crate::time::Instant;
 use crate::topology::Topology;
 use crate::wire::startup::Params;
+
+pub use figures::{Figures, Occupancy};
+use judge::Verdict;
+use line::Gate;
+use shares::Shares;
+pub use shares::part;
+use tally::{Crowd, Idle, Pool, Server};
 
 /// What the connections of a pool have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,76 +84,56 @@ pub struct Waiter {
 
 /// What comes of asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checkout {
+pub enum Answer {
     /// This idle connection is lent.
     Lent(ConnId),
     /// A connection may be opened; its place is taken.
     Open,
-    /// This idle connection, of no use to the asker, must be closed first.
+    /// The asker is in line. If there is a connection, it must be closed to make room.
+    Queued(Option<ConnId>),
+    /// The line is full.
+    Full,
+}
+
+/// What is to be done for those in line.
+#[derive(Debug)]
+pub enum Turn {
+    /// This idle connection is lent to the first in line.
+    Lent(ConnId, Waiter),
+    /// A connection may be opened for the first in line; its place is taken.
+    Open(Arc<PoolKey>, Waiter),
+    /// This idle connection must be closed to make room.
     Evict(ConnId),
-    /// All are lent.
-    Busy,
-}
-
-#[derive(Debug, Default)]
-struct Pool {
-    /// Idle connections, the most recently used last.
-    idle: Vec<(ConnId, Arc<Params>)>,
-    /// Connections in any state. `idle.len() <= open`
-    open: usize,
-    waiters: VecDeque<Waiter>,
-}
-
-impl Pool {
-    fn is_forgettable(&self) -> bool {
-        self.open == 0 && self.waiters.is_empty()
-    }
-}
-
-/// The part of a limit that one of several shards may use: the parts add up to the limit.
-///
-/// ```
-/// use pgherd_core::pool::part;
-///
-/// assert_eq!([part(8, 3, 0), part(8, 3, 1), part(8, 3, 2)], [3, 3, 2]);
-/// ```
-#[must_use]
-pub fn part(limit: usize, shards: usize, shard: usize) -> usize {
-    let shards = shards.max(1);
-    limit / shards + usize::from(shard < limit % shards)
+    /// The cluster has changed since this one chose the server.
+    Stale(Waiter),
 }
 
 /// All pools of a shard.
 #[derive(Debug, Default)]
 pub struct Pools {
+    shares: Shares,
     pools: BTreeMap<Arc<PoolKey>, Pool>,
-    nodes: BTreeMap<BackendId, Occupancy>,
-    waiting: usize,
-}
-
-/// Connections to one server, of all pools of a shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Occupancy {
-    /// In any state.
-    pub open: usize,
-    /// As many as `Control` has granted.
-    pub quota: usize,
-}
-
-/// The figures of a pool, for messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Connections in any state.
-    pub open: usize,
-    /// Of which idle.
-    pub idle: usize,
-    /// Sessions in line.
-    pub waiting: usize,
-    /// Connections to the server, of all pools of the shard.
-    pub node: Occupancy,
+    servers: BTreeMap<BackendId, Server>,
+    stamp: u64,
 }
 
 impl Pools {
+    /// Makes pools without connections, for one of several shards.
+    #[must_use]
+    pub fn new(policy: &PoolPolicy, shards: usize, shard: usize) -> Self {
+        Self { shares: Shares::new(policy, shards, shard), ..Self::default() }
+    }
+
+    /// Takes another policy; those in line are to be looked at again.
+    pub fn set_policy(&mut self, policy: &PoolPolicy, shards: usize, shard: usize) {
+        self.shares = Shares::new(policy, shards, shard);
+        for (key, pool) in &mut self.pools {
+            pool.pooling = self.shares.of(key);
+        }
+        let servers: Vec<BackendId> = self.servers.keys().copied().collect();
+        servers.into_iter().for_each(|server| self.rouse_all(server));
+    }
+
     /// Decides whether a connection to `ticket.backend` may serve `ticket.purpose`.
     ///
     /// The one gate between a session and a server: a write passes only to the primary of the
@@ -154,130 +153,244 @@ impl Pools {
 
     /// Sets how many connections to a server the shard may have.
     pub fn set_quota(&mut self, backend: BackendId, quota: usize) {
-        self.nodes.entry(backend).or_default().quota = quota;
+        self.servers.entry(backend).or_default().occupancy.quota = quota;
+        self.rouse_all(backend);
+    }
+
+    /// How many connections to a server the shard may have.
+    #[must_use]
+    pub fn quota(&self, backend: BackendId) -> usize {
+        self.servers.get(&backend).map_or(0, |server| server.occupancy.quota)
     }
 
     /// Decides what a session that wants a connection gets, and notes it.
-    pub fn checkout(
-        &mut self,
-        key: &Arc<PoolKey>,
-        startup: &Arc<Params>,
-        size_max: usize,
-    ) -> Checkout {
-        let node = self.nodes.entry(key.backend).or_default();
-        let pool = self.pools.entry(key.clone()).or_default();
-        let same = |(_, other): &(ConnId, Arc<Params>)| {
-            Arc::ptr_eq(other, startup) || other.as_ref() == startup.as_ref()
-        };
-        let akin = |(_, other): &(ConnId, Arc<Params>)| other.is_akin(startup);
-        let fit = pool.idle.iter().rposition(same);
-        if let Some(at) = fit.or_else(|| pool.idle.iter().rposition(akin)) {
-            return Checkout::Lent(pool.idle.remove(at).0);
+    pub fn ask(&mut self, key: &Arc<PoolKey>, waiter: Waiter, now: Instant) -> Answer {
+        if !self.pools.contains_key(key) {
+            let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
+            self.pools.insert(key.clone(), pool);
         }
-        if pool.open < size_max && node.open < node.quota {
-            pool.open += 1;
-            node.open += 1;
-            return Checkout::Open;
+        if self.pools.get(key).is_some_and(|pool| !pool.line.is_empty()) {
+            return self.queue(key, waiter, Gate::Open);
         }
-        // An idle connection that is of no use to the asker makes room for one that is: of the
-        // same pool if that is full, else of any pool of the server.
-        let evicted = if pool.open >= size_max {
-            Self::evict(pool)
-        } else {
-            self.pools
-                .iter_mut()
-                .filter(|(k, _)| k.backend == key.backend)
-                .find_map(|(_, pool)| Self::evict(pool))
-        };
-        evicted.map_or(Checkout::Busy, Checkout::Evict)
-    }
-
-    fn evict(pool: &mut Pool) -> Option<ConnId> {
-        (!pool.idle.is_empty()).then(|| pool.idle.remove(0).0)
-    }
-
-    /// Puts a session into the line of a pool, in the order of `since`; false if the line is full.
-    pub fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter) -> bool {
-        if self.waiting >= limits::WAITERS_MAX {
-            return false;
-        }
-        let pool = self.pools.entry(key.clone()).or_default();
-        let at = pool.waiters.partition_point(|other| other.since <= waiter.since);
-        pool.waiters.insert(at, waiter);
-        self.waiting += 1;
-        true
-    }
-
-    /// Takes a session out of a line, if it is in it.
-    pub fn forget(&mut self, key: &Arc<PoolKey>, session: ConnId) {
-        if let Some(pool) = self.pools.get_mut(key) {
-            let before = pool.waiters.len();
-            pool.waiters.retain(|waiter| waiter.session != session);
-            self.waiting -= before - pool.waiters.len();
-            if pool.is_forgettable() {
-                self.pools.remove(key);
+        match self.judge(key, &waiter.startup, now - waiter.since) {
+            Verdict::Lend(link) => {
+                self.take(key, link);
+                Answer::Lent(link)
+            }
+            Verdict::Open => {
+                self.opened(key);
+                Answer::Open
+            }
+            Verdict::Wait { gate, .. } => self.queue(key, waiter, gate),
+            Verdict::Evict { from, link } => {
+                let answer = self.queue(key, waiter, Gate::Open);
+                if answer == Answer::Full {
+                    return answer;
+                }
+                self.withdraw(&from, link);
+                Answer::Queued(Some(link))
             }
         }
     }
 
-    /// Takes the session out of its line that has waited longest for a server and is not among
-    /// `passed`.
-    pub fn next_waiter(
+    /// Puts a session into the line of its pool, and its pool before a gate.
+    fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter, gate: Gate) -> Answer {
+        let queue_max = self.shares.queue_max;
+        let Some(pool) = self.pools.get_mut(key) else { return Answer::Full };
+        if pool.line.len() >= queue_max {
+            self.tidy(key);
+            return Answer::Full;
+        }
+        let before = pool.line.front();
+        pool.line.join(waiter);
+        if pool.line.front() != before {
+            self.stand(key, gate);
+        }
+        Answer::Queued(None)
+    }
+
+    /// Names a server for which somebody in line is to be looked at.
+    #[must_use]
+    pub fn roused(&self) -> Option<BackendId> {
+        self.servers.iter().find(|(_, server)| !server.ready.is_empty()).map(|(id, _)| *id)
+    }
+
+    /// Decides what is to be done next for those who wait for a server; it is noted already.
+    pub fn next_turn(
         &mut self,
         backend: BackendId,
-        passed: &[Arc<PoolKey>],
-    ) -> Option<(Arc<PoolKey>, Waiter)> {
-        let key = self
-            .pools
-            .iter()
-            .filter(|(key, _)| key.backend == backend && !passed.contains(key))
-            .filter_map(|(key, pool)| Some((pool.waiters.front()?.since, key)))
-            .min()
-            .map(|(_, key)| key.clone())?;
-        let waiter = self.pools.get_mut(&key)?.waiters.pop_front()?;
-        self.waiting -= 1;
-        Some((key, waiter))
+        topology: &Topology,
+        now: Instant,
+    ) -> Option<Turn> {
+        loop {
+            let server = self.servers.get_mut(&backend)?;
+            let (place, key) = server.ready.first_key_value()?;
+            let (place, key) = (*place, key.clone());
+            let Some((pool, first)) = self.pools.get(&key).and_then(|p| Some((p, p.line.first()?)))
+            else {
+                server.ready.remove(&place);
+                continue;
+            };
+            let from = pool.from;
+            if Self::admit(topology, first.ticket) == Err(Stale) {
+                let waiter = self.call(&key)?;
+                self.tidy(&key);
+                return Some(Turn::Stale(waiter));
+            }
+            let gate = match self.judge(&key, &first.startup, now - first.since) {
+                Verdict::Lend(link) => {
+                    self.take(&key, link);
+                    return self.call(&key).map(|waiter| Turn::Lent(link, waiter));
+                }
+                Verdict::Open => {
+                    self.opened(&key);
+                    let waiter = self.call(&key)?;
+                    self.rouse_gates(&key);
+                    return Some(Turn::Open(key, waiter));
+                }
+                // Looked at again, for other limits may need room as well.
+                Verdict::Evict { from, link } => {
+                    self.withdraw(&from, link);
+                    return Some(Turn::Evict(link));
+                }
+                Verdict::Wait { gate, yields } => {
+                    let place = self.stand(&key, gate);
+                    if let (true, Some(place)) = (yields, place) {
+                        self.rouse_behind(&key, gate, place);
+                    }
+                    gate
+                }
+            };
+            // It has left the front of another gate: whoever is behind it there comes up.
+            if from != gate {
+                self.rouse_gate(&key, from);
+            }
+        }
+    }
+
+    /// Takes the first out of the line of a pool; the next one is to be looked at.
+    fn call(&mut self, key: &Arc<PoolKey>) -> Option<Waiter> {
+        let pool = self.pools.get_mut(key)?;
+        let session = pool.line.first()?.session;
+        let waiter = pool.line.leave(session)?;
+        let Pooling { size_max, reserve_size, .. } = pool.pooling;
+        let is_full = pool.idle.is_empty() && pool.open >= size_max + reserve_size;
+        self.stand(key, if is_full { Gate::Pool } else { Gate::Open });
+        Some(waiter)
+    }
+
+    /// Takes a session out of a line, if it is in it.
+    pub fn forget(&mut self, key: &Arc<PoolKey>, session: ConnId) {
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        let before = pool.line.front();
+        if pool.line.leave(session).is_some() {
+            if pool.line.front() != before {
+                self.stand(key, Gate::Open);
+            }
+            self.tidy(key);
+        }
+    }
+
+    /// Takes those out of their lines who cannot be served in a view of the cluster.
+    pub fn expel(&mut self, backend: BackendId, topology: &Topology) -> Vec<Waiter> {
+        let mut expelled = Vec::new();
+        for key in self.keys(backend) {
+            let Some(pool) = self.pools.get_mut(&key) else { continue };
+            let stale = |waiter: &&Waiter| Self::admit(topology, waiter.ticket) == Err(Stale);
+            let sessions: Vec<ConnId> = pool.line.iter().filter(stale).map(|w| w.session).collect();
+            expelled.extend(sessions.into_iter().filter_map(|session| pool.line.leave(session)));
+            self.stand(&key, Gate::Open);
+            self.tidy(&key);
+        }
+        expelled
     }
 
     /// Takes a connection back that is clean.
     pub fn put_back(&mut self, key: &Arc<PoolKey>, link: ConnId, startup: Arc<Params>) {
-        self.pools.entry(key.clone()).or_default().idle.push((link, startup));
+        self.stamp += 1;
+        let stamp = self.stamp;
+        if !self.pools.contains_key(key) {
+            let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
+            self.pools.insert(key.clone(), pool);
+        }
+        if let Some(pool) = self.pools.get_mut(key) {
+            pool.idle.push(Idle { link, startup, stamp });
+            self.servers.entry(key.backend).or_default().idle += 1;
+        }
+        self.rouse(key);
+        self.rouse_gates(key);
     }
 
     /// Forgets a connection that is about to be closed; its place stays taken until
     /// [`Pools::free`].
     pub fn withdraw(&mut self, key: &Arc<PoolKey>, link: ConnId) {
-        if let Some(pool) = self.pools.get_mut(key) {
-            pool.idle.retain(|(idle, _)| *idle != link);
+        self.take(key, link);
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        if pool.closing.insert(link)
+            && let Some(server) = self.servers.get_mut(&key.backend)
+        {
+            server.closing(key);
         }
     }
 
     /// Frees the place of a connection that has ended.
     pub fn free(&mut self, key: &Arc<PoolKey>, link: ConnId) {
-        self.withdraw(key, link);
-        if let Some(node) = self.nodes.get_mut(&key.backend) {
-            node.open = node.open.saturating_sub(1);
+        self.take(key, link);
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        let was_closing = pool.closing.remove(&link);
+        pool.open = pool.open.saturating_sub(1);
+        if let Some(server) = self.servers.get_mut(&key.backend) {
+            server.closed(key, was_closing);
         }
-        if let Some(pool) = self.pools.get_mut(key) {
-            pool.open = pool.open.saturating_sub(1);
-            if pool.is_forgettable() {
-                self.pools.remove(key);
-            }
+        self.rouse(key);
+        self.rouse_gates(key);
+        self.tidy(key);
+    }
+
+    /// Takes the place of a connection that nobody asked for, if no client could want it.
+    pub fn spare(&mut self, key: &Arc<PoolKey>) -> bool {
+        let is_wanted = self
+            .servers
+            .get(&key.backend)
+            .is_none_or(|server| server.queued > 0 || !server.ready.is_empty());
+        if is_wanted || self.pools.get(key).is_some_and(|pool| !pool.line.is_empty()) {
+            return false;
         }
+        if !self.pools.contains_key(key) {
+            let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
+            self.pools.insert(key.clone(), pool);
+        }
+        let may = self.has_room(key);
+        if may {
+            self.opened(key);
+        }
+        self.tidy(key);
+        may
+    }
+
+    /// Takes an idle connection for a purpose of pgherd's own.
+    pub fn borrow_idle(&mut self, is_meant: impl Fn(&PoolKey) -> bool) -> Option<ConnId> {
+        let meant = self.pools.iter().filter(|(key, _)| is_meant(key));
+        let (key, link) = meant
+            .filter_map(|(key, pool)| Some((key, pool.idle.last()?.link)))
+            .map(|(key, link)| (key.clone(), link))
+            .next()?;
+        self.take(&key, link);
+        Some(link)
     }
 
     /// Lists the idle connections to servers that `is_meant` picks.
     #[must_use]
     pub fn idle(&self, is_meant: impl Fn(&PoolKey) -> bool) -> Vec<ConnId> {
         let meant = self.pools.iter().filter(|(key, _)| is_meant(key));
-        meant.flat_map(|(_, pool)| pool.idle.iter().map(|(link, _)| *link)).collect()
+        meant.flat_map(|(_, pool)| pool.idle.iter().map(|idle| idle.link)).collect()
     }
 
     /// Finds an idle connection that was opened with parameters like `startup`, without taking it.
     #[must_use]
     pub fn peek(&self, key: &PoolKey, startup: &Params) -> Option<ConnId> {
         let pool = self.pools.get(key)?;
-        pool.idle.iter().rev().find(|(_, other)| other.is_akin(startup)).map(|(link, _)| *link)
+        pool.idle.iter().rev().find(|idle| idle.startup.is_akin(startup)).map(|idle| idle.link)
     }
 
     /// Lists the pools of which sessions wait for a connection and that have none.
@@ -286,132 +399,92 @@ impl Pools {
         deserted.map(|(key, _)| key.clone())
     }
 
-    /// Returns the figures of a pool.
+    /// Finds an idle connection of a pool that is more than a limit allows, the least recently
+    /// used first.
     #[must_use]
-    pub fn figures(&self, key: &PoolKey) -> Figures {
-        let node = self.nodes.get(&key.backend).copied().unwrap_or_default();
-        let Some(pool) = self.pools.get(key) else { return Figures { node, ..Figures::default() } };
-        Figures { open: pool.open, idle: pool.idle.len(), waiting: pool.waiters.len(), node }
+    pub fn surplus(&self, key: &PoolKey) -> Option<ConnId> {
+        let pool = self.pools.get(key)?;
+        let server = self.servers.get(&key.backend)?;
+        let exceeds = |crowds: &BTreeMap<Bytes, Crowd>, name: &Bytes, max: Option<usize>| {
+            max.is_some_and(|max| crowds.get(name).is_some_and(|crowd| crowd.staying() > max))
+        };
+        let is_surplus = pool.staying() > pool.pooling.size_max
+            || server.staying() > server.occupancy.quota
+            || exceeds(&server.users, &key.user, self.shares.user_max)
+            || exceeds(&server.databases, &key.database, self.shares.database_max);
+        pool.idle.first().filter(|_| is_surplus).map(|idle| idle.link)
+    }
+
+    /// How many connections a pool lacks to its minimum, and how many it has beyond it.
+    #[must_use]
+    pub fn balance(&self, key: &PoolKey) -> (usize, usize) {
+        let Some(pool) = self.pools.get(key) else { return (self.shares.of(key).size_min, 0) };
+        let (has, min) = (pool.staying(), pool.pooling.size_min);
+        (min.saturating_sub(has), has.saturating_sub(min))
+    }
+
+    /// Has those looked at who have waited long enough for the reserve; returns when that will
+    /// next be so for others.
+    pub fn rouse_for_reserve(&mut self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        let mut due = Vec::new();
+        for (key, pool) in self.pools.iter().filter(|(_, pool)| pool.pooling.reserve_size > 0) {
+            let Some((since, _)) = pool.line.front() else { continue };
+            let at = since + self.shares.reserve_timeout;
+            if at > now {
+                next = Some(next.map_or(at, |next: Instant| next.min(at)));
+            } else if pool.gate == Gate::Pool {
+                due.push(key.clone());
+            }
+        }
+        due.iter().for_each(|key| self.rouse(key));
+        next
+    }
+
+    /// When a client that came into the line of a pool at `since` may use the pool's reserve; none
+    /// if there is none.
+    #[must_use]
+    pub fn reserve_at(&self, key: &PoolKey, since: Instant) -> Option<Instant> {
+        let pool = self.pools.get(key).filter(|pool| pool.pooling.reserve_size > 0)?;
+        (!pool.line.is_empty()).then(|| since + self.shares.reserve_timeout)
+    }
+
+    /// The pools of a server.
+    fn keys(&self, backend: BackendId) -> Vec<Arc<PoolKey>> {
+        self.of_server(backend).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn of_server(&self, backend: BackendId) -> impl Iterator<Item = (&Arc<PoolKey>, &Pool)> {
+        let first = PoolKey { backend, ..PoolKey::default() };
+        let range = (Bound::Included(&first), Bound::Unbounded);
+        let pools = self.pools.range::<PoolKey, _>(range);
+        pools.take_while(move |(key, _)| key.backend == backend)
+    }
+
+    /// Takes an idle connection out of its pool, if it is there.
+    fn take(&mut self, key: &PoolKey, link: ConnId) {
+        let Some(pool) = self.pools.get_mut(key) else { return };
+        let Some(at) = pool.idle.iter().rposition(|idle| idle.link == link) else { return };
+        pool.idle.remove(at);
+        if let Some(server) = self.servers.get_mut(&key.backend) {
+            server.idle -= 1;
+        }
+    }
+
+    /// Notes that a connection is being opened.
+    fn opened(&mut self, key: &Arc<PoolKey>) {
+        if let Some(pool) = self.pools.get_mut(key) {
+            pool.open += 1;
+            self.servers.entry(key.backend).or_default().opened(key);
+        }
+    }
+
+    fn tidy(&mut self, key: &PoolKey) {
+        if self.pools.get(key).is_some_and(Pool::is_forgettable) {
+            self.pools.remove(key);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::Slab;
-
-    fn key(user: &'static str) -> Arc<PoolKey> {
-        Arc::new(PoolKey { user: Bytes::from_static(user.as_bytes()), ..PoolKey::default() })
-    }
-
-    fn startup(options: &'static str) -> Arc<Params> {
-        let options = Bytes::from_static(options.as_bytes());
-        Arc::new(Params(vec![(Bytes::from_static(b"options"), options)]))
-    }
-
-    #[test]
-    fn a_connection_takes_on_another_application_name() {
-        let params = |name: &'static [u8]| {
-            let name = Bytes::from_static(name);
-            Arc::new(Params(vec![(Bytes::from_static(b"application_name"), name)]))
-        };
-        let mut names = Slab::new();
-        let mut pools = Pools::default();
-        pools.set_quota(BackendId(0), 2);
-        let (key, psql, app) = (key("a"), params(b"psql"), params(b"app"));
-        let (one, two) = (names.insert(()), names.insert(()));
-        assert_eq!(pools.checkout(&key, &psql, 2), Checkout::Open);
-        assert_eq!(pools.checkout(&key, &app, 2), Checkout::Open);
-        pools.put_back(&key, one, psql.clone());
-        pools.put_back(&key, two, app);
-        assert_eq!(pools.checkout(&key, &psql, 2), Checkout::Lent(one), "its own first");
-        assert_eq!(pools.checkout(&key, &psql, 2), Checkout::Lent(two));
-    }
-
-    #[test]
-    fn limits_hold_and_idle_connections_make_room() {
-        let mut names = Slab::new();
-        let (a, b, psql, jdbc) = (key("a"), key("b"), startup("psql"), startup("jdbc"));
-        let mut pools = Pools::default();
-        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Busy, "nothing is granted");
-        pools.set_quota(BackendId(0), 3);
-        let (one, two) = (names.insert(()), names.insert(()));
-        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Open);
-        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Open);
-        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Busy, "the pool is full");
-        pools.put_back(&a, one, psql.clone());
-        pools.put_back(&a, two, psql.clone());
-        assert_eq!(pools.checkout(&a, &psql, 2), Checkout::Lent(two));
-        assert_eq!(pools.checkout(&a, &jdbc, 2), Checkout::Evict(one));
-        pools.free(&a, one);
-        assert_eq!(pools.checkout(&a, &jdbc, 2), Checkout::Open);
-        pools.put_back(&a, two, psql.clone());
-        assert_eq!(pools.checkout(&b, &psql, 2), Checkout::Open);
-        assert_eq!(pools.checkout(&b, &psql, 2), Checkout::Evict(two), "quota");
-        pools.free(&a, two);
-        assert_eq!(pools.checkout(&b, &psql, 2), Checkout::Open);
-        assert_eq!(pools.figures(&b).node, Occupancy { open: 3, quota: 3 });
-    }
-
-    #[test]
-    fn whoever_waits_longest_is_next() {
-        let mut names = Slab::new();
-        let (a, b, psql) = (key("a"), key("b"), startup("psql"));
-        let mut pools = Pools::default();
-        let ticket = Ticket { epoch: Epoch(1), backend: BackendId(0), purpose: Purpose::Read };
-        let mut wait = |pools: &mut Pools, key: &Arc<PoolKey>, at| {
-            let session = names.insert(());
-            let since = Instant::from_micros(at);
-            assert!(pools.queue(key, Waiter { session, startup: psql.clone(), ticket, since }));
-            session
-        };
-        let late = wait(&mut pools, &a, 30);
-        let early = wait(&mut pools, &a, 10);
-        let middle = wait(&mut pools, &b, 20);
-        let gone = wait(&mut pools, &a, 5);
-        pools.forget(&a, gone);
-        let mut next = |passed: &[Arc<PoolKey>]| {
-            pools.next_waiter(BackendId(0), passed).map(|(_, waiter)| waiter.session)
-        };
-        assert_eq!(next(std::slice::from_ref(&a)), Some(middle));
-        assert_eq!(next(&[]), Some(early));
-        assert_eq!(next(&[]), Some(late));
-        assert_eq!(next(&[]), None);
-    }
-
-    #[test]
-    fn a_write_passes_only_to_the_primary_of_the_current_epoch() {
-        let node = |id, role| crate::topology::Node {
-            id: BackendId(id),
-            status: crate::topology::Status::Up,
-            role,
-            seen: crate::topology::Seen::Up,
-            server_role: role,
-            lag: None,
-            lag_time: None,
-            replication_state: String::new(),
-            sync_state: String::new(),
-            changed: crate::time::WallTime(0),
-        };
-        use crate::topology::Role;
-        let topology = Topology {
-            epoch: Epoch(7),
-            primary: Some(BackendId(0)),
-            nodes: vec![node(0, Role::Primary), node(1, Role::Standby), node(2, Role::Primary)],
-        };
-        let cases = [
-            ("a write on the primary", 7, 0, Purpose::Write, Ok(())),
-            ("with an older ticket", 6, 0, Purpose::Write, Err(Stale)),
-            ("on a standby", 7, 1, Purpose::Write, Err(Stale)),
-            ("on a second primary", 7, 2, Purpose::Write, Err(Stale)),
-            ("a read on a standby", 6, 1, Purpose::Read, Ok(())),
-            ("a read on the primary", 6, 0, Purpose::Read, Ok(())),
-            ("a read on a second primary", 7, 2, Purpose::Read, Err(Stale)),
-            ("a read on nobody", 7, 9, Purpose::Read, Err(Stale)),
-        ];
-        for (name, epoch, backend, purpose, expected) in cases {
-            let ticket = Ticket { epoch: Epoch(epoch), backend: BackendId(backend), purpose };
-            assert_eq!(Pools::admit(&topology, ticket), expected, "{name}");
-        }
-    }
-}
+mod tests;

@@ -25,6 +25,7 @@ mod pins;
 mod prepare;
 pub mod refusal;
 mod relay;
+mod retry;
 mod seat;
 mod serve;
 mod settings;
@@ -55,6 +56,7 @@ use desk::{Desk, Notice, TimerKey};
 pub(crate) use login::addressee;
 use prepare::Unnamed;
 use refusal::Refusal;
+use retry::Again;
 use settings::Settings;
 pub(crate) use show::collect;
 use state::{Audit, Effect, Ended, Held, Limbo, Outcome, Passing, Proof, State, Taken, Turn, Wait};
@@ -97,8 +99,11 @@ pub struct Session {
     outcome: Outcome,
     /// Whether what is in progress may have opened a transaction that no `ReadyForQuery` has told.
     opens: serve::Opens,
+    catalog: serve::Catalog,
     /// A transaction that was lost with its server, and that the client must still end.
     limbo: Limbo,
+    /// What a standby has refused and the primary has not been sent yet.
+    again: Option<Again>,
     wait: Wait,
     /// When the session began to wait for what it waits for.
     since: Option<Instant>,
@@ -110,6 +115,8 @@ pub struct Session {
     overrides: overrides::Overrides,
     /// Notices that wait for a message to end.
     untold: Vec<Bytes>,
+    /// Since when it is pinned.
+    pin_log: show::PinLog,
     /// When the client came.
     arrived: Instant,
     /// Last activity of the client, for `client_idle_limit`.
@@ -164,13 +171,16 @@ impl Session {
             effect: None,
             outcome: Outcome::Fine,
             opens: serve::Opens::No,
+            catalog: serve::Catalog::default(),
             limbo: Limbo::None,
+            again: None,
             wait: Wait::Nothing,
             since: None,
             verdict: None,
             answer: show::Answer::None,
             overrides: overrides::Overrides::default(),
             untold: Vec::new(),
+            pin_log: show::PinLog::default(),
             arrived: now,
             active: now,
             deadline: Some(deadline),
@@ -277,6 +287,12 @@ impl Session {
                     let loss = loss::Loss::of(&link);
                     self.on_lost(desk, id, &loss);
                 }
+            }
+            Notice::Expelled => {
+                if matches!(self.wait, Wait::Link(_)) {
+                    self.wait = Wait::Nothing;
+                }
+                self.look_again(desk);
             }
             Notice::Look => match self.state {
                 State::Cancelling => self.end(desk, Close::AfterFlush),

@@ -54,14 +54,20 @@ impl Shard {
 
     /// Tells sessions what the desk has for them.
     fn deliver(&mut self) {
-        while let Some((id, notice)) = self.desk.notices.pop_front() {
-            match (self.sessions.get_mut(id), notice) {
-                (Some(session), notice) => session.handle_notice(&mut self.desk, notice),
-                // The session that the link was opened for has left.
-                (None, Notice::Lent(link)) => self.desk.give_back(link),
-                (None, _) => {}
+        loop {
+            while let Some((id, notice)) = self.desk.notices.pop_front() {
+                match (self.sessions.get_mut(id), notice) {
+                    (Some(session), notice) => session.handle_notice(&mut self.desk, notice),
+                    // The session that the link was opened for has left.
+                    (None, Notice::Lent(link)) => self.desk.give_back(link),
+                    (None, _) => {}
+                }
             }
+            // Somebody has left a line, perhaps.
+            let Some(backend) = self.desk.pools.roused() else { break };
+            self.desk.serve(backend);
         }
+        self.desk.run_errands();
     }
 
     fn all_sessions(&mut self, act: impl Fn(&mut Session, &mut Desk)) {
@@ -99,8 +105,9 @@ impl Shard {
         }
         let nodes: Vec<BackendId> = after.nodes.iter().map(|node| node.id).collect();
         for node in nodes {
-            self.desk.serve(node);
+            self.desk.expel(node);
         }
+        self.desk.look_at_pools(self.desk.now);
         self.deliver();
         self.all_sessions(Session::handle_topology);
     }
@@ -158,6 +165,7 @@ impl Shard {
         for link in self.desk.pools.idle(|_| true) {
             self.desk.retire(link);
         }
+        self.desk.abandon_errands();
         self.all_sessions(|session, desk| session.handle_shutdown(desk, how));
         self.report_drained();
     }
@@ -253,12 +261,12 @@ impl Machine for Shard {
             Message::Topology(topology) => self.on_topology(topology),
             Message::Reload(config) => {
                 self.desk.reload(config);
+                self.deliver();
                 self.all_sessions(Session::handle_reload);
             }
             Message::Shutdown(how) => self.on_shutdown(how),
             Message::Quota { backend, limit } => {
-                self.desk.pools.set_quota(backend, limit);
-                self.desk.serve(backend);
+                self.desk.set_quota(backend, limit);
                 self.deliver();
             }
             Message::Cancel { key, asker } => self.on_cancel(from, &key, asker),
@@ -276,9 +284,11 @@ impl Machine for Shard {
                 })
             }
             Message::Vacate { database } => {
-                for link in self.desk.pools.idle(|key| key.database == database) {
-                    self.desk.retire(link);
-                }
+                self.desk.on_vacate(&database);
+            }
+            Message::CatalogStale { database } => {
+                let now = self.desk.now;
+                self.desk.catalogs.stale(&database, now);
             }
             Message::Suspect { .. }
             | Message::InUse { .. }
@@ -296,6 +306,9 @@ impl Machine for Shard {
                 TimerKey::Session(id) => self.with_session(id, Session::handle_timeout),
                 TimerKey::Link(id) => self.desk.on_link_timeout(id),
                 TimerKey::Cancel(id) => self.desk.on_cancel_timeout(id),
+                // Whatever is due runs once everybody has been served.
+                TimerKey::Errand => {}
+                TimerKey::Reserve => self.desk.on_reserve_timeout(),
                 TimerKey::Shutdown => {
                     self.all_sessions(|s, desk| s.handle_shutdown(desk, Shutdown::Fast));
                 }

@@ -5,6 +5,8 @@
 //! which source may write to which destination.
 
 pub(crate) mod framing;
+pub(crate) mod marks;
+pub(crate) mod provenance;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use pgherd_core::message::Message;
 use pgherd_core::wire::{backend, frontend};
 
 use self::framing::{Framing, Purpose, Sender};
+use self::provenance::Provenance;
 
 /// Verdicts and what they need.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(crate) struct Checks {
     primaries: BTreeMap<Epoch, Option<BackendId>>,
     /// The last epoch that was published.
     epoch: Epoch,
+    /// To whose statements servers answer.
+    pub(crate) provenance: Provenance,
 }
 
 impl Checks {

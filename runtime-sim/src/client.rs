@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::check::Conversation;
+use crate::check::marks::Marks;
 use crate::net::{Answer, End, Read, Write};
 use crate::stage::Stage;
 
@@ -38,6 +39,10 @@ pub(crate) struct Client {
     inbox: Vec<u8>,
     /// None for a client that has gone past the proxy.
     talk: Option<Conversation>,
+    /// Watches for marks of others.
+    marks: Option<Marks>,
+    /// The client dies once it has got so many more bytes.
+    dies_after: Option<usize>,
 }
 
 impl Client {
@@ -49,7 +54,24 @@ impl Client {
             unsent: VecDeque::new(),
             inbox: Vec::new(),
             talk,
+            marks: None,
+            dies_after: None,
         }
+    }
+
+    /// Gives the client a mark of its own.
+    pub(crate) fn mark(&mut self, mark: u32) {
+        self.marks = Some(Marks::new(mark));
+    }
+
+    /// Counts the times that the client got its own mark.
+    pub(crate) fn marks_seen(&self) -> u64 {
+        self.marks.as_ref().map_or(0, Marks::seen)
+    }
+
+    /// Lets the client die once it has got so many more bytes.
+    pub(crate) const fn die_after(&mut self, len: usize) {
+        self.dies_after = Some(len);
     }
 
     pub(crate) const fn connecting(&mut self, end: End) {
@@ -114,6 +136,17 @@ impl Client {
                     stage.trace.bytes(new);
                     if let Some(talk) = &mut self.talk {
                         talk.got(new)?;
+                    }
+                    if let Some(marks) = &mut self.marks {
+                        marks.follow(new)?;
+                    }
+                    let len = new.len();
+                    if let Some(left) = &mut self.dies_after {
+                        *left = left.saturating_sub(len);
+                        if *left == 0 {
+                            self.reset(stage);
+                            break;
+                        }
                     }
                 }
                 Read::Nothing => break,

@@ -142,6 +142,7 @@ impl Host {
                     self.report(stage, &format!("connection {conn}: {what}"));
                 }
                 if let Some(end) = socket.end {
+                    stage.checks.provenance.forget(end);
                     stage.close(end);
                 }
                 self.machine.handle_close(now, conn, why);

@@ -32,6 +32,9 @@ pub enum Fault {
     TerminateSessions,
     /// It becomes a primary.
     Promote,
+    /// The process of one session dies, whichever is the first to have said so many more bytes,
+    /// in the middle of a message if that is where it happens to be.
+    CutSession(usize),
 }
 
 impl Simulation {
@@ -53,6 +56,7 @@ impl Simulation {
             Fault::ConflictNext(reads) => server.conflict_next(reads),
             Fault::TerminateSessions => server.terminate_sessions(stage),
             Fault::Promote => server.promote(stage),
+            Fault::CutSession(len) => server.cut_session(len),
         }
         self.herd_changed();
     }

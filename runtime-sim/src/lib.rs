@@ -26,6 +26,7 @@ mod simulation;
 mod stage;
 mod trace;
 
+pub use check::marks::Marks;
 pub use faults::Fault;
 pub use plan::{Auth, Plan};
 pub use simulation::{Conn, Failure, Machines, Simulation};

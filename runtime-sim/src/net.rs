@@ -42,6 +42,12 @@ impl Side {
 }
 
 impl End {
+    /// The end that connected, of the link of this number.
+    #[cfg(test)]
+    pub(crate) const fn near(link: u64) -> Self {
+        Self { link, side: Side::Near }
+    }
+
     /// The other end of the link.
     pub(crate) const fn other(self) -> Self {
         Self { link: self.link, side: self.side.other() }

@@ -10,10 +10,12 @@ mod context;
 mod engine;
 mod eval;
 mod execute;
+mod fate;
 mod login;
 mod outbox;
 mod own;
 mod parse;
+mod rows;
 mod select;
 mod session;
 mod settings;
@@ -23,10 +25,10 @@ mod value;
 
 use std::collections::BTreeMap;
 
-use pgherd_core::time::{Duration, Instant};
-use pgherd_core::wire::word;
+use pgherd_core::time::Instant;
 
 use self::engine::{Deed, Engine, Follower, Released, Replay, Role};
+use self::rows::rows;
 use self::session::{Accounts, Cancelled, Door, Rest, Session};
 use crate::agenda::Event;
 use crate::net::{Address, Answer, End, Read, Write};
@@ -89,6 +91,8 @@ pub(crate) struct Server {
     sessions_max: usize,
     starts: u32,
     process_next: u32,
+    /// The next session that says anything dies after so many bytes.
+    cut: Option<usize>,
     /// The last commit that a client could have been told of.
     /// `acknowledged <= engine.lsn_received()` for ever
     acknowledged: u64,
@@ -109,6 +113,7 @@ impl Server {
             sessions_max: plan.server_connections_max,
             starts: 0,
             process_next: 1000 * (u32::try_from(node).unwrap_or(0) + 1),
+            cut: None,
             acknowledged: 0,
         }
     }
@@ -166,7 +171,25 @@ impl Server {
             let now = stage.now;
             let rest = seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
             seat.waits = if rest == Rest::Blocked { Waits::Yes } else { Waits::No };
+            let cut = self.cut.filter(|_| seat.session.is_ready());
+            if let Some(len) = cut.filter(|len| *len <= seat.session.out.leaving().len()) {
+                // What it said before still arrives, as far as the network takes it.
+                self.cut = None;
+                let part = seat.session.out.leaving().get(..len).unwrap_or_default().to_vec();
+                if let Write::Took(len) = stage.write(seat.end, &part) {
+                    let runs = seat.session.out.left(len);
+                    stage.checks.provenance.says(seat.end.other(), runs);
+                }
+                self.dismiss(stage, process);
+                break;
+            }
+            let before = seat.session.out.leaving().len();
             let stays = seat.write(stage);
+            let said = before - seat.session.out.leaving().len();
+            self.cut = self.cut.map(|len| if cut.is_some() { len - said } else { len });
+            if let Some(what) = seat.session.breach.take() {
+                stage.checks.report(format!("node {}: {what}", self.node));
+            }
             match rest {
                 _ if !stays => {
                     self.dismiss(stage, process);
@@ -311,133 +334,6 @@ impl Server {
         }
     }
 
-    /// From now on a standby replays a commit only so long after it was made.
-    pub(crate) fn delay_replay(&mut self, delay: Duration) {
-        self.engine.apply_delay = delay;
-    }
-
-    /// Replay has removed rows that reads on this standby may still want: what runs fails, who is
-    /// idle in a transaction is sent away (PostgreSQL docs, "Handling Query Conflicts").
-    pub(crate) fn conflict(&mut self, stage: &mut Stage) {
-        if !self.engine.is_standby() {
-            return;
-        }
-        let all: Vec<u32> = self.seats.keys().copied().collect();
-        for process in all {
-            if let Some(seat) = self.seats.get_mut(&process) {
-                seat.session.conflict(&mut self.engine);
-            }
-            self.wake(stage, process);
-        }
-    }
-
-    /// So many of the next reads on this standby fail by a conflict with recovery.
-    pub(crate) fn conflict_next(&mut self, reads: u32) {
-        self.engine.conflicts = reads;
-    }
-
-    /// Dies at once. Commits are durable; everything else is lost.
-    pub(crate) fn crash(&mut self, stage: &mut Stage) {
-        self.power = Power::Down;
-        self.breath = Breath::Free;
-        stage.listen(Address::Node(self.node), Answer::Refused);
-        for seat in std::mem::take(&mut self.seats).into_values() {
-            // The operating system closes the dead process's sockets: a reset if something was
-            // unread, an orderly end otherwise.
-            if stage.net.is_readable(seat.end) || stage.chance.happens(1, 2) {
-                stage.reset(seat.end);
-            } else {
-                stage.close(seat.end);
-            }
-        }
-        self.engine.crash();
-        self.engine.empty_unlogged();
-    }
-
-    /// Stops fast: sessions are told, and closed.
-    pub(crate) fn stop(&mut self, stage: &mut Stage) {
-        if self.breath == Breath::Frozen {
-            return self.crash(stage);
-        }
-        self.power = Power::Down;
-        stage.listen(Address::Node(self.node), Answer::Refused);
-        for mut seat in std::mem::take(&mut self.seats).into_values() {
-            let why = "terminating connection due to administrator command";
-            seat.session.terminate(&mut self.engine, why);
-            seat.write(stage);
-            stage.close(seat.end);
-        }
-        self.engine.crash();
-    }
-
-    /// Starts again; for a while everybody is told to wait.
-    pub(crate) fn start(&mut self, stage: &mut Stage) {
-        if self.power != Power::Down {
-            return;
-        }
-        self.power = Power::Starting;
-        self.starts += 1;
-        stage.listen(Address::Node(self.node), Answer::Accepted);
-        let (node, start) = (self.node, self.starts);
-        stage.soon(20_000, 400_000, Event::Started { node, start });
-    }
-
-    /// A start has come to its end.
-    pub(crate) fn started(&mut self, start: u32) {
-        if self.power == Power::Starting && self.starts == start {
-            self.power = Power::Up;
-        }
-    }
-
-    /// Stops answering, with its connections open and its kernel alive.
-    pub(crate) fn freeze(&mut self) {
-        if self.power != Power::Down {
-            self.breath = Breath::Frozen;
-        }
-    }
-
-    /// Answers again.
-    pub(crate) fn thaw(&mut self, stage: &mut Stage) {
-        self.breath = Breath::Free;
-        self.wake_all(stage);
-    }
-
-    /// Holds replay up.
-    pub(crate) fn pause_replay(&mut self) {
-        self.set_replay(Replay::Paused);
-    }
-
-    /// Lets replay go on.
-    pub(crate) fn resume_replay(&mut self) {
-        self.set_replay(Replay::Running);
-    }
-
-    /// Terminates all sessions that have logged in, one by one.
-    pub(crate) fn terminate_sessions(&mut self, stage: &mut Stage) {
-        let all: Vec<u32> = self.seats.keys().copied().collect();
-        for process in all {
-            if let Some(seat) = self.seats.get_mut(&process).filter(|s| s.session.is_ready()) {
-                let why = "terminating connection due to administrator command";
-                seat.session.terminate(&mut self.engine, why);
-            }
-            self.wake(stage, process);
-        }
-    }
-
-    /// Becomes a primary, on a new timeline, with everything that it has received.
-    pub(crate) fn promote(&mut self, stage: &mut Stage) {
-        if self.engine.is_standby() {
-            self.engine.replay();
-            self.engine.empty_unlogged();
-            self.engine.role = Role::Primary;
-            self.engine.timeline += 1;
-            for seat in self.seats.values_mut() {
-                seat.session.promoted();
-            }
-            self.wake_all(stage);
-        }
-    }
-
     /// Counts sessions.
     pub(crate) fn sessions(&self) -> usize {
         self.seats.values().filter(|seat| seat.session.is_ready()).count()
@@ -488,7 +384,10 @@ impl Seat {
         while !self.session.out.leaving().is_empty() {
             match stage.write(self.end, self.session.out.leaving()) {
                 Write::Took(0) => return true,
-                Write::Took(len) => self.session.out.left(len),
+                Write::Took(len) => {
+                    let runs = self.session.out.left(len);
+                    stage.checks.provenance.says(self.end.other(), runs);
+                }
                 Write::Broken => return false,
             }
         }
@@ -498,39 +397,8 @@ impl Seat {
     fn read(&mut self, stage: &mut Stage) -> Read {
         let mut bytes = Vec::new();
         let read = stage.read(self.end, READ_LEN, &mut bytes);
-        self.session.receive(&bytes);
+        let runs = stage.checks.provenance.heard(self.end.other(), bytes.len());
+        self.session.receive_of(&bytes, runs);
         read
     }
-}
-
-/// Reads the rows of an answer, or its error.
-fn rows(mut bytes: &[u8]) -> Result<Vec<Vec<String>>, String> {
-    let mut rows = Vec::new();
-    while let (Some(tag), Some(len)) = (bytes.first(), word(bytes, 1)) {
-        let end = (len as usize).saturating_add(1);
-        let body = bytes.get(5..end).unwrap_or_default();
-        match tag {
-            b'D' => rows.push(row(body)),
-            b'E' => {
-                let fields = pgherd_core::wire::error::Fields::read(body);
-                let text = |field| String::from_utf8_lossy(field).into_owned();
-                return Err(format!("{}: {}", text(fields.code), text(fields.message)));
-            }
-            _ => {}
-        }
-        bytes = bytes.get(end..).unwrap_or_default();
-    }
-    Ok(rows)
-}
-
-fn row(body: &[u8]) -> Vec<String> {
-    let mut values = Vec::new();
-    let mut rest = body.get(2..).unwrap_or_default();
-    while let Some(len) = word(rest, 0) {
-        let len = if len == u32::MAX { 0 } else { len as usize };
-        let value = rest.get(4..len.saturating_add(4)).unwrap_or_default();
-        values.push(String::from_utf8_lossy(value).into_owned());
-        rest = rest.get(len.saturating_add(4)..).unwrap_or_default();
-    }
-    values
 }

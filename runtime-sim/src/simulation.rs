@@ -11,6 +11,7 @@ use pgherd_core::time::{Duration, Instant};
 
 use crate::agenda::Event;
 use crate::check::Conversation;
+use crate::check::marks::Marks;
 use crate::client::Client;
 use crate::net::{Address, Notice};
 use crate::plan::Plan;
@@ -332,6 +333,24 @@ impl Simulation {
     /// Kills a client.
     pub fn reset(&mut self, conn: Conn) {
         self.with(conn, Client::reset);
+    }
+
+    /// Kills a client once it has received so many more bytes.
+    pub fn reset_after(&mut self, conn: Conn, len: usize) {
+        self.with(conn, |client, _| client.die_after(len));
+    }
+
+    /// Gives a client a mark, and fails the run if it ever gets the mark of another; returns the
+    /// text by which servers are to repeat it.
+    pub fn mark(&mut self, conn: Conn, mark: u32) -> String {
+        self.with(conn, |client, _| client.mark(mark));
+        Marks::text(mark)
+    }
+
+    /// Counts the times that clients got their own marks.
+    #[must_use]
+    pub fn marks_seen(&self) -> u64 {
+        self.clients.iter().map(Client::marks_seen).sum()
     }
 
     /// Lets a client's receive buffer fill up.

@@ -1,6 +1,6 @@
 //! The world as a whole, around a machine that pairs each client with a server and relays bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::{BackendId, ConnId, ShardId, Slab};
@@ -29,6 +29,10 @@ pub(crate) enum Vice {
     Floods,
     /// Asks for a timeout in the past, for ever.
     Spins,
+    /// Gives a server's answer to whoever came last.
+    Confuses,
+    /// Does the same with a copy of its own.
+    Repeats,
 }
 
 /// Relays between a client and node 0.
@@ -39,6 +43,8 @@ pub(crate) struct Relay {
     queued: BTreeMap<ConnId, usize>,
     stopping: Option<Shutdown>,
     dead: Option<ConnId>,
+    servers: BTreeSet<ConnId>,
+    latest: Option<ConnId>,
 }
 
 impl Relay {
@@ -50,6 +56,8 @@ impl Relay {
             queued: BTreeMap::new(),
             stopping: None,
             dead: None,
+            servers: BTreeSet::new(),
+            latest: None,
         }
     }
 
@@ -66,6 +74,8 @@ impl Machine for Relay {
     fn handle_accept(&mut self, _: Instant, _: Arrival) -> ConnId {
         let client = self.conns.insert(None);
         let server = self.conns.insert(Some(client));
+        self.servers.insert(server);
+        self.latest = Some(client);
         *self.conns.get_mut(client).unwrap() = Some(server);
         self.outputs.push(Output::Connect { conn: server, to: BackendId(0) });
         client
@@ -91,6 +101,15 @@ impl Machine for Relay {
             return;
         }
         if self.vice == Vice::Hoards {
+            return;
+        }
+        let mixes = matches!(self.vice, Vice::Confuses | Vice::Repeats);
+        let to = if mixes && self.servers.contains(&conn) { self.latest.unwrap_or(to) } else { to };
+        if self.vice == Vice::Repeats && self.servers.contains(&conn) {
+            let bytes = bytes::Bytes::copy_from_slice(unread);
+            *self.queued.entry(to).or_default() += bytes.len();
+            self.outputs.push(Output::Send { to, bytes });
+            self.outputs.push(Output::Skip { from: conn, len: unread.len() });
             return;
         }
         let len = unread.len() + usize::from(self.vice == Vice::Invents);
@@ -416,3 +435,5 @@ fn a_failure_says_how_to_see_it_again() {
          replay: PGHERD_SEED=0x5eed cargo test -p pgherd-tests --test sim relay"
     );
 }
+
+mod isolation;

@@ -1,16 +1,21 @@
 //! pgherd's machines on smol: one thread a shard, one for the control plane, and no locks.
 //!
-//! Each thread runs a `LocalExecutor`; a machine, its sockets and its buffers belong to one thread
-//! and are borrowed only between awaits. Machines reach one another by mailboxes alone.
+//! A machine, its sockets, its buffers and its poller belong to one driver, which waits for all of
+//! them in one system call. On a thread of its own ([`start`]) it blocks there; run by an executor
+//! ([`Worker::serve`]) it awaits the poller. Machines reach one another by mailboxes alone.
 
-mod alarm;
+mod bell;
+mod connection;
+mod dial;
 mod driver;
 mod listener;
 mod mailbox;
+mod poller;
 mod process;
 mod socket;
-mod timer;
 mod trouble;
+mod worker;
 
-pub use process::{Operator, Options, Remote, start};
+pub use process::{Operator, Options, Remote, prepare, start};
 pub use trouble::StartError;
+pub use worker::Worker;

@@ -1,32 +1,120 @@
 //! Where clients connect.
 
-use std::cell::RefCell;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use pgherd_core::config::Config;
 use pgherd_core::limits;
-use pgherd_core::machine::Machine;
-use pgherd_core::message::{Arrival, Room};
-use smol::{Async, Timer};
+use pgherd_core::time::Instant;
 use socket2::{Domain, Protocol, Type};
 
-use crate::driver::Driver;
 use crate::socket::Socket;
 use crate::trouble::StartError;
 
 /// An address or a path that clients connect to.
 #[derive(Debug)]
-pub(crate) enum Listener {
+pub(crate) struct Listener {
+    door: Door,
+    pub(crate) backlog: Backlog,
+}
+
+#[derive(Debug)]
+enum Door {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
 }
 
-impl Drop for Listener {
+/// Who waits to be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backlog {
+    /// Nobody, until the poller says otherwise.
+    Empty,
+    /// Perhaps somebody.
+    Ready,
+    /// Perhaps somebody, who cannot be accepted just now.
+    Paused { until: Instant },
+}
+
+/// What accepting came to.
+pub(crate) enum Accepted {
+    Client(Socket, Option<IpAddr>),
+    /// A client that did not wait.
+    Gone,
+    Nobody,
+    Failed(io::Error),
+}
+
+impl Listener {
+    fn new(door: Door) -> io::Result<Self> {
+        match &door {
+            Door::Tcp(listener) => listener.set_nonblocking(true)?,
+            Door::Unix(listener, _) => listener.set_nonblocking(true)?,
+        }
+        Ok(Self { door, backlog: Backlog::Empty })
+    }
+
+    /// Somebody has come. A pause is not cut short by that.
+    pub(crate) fn note(&mut self) {
+        if self.backlog == Backlog::Empty {
+            self.backlog = Backlog::Ready;
+        }
+    }
+
+    /// Accepts a client, if one waits and may be accepted.
+    pub(crate) fn accept(&mut self, now: Instant) -> Accepted {
+        match self.backlog {
+            Backlog::Empty => return Accepted::Nobody,
+            Backlog::Paused { until } if now < until => return Accepted::Nobody,
+            Backlog::Ready | Backlog::Paused { .. } => self.backlog = Backlog::Ready,
+        }
+        match self.door.accept() {
+            Ok((socket, address)) => Accepted::Client(socket, address),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.backlog = Backlog::Empty;
+                Accepted::Nobody
+            }
+            Err(error) if is_gone(&error) => Accepted::Gone,
+            Err(error) => Accepted::Failed(error),
+        }
+    }
+}
+
+/// Tells whether another client may be accepted all the same.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted)
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.door {
+            Door::Tcp(listener) => listener.as_fd(),
+            Door::Unix(listener, _) => listener.as_fd(),
+        }
+    }
+}
+
+impl Door {
+    fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok((Socket::Tcp(stream), Some(address.ip())))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Ok((Socket::Unix(stream), None))
+            }
+        }
+    }
+}
+
+impl Drop for Door {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self
             && let Err(error) = std::fs::remove_file(&*path)
@@ -41,16 +129,16 @@ pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, StartError> {
     let mut listeners = Vec::new();
     for address in &config.listen_addresses {
         for address in resolve(address, config.port)? {
-            let listener = tcp(address).map_err(|error| StartError::listen(address, &error))?;
+            let opened = tcp(address).and_then(|tcp| Listener::new(Door::Tcp(tcp)));
+            listeners.push(opened.map_err(|error| StartError::listen(address, &error))?);
             log::info!("listening on {address}");
-            listeners.push(Listener::Tcp(listener));
         }
     }
     for directory in &config.unix_socket_directories {
         let path = Path::new(directory).join(format!(".s.PGSQL.{}", config.port));
-        let listener = unix(&path).map_err(|error| StartError::listen(path.display(), &error))?;
+        let opened = unix(&path).and_then(|unix| Listener::new(Door::Unix(unix, path.clone())));
+        listeners.push(opened.map_err(|error| StartError::listen(path.display(), &error))?);
         log::info!("listening on {}", path.display());
-        listeners.push(Listener::Unix(listener, path));
     }
     if listeners.is_empty() {
         return Err(StartError::Nowhere);
@@ -86,48 +174,4 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
     Ok(listener)
-}
-
-/// Accepts clients for as long as it is not dropped.
-pub(crate) async fn run<M: Machine + 'static>(
-    driver: Rc<RefCell<Driver<M>>>,
-    listener: Listener,
-) -> io::Result<()> {
-    match &listener {
-        Listener::Tcp(tcp) => {
-            let tcp = Async::new(tcp.try_clone()?)?;
-            loop {
-                let accepted = tcp.accept().await.and_then(|(stream, address)| {
-                    Ok((Socket::Tcp(stream.into_inner()?), Some(address.ip())))
-                });
-                accept(&driver, accepted).await;
-            }
-        }
-        Listener::Unix(unix, _) => {
-            let unix = Async::new(unix.try_clone()?)?;
-            loop {
-                let accepted = unix.accept().await;
-                let accepted =
-                    accepted.and_then(|(stream, _)| Ok((Socket::Unix(stream.into_inner()?), None)));
-                accept(&driver, accepted).await;
-            }
-        }
-    }
-}
-
-async fn accept<M: Machine + 'static>(
-    driver: &Rc<RefCell<Driver<M>>>,
-    accepted: io::Result<(Socket, Option<std::net::IpAddr>)>,
-) {
-    match accepted {
-        Ok((socket, address)) => {
-            socket.tune();
-            let arrival = Arrival { address, room: Room::Free };
-            driver.borrow_mut().accept(socket, &[], arrival);
-        }
-        Err(error) => {
-            log::warn!("a client could not be accepted: {error}");
-            Timer::after(limits::ACCEPT_RETRY_DELAY).await;
-        }
-    }
 }

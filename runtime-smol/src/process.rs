@@ -1,26 +1,20 @@
-//! A process: the threads of its machines, and the operator's hand on them.
+//! A process: its machines, the threads that run them, and the operator's hand on them.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use async_channel::Receiver;
 use pgherd_core::config::Config;
-use pgherd_core::control::Control;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::ShardId;
-use pgherd_core::machine::Machine;
 use pgherd_core::message::{Message, Peer, Shutdown};
-use pgherd_core::shard::Shard;
-use pgherd_core::time::{Instant, WallClock};
-use smol::LocalExecutor;
+use pgherd_core::time::WallClock;
 
-use crate::driver::Driver;
+use crate::driver::Setting;
 use crate::listener::{self, Listener};
-use crate::mailbox::{Mail, Post};
-use crate::timer;
+use crate::mailbox::{Mailbox, Post};
+use crate::poller::Poller;
 use crate::trouble::StartError;
+use crate::worker::{Role, Worker};
 
 /// What a process is started with.
 pub struct Options {
@@ -77,103 +71,46 @@ impl Operator {
     }
 }
 
+/// Makes the machines of a process, which listens from now on, for the caller to run.
+///
+/// Every [`Worker`] must be run, by `run` on a thread of its own or as a future by `serve`.
+///
+/// # Errors
+/// An address cannot be listened on, or the system lacks what a machine waits with.
+pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
+    let Options { config, clock, seed } = options;
+    let listeners = listener::open(&config)?;
+    let count = config.worker_threads.max(1);
+    let (post, control_box, shard_boxes) = Post::new(count).map_err(StartError::Poller)?;
+    let start = std::time::Instant::now();
+    let mut entropy = Entropy::from_seed(seed);
+    let setting = |me, mailbox: Mailbox, listeners: Vec<Listener>| {
+        let poller = Poller::new().map_err(StartError::Poller)?;
+        let (config, post) = (config.clone(), post.clone());
+        let setting = Setting { me, start, config, poller, listeners, mailbox, post };
+        setting.watch().map_err(StartError::Poller)
+    };
+    let mut workers = Vec::with_capacity(count + 1);
+    for (number, mailbox) in (0u16..).zip(shard_boxes) {
+        let id = ShardId(number);
+        let setting = setting(Peer::Shard(id), mailbox, Vec::new())?;
+        workers.push(Worker::new(Role::Shard(id), clock, entropy.split(), setting));
+    }
+    let setting = setting(Peer::Control, control_box, listeners)?;
+    workers.push(Worker::new(Role::Control, clock, entropy.split(), setting));
+    Ok((Remote { post }, workers))
+}
+
 /// Starts a process: listens, and starts a thread a shard and one for the control plane.
 ///
 /// # Errors
 /// An address cannot be listened on, or a thread cannot be started.
 pub fn start(options: Options) -> Result<Operator, StartError> {
-    let Options { config, clock, seed } = options;
-    let listeners = listener::open(&config)?;
-    let count = config.worker_threads.max(1);
-    let (post, control_box, shard_boxes) = Post::new(count);
-    let start = std::time::Instant::now();
-    let mut entropy = Entropy::from_seed(seed);
-    let mut threads = Vec::new();
-    for (number, mailbox) in (0u16..).zip(shard_boxes) {
-        let id = ShardId(number);
-        let (config, post, entropy) = (config.clone(), post.clone(), entropy.split());
-        let run = move || {
-            let shard = Shard::new(id, config.clone(), entropy, clock, Instant::ZERO);
-            let _alarm = PanicAlarm { me: Peer::Shard(id), post: post.clone() };
-            let setting = Setting { me: Peer::Shard(id), start, config, post };
-            run(shard, setting, &mailbox, Vec::new());
-        };
-        threads.push(spawn(format!("shard-{number}"), run)?);
+    let (Remote { post }, workers) = prepare(options)?;
+    let mut threads = Vec::with_capacity(workers.len());
+    for worker in workers {
+        let thread = std::thread::Builder::new().name(worker.name());
+        threads.push(thread.spawn(|| worker.run()).map_err(StartError::Thread)?);
     }
-    let operator_post = post.clone();
-    let entropy = entropy.split();
-    let run_control = move || {
-        let control = Control::new(config.clone(), entropy, clock, Instant::ZERO);
-        let _alarm = PanicAlarm { me: Peer::Control, post: post.clone() };
-        let setting = Setting { me: Peer::Control, start, config, post };
-        run(control, setting, &control_box, listeners);
-    };
-    threads.push(spawn("control".to_owned(), run_control)?);
-    Ok(Operator { post: operator_post, threads })
-}
-
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    std::thread::Builder::new().name(name).spawn(run).map_err(StartError::Thread)
-}
-
-/// Ends the process if its thread panics: a machine that is gone answers nobody, and a process of
-/// which a part is gone is worse than none.
-struct PanicAlarm {
-    me: Peer,
-    post: Post,
-}
-
-impl Drop for PanicAlarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            log::error!("{:?} has panicked; the process ends", self.me);
-            self.post.announce(&Message::Shutdown(Shutdown::Immediate));
-            let message = Box::new(Message::Drained);
-            self.post.send(Peer::Control, Mail::Message { from: self.me, message });
-        }
-    }
-}
-
-/// What a driver is started with.
-struct Setting {
-    me: Peer,
-    start: std::time::Instant,
-    config: Arc<Config>,
-    post: Post,
-}
-
-/// Runs one machine until it is finished.
-fn run<M: Machine + 'static>(
-    machine: M,
-    setting: Setting,
-    mailbox: &Receiver<Mail>,
-    listeners: Vec<Listener>,
-) {
-    let executor = Rc::new(LocalExecutor::new());
-    let (finished, is_finished) = async_channel::bounded(1);
-    let Setting { me, start, config, post } = setting;
-    let driver = Driver::new(machine, me, start, config, post, executor.clone(), finished);
-    for listener in listeners {
-        let accepting = listener::run(driver.clone(), listener);
-        let task = executor.spawn(async {
-            if let Err(error) = accepting.await {
-                log::error!("a listener has ended: {error}");
-            }
-        });
-        driver.borrow_mut().listen(task);
-    }
-    executor.spawn(timer::run(driver.clone())).detach();
-    executor.spawn(receive(driver.clone(), mailbox.clone())).detach();
-    driver.borrow_mut().pump();
-    smol::block_on(executor.run(async {
-        // The driver drops the sender when its machine is finished.
-        let _ = is_finished.recv().await;
-    }));
-    drop(driver);
-}
-
-async fn receive<M: Machine + 'static>(driver: Rc<RefCell<Driver<M>>>, mailbox: Receiver<Mail>) {
-    while let Ok(mail) = mailbox.recv().await {
-        driver.borrow_mut().receive(mail);
-    }
+    Ok(Operator { post, threads })
 }

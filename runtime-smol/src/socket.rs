@@ -1,16 +1,16 @@
 //! One kind of stream over TCP and Unix sockets: it only moves bytes.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 
-use pgherd_core::config::Backend;
 use pgherd_core::message::Closed;
-use smol::Async;
 
-/// A connected stream.
+/// Reads after which a peer that talks on at its end is left to its fate.
+const RUBBISH_READS_MAX: usize = 64;
+
+/// A stream that never blocks.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
@@ -56,7 +56,11 @@ impl Socket {
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
         let mut rubbish = [0; 4096];
-        while ended.is_ok() && self.read(&mut rubbish).is_ok_and(|len| len > 0) {}
+        for _ in 0..RUBBISH_READS_MAX {
+            if ended.is_err() || !self.read(&mut rubbish).is_ok_and(|len| len > 0) {
+                return;
+            }
+        }
     }
 
     /// Small messages leave at once.
@@ -83,36 +87,7 @@ pub(crate) fn closed(error: &io::Error) -> Closed {
     }
 }
 
-/// Connects to a server: by name, by address, or in a socket directory.
-pub(crate) async fn connect(backend: Option<Backend>) -> Result<Async<Socket>, Closed> {
-    let Some(backend) = backend else { return Err(Closed::Unresolved) };
-    let connected = if backend.hostname.starts_with('/') {
-        let name = format!(".s.PGSQL.{}", backend.port);
-        let path = PathBuf::from(&backend.hostname).join(name);
-        let stream = Async::<UnixStream>::connect(path).await;
-        stream.and_then(Async::into_inner).map(Socket::Unix)
-    } else {
-        connect_tcp(&backend).await?
-    };
-    let socket = connected.and_then(Async::new).map_err(|error| closed(&error))?;
-    socket.get_ref().tune();
-    Ok(socket)
-}
-
-async fn connect_tcp(backend: &Backend) -> Result<io::Result<Socket>, Closed> {
-    let addresses = match backend.hostname.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, backend.port)],
-        Err(_) => {
-            let name = (backend.hostname.clone(), backend.port);
-            smol::net::resolve(name).await.map_err(|_| Closed::Unresolved)?
-        }
-    };
-    let mut last = Err(io::ErrorKind::NotFound.into());
-    for address in addresses {
-        last = Async::<TcpStream>::connect(address).await;
-        if last.is_ok() {
-            break;
-        }
-    }
-    Ok(last.and_then(Async::into_inner).map(Socket::Tcp))
+/// Tells whether an error says no more than "not now".
+pub(crate) fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

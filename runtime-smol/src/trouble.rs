@@ -17,6 +17,8 @@ pub enum StartError {
         /// The same in words.
         reason: String,
     },
+    /// The system lacks what a machine waits with.
+    Poller(io::Error),
     /// A thread cannot be started.
     Thread(io::Error),
 }
@@ -44,6 +46,9 @@ impl fmt::Display for StartError {
             ),
             Self::Listen { address, reason, .. } => {
                 write!(f, "cannot listen on {address}: {reason}; see listen_addresses and port")
+            }
+            Self::Poller(error) => {
+                write!(f, "cannot make a poller: {error}; see the limit on open files")
             }
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }

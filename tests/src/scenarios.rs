@@ -6,9 +6,11 @@ pub mod copy;
 pub mod extended;
 pub mod failures;
 pub mod hostile;
+pub mod limits;
 pub mod login;
 pub mod operate;
 pub mod pool;
+pub mod retry;
 pub mod routing;
 pub mod session;
 pub mod show;
@@ -152,6 +154,12 @@ scenarios! {
         a_client_that_dies_in_line with one_connection,
         clients_that_open_and_reset_leave_nothing with small_pool,
     }
+    retry {
+        a_refused_query_goes_to_the_primary with standby_only,
+        a_refused_batch_goes_to_the_primary with shared,
+        refused_queries_sent_ahead_are_answered_in_order with standby_only,
+        an_error_is_not_repeated with standby_only,
+    }
     transaction {
         many_clients_share_one_connection with one_shared,
         settings_follow_their_session with one_shared,
@@ -169,6 +177,16 @@ scenarios! {
         what_is_rolled_back_pins_nobody with few_shared,
         statement_mode_has_no_transactions with statement_mode,
         both_connections_are_given_back with shared_standby,
+    }
+    limits {
+        a_user_at_its_limit_waits_alone with two_a_user,
+        a_database_at_its_limit_makes_room with two_a_database,
+        users_share_a_full_server_in_order with one_in_all,
+        the_reserve_is_for_those_who_wait with reserve,
+        a_full_line_is_told_with_its_figures with short_line,
+        connections_are_kept_ready with kept_ready,
+        an_old_connection_is_replaced with short_lived,
+        a_lowered_limit_closes_what_is_idle with roomy,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,
@@ -231,5 +249,7 @@ scenarios! {
         a_question_beside_other_statements_is_refused,
         statements_are_told_with_their_node with told_per_node,
         askers_that_leave_harm_nobody,
+        pins_are_shown_with_their_causes with shared,
+        waiting_sessions_are_shown with shared,
     }
 }

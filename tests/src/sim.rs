@@ -85,6 +85,17 @@ impl Sim {
         self.simulation.trace_hash()
     }
 
+    /// The world as the simulator sees it, for what no other world can do.
+    pub const fn simulation(&mut self) -> &mut Simulation {
+        &mut self.simulation
+    }
+
+    /// Gives a client a mark and fails the world if it ever gets the mark of another; returns the
+    /// text by which servers are to repeat it.
+    pub fn mark(&mut self, conn: Conn, mark: u32) -> String {
+        self.simulation.mark(inner(conn), mark)
+    }
+
     /// What happened last, oldest first.
     pub fn last_events(&self) -> impl Iterator<Item = &str> {
         self.simulation.last_events()

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::applied::Applied;
 use super::history::History;
+use super::kept::Kept;
 use super::login::Login;
 use super::statement::{Prepared, Statement};
 use crate::flow::Flow;
@@ -28,6 +29,8 @@ pub struct Link {
     pub pool: Arc<PoolKey>,
     /// What it was opened with; a session is given a link that was opened with its own.
     pub startup: Arc<Params>,
+    /// Since when it has been there.
+    pub opened: Instant,
     /// What it is doing.
     pub state: State,
     /// The view of the cluster in which it was last found fit for its purpose.
@@ -64,6 +67,8 @@ pub struct Link {
     pub applied: Applied,
     /// What has been left behind on it since it was last clean.
     pub wear: Wear,
+    /// Reads in flight that can be sent elsewhere.
+    pub kept: Kept,
     /// When it was opened, lent and given back.
     pub history: History,
     /// Cancel requests for it that are on their way; it is lent to nobody meanwhile.
@@ -110,6 +115,8 @@ pub enum Owner {
     Client,
     /// pgherd, which asked of its own accord.
     Proxy,
+    /// Nobody any more.
+    Nobody,
 }
 
 /// An answer that the server owes.
@@ -134,6 +141,25 @@ pub enum Pending {
         /// The request was a `Sync`, which a server that waits for `CopyData` ignores.
         request: Request,
     },
+}
+
+impl Pending {
+    /// Who receives it.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        match self {
+            Self::Parse { owner, .. } | Self::Close { owner } | Self::Ready { owner, .. } => *owner,
+        }
+    }
+
+    /// Nobody is to receive it any more.
+    pub const fn disown(&mut self) {
+        match self {
+            Self::Parse { owner, .. } | Self::Close { owner } | Self::Ready { owner, .. } => {
+                *owner = Owner::Nobody;
+            }
+        }
+    }
 }
 
 /// What a `ReadyForQuery` answers.
@@ -188,6 +214,7 @@ impl Link {
         Self {
             pool,
             startup,
+            opened: Instant::ZERO,
             state: State::Connecting { by: Some(by) },
             epoch: Epoch::default(),
             framer: Framer::default(),
@@ -206,6 +233,7 @@ impl Link {
             litter: Vec::new(),
             applied: Applied::default(),
             wear: Wear::Clean,
+            kept: Kept::default(),
             history: History::default(),
             cancels: 0,
             last_words: None,
@@ -223,11 +251,9 @@ impl Link {
     /// what the client began. What pgherd asked of its own accord does not count.
     #[must_use]
     pub fn owes(&self) -> bool {
-        let is_clients =
-            |pending: &Pending| !matches!(pending, Pending::Ready { owner: Owner::Proxy, .. });
         self.batch != Batch::None
             || self.copy_in != CopyIn::No
-            || self.pending.iter().any(is_clients)
+            || self.pending.iter().any(|pending| pending.owner() == Owner::Client)
             || (self.framer.is_inside() && self.passing == Owner::Client)
     }
 
@@ -279,7 +305,11 @@ impl Link {
             Some(Pending::Ready { owner, .. }) => *owner,
             // A ParseComplete or CloseComplete may be pgherd's inside a batch of the client's;
             // everything else in the batch is the client's.
-            Some(Pending::Parse { .. } | Pending::Close { .. }) | None => Owner::Client,
+            Some(Pending::Parse { owner, .. } | Pending::Close { owner }) => match owner {
+                Owner::Client | Owner::Proxy => Owner::Client,
+                Owner::Nobody => Owner::Nobody,
+            },
+            None => Owner::Client,
         }
     }
 
@@ -300,8 +330,8 @@ impl Link {
     pub fn on_parsed(&mut self) -> Option<(Owner, Option<(Bytes, Arc<Statement>)>)> {
         match self.pending.front() {
             Some(Pending::Parse { .. }) => {}
-            Some(Pending::Ready { owner: Owner::Proxy, .. }) => {
-                return Some((Owner::Proxy, None));
+            Some(Pending::Ready { owner: owner @ (Owner::Proxy | Owner::Nobody), .. }) => {
+                return Some((*owner, None));
             }
             Some(Pending::Ready { .. } | Pending::Close { .. }) | None => return None,
         }
@@ -318,7 +348,9 @@ impl Link {
     pub fn on_closed(&mut self) -> Option<Owner> {
         let owner = match self.pending.front() {
             Some(Pending::Close { owner }) => *owner,
-            Some(Pending::Ready { owner: Owner::Proxy, .. }) => return Some(Owner::Proxy),
+            Some(Pending::Ready { owner: owner @ (Owner::Proxy | Owner::Nobody), .. }) => {
+                return Some(*owner);
+            }
             Some(Pending::Ready { .. } | Pending::Parse { .. }) | None => return None,
         };
         self.pending.pop_front();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::limits;
-use crate::route::class::Class;
+use crate::route::class::{Class, Reason};
 use crate::wire::frontend::{self, tag};
 
 /// A named prepared statement.
@@ -23,6 +23,14 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// Returns the same statement, which is for the primary since a standby has refused it.
+    #[must_use]
+    pub fn refused(&self) -> Self {
+        let (name, parse) = (self.name.clone(), self.parse.clone());
+        let class = self.class.clone().bound(Reason::RefusedByStandby);
+        Self { name, parse, class }
+    }
+
     /// Returns the text of the statement.
     #[must_use]
     pub fn text(&self) -> &[u8] {
@@ -125,7 +133,7 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::class::{Kind, Reason};
+    use crate::route::class::Kind;
 
     fn class() -> Class {
         let rules = crate::route::rules::Rules::default();

@@ -130,6 +130,15 @@ impl PoolPolicy {
         rule.map_or(self.defaults, |rule| rule.pooling)
     }
 
+    /// Tells whether some pools are to be kept ready before anybody asks.
+    #[must_use]
+    pub fn has_minimum(&self) -> bool {
+        let is_kept = |rule: &PoolRule| {
+            rule.database.is_some() && rule.user.is_some() && rule.pooling.size_min > 0
+        };
+        self.rules.iter().any(is_kept)
+    }
+
     /// Returns the smallest limit of connections that there is, of which every shard needs a part.
     #[must_use]
     pub fn smallest_limit(&self) -> usize {

@@ -78,7 +78,7 @@ impl Class {
     }
 
     /// Returns the same for the primary, for another reason.
-    pub(super) fn bound(self, reason: Reason) -> Self {
+    pub(crate) fn bound(self, reason: Reason) -> Self {
         Self { kind: Kind::Write, reason, ..self }
     }
 

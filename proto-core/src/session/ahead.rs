@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) effect: Option<Effect>,
     /// Statements that it carries out.
     pub(super) sent: Sent,
+    /// How many bytes it takes, if all of it is in view.
+    pub(super) len: Option<usize>,
     /// It uses the unnamed statement of an earlier batch, which only one link has.
     pub(super) needs_unnamed: bool,
 }
@@ -47,6 +49,8 @@ struct Survey<'a> {
     local: u32,
     doubt: Doubt,
     needs_unnamed: Doubt,
+    /// How long it is, if its end is in view.
+    len: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +74,7 @@ impl Survey<'_> {
                     (Some(_), Some(_)) => Some(Side::Primary),
                     (None, _) | (_, None) => None,
                 },
-                verb: nature.verb,
+                verb: if earlier.verb == Verb::Ddl { earlier.verb } else { nature.verb },
                 why: if earlier.why == nature.why { nature.why } else { "batch" },
             },
         });
@@ -95,7 +99,7 @@ impl Survey<'_> {
             nature.kind = Kind::Empty;
         }
         let needs_unnamed = self.needs_unnamed == Doubt::Yes;
-        Ahead::Server(Plan { nature, effect, sent: self.sent, needs_unnamed })
+        Ahead::Server(Plan { nature, effect, sent: self.sent, needs_unnamed, len: self.len })
     }
 }
 
@@ -123,7 +127,10 @@ impl Session {
                 }
             };
             match tag {
-                tag::SYNC => break,
+                tag::SYNC => {
+                    survey.len = Some(at + len);
+                    break;
+                }
                 tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE => {
                     self.survey(desk, &mut survey, tag, body);
                 }

@@ -5,6 +5,10 @@
 //! delivers.
 
 mod cancel;
+pub mod catalogs;
+pub mod errand;
+mod idle;
+mod line;
 mod opening;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,13 +27,14 @@ use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
 use crate::limits;
 use crate::message::{Closed, Message, Peer, Shutdown};
 use crate::output::{Close, Output, Outputs};
-use crate::pool::{Checkout, PoolKey, Pools, Stale, Ticket, Waiter};
+use crate::pool::{PoolKey, Pools, Ticket};
 use crate::route::memo::Memo;
 use crate::time::{Duration, Instant, Timers, WallClock};
 use crate::topology::{Status, Topology};
 use crate::wire::backend::TxStatus;
 use crate::wire::frontend;
-use crate::wire::startup::Params;
+use catalogs::Catalogs;
+use errand::Errands;
 
 /// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +45,10 @@ pub enum TimerKey {
     Link(ConnId),
     /// The delivery of a cancel request.
     Cancel(ConnId),
+    /// Pools may lack what is to be kept ready.
+    Errand,
+    /// Somebody has waited long enough for the reserve of a pool.
+    Reserve,
     /// The end of a smart shutdown's patience.
     Shutdown,
 }
@@ -55,6 +64,8 @@ pub enum Notice {
     Refused(BackendId, Failure),
     /// A link that it was lent has ended.
     Lost(ConnId, Box<Link>),
+    /// It is no longer in line: the server that it waited for cannot serve it any more.
+    Expelled,
     /// What it waits for may have changed.
     Look,
 }
@@ -124,6 +135,12 @@ pub struct Desk {
     pub verifiers: VerifierCache,
     /// Wall-clock time, for people's eyes.
     pub clock: WallClock,
+    /// What is known of the databases' catalogs.
+    pub catalogs: Catalogs,
+    /// What is under way without anybody's asking.
+    errands: Errands,
+    /// When somebody will have waited long enough for a reserve, if that is known.
+    reserve_at: Option<Instant>,
     /// How far the process is with stopping.
     pub shutdown: Option<Shutdown>,
     /// Prepared statements that sessions share.
@@ -158,7 +175,7 @@ impl Desk {
             names: Slab::new(),
             links: Table::new(),
             cancels: Table::new(),
-            pools: Pools::default(),
+            pools: Pools::new(&config.pool, config.worker_threads, shard.index()),
             memo: Memo::new(&mut entropy),
             entropy,
             timers: Timers::new(),
@@ -169,6 +186,9 @@ impl Desk {
             mock_key,
             verifiers,
             clock,
+            catalogs: Catalogs::default(),
+            errands: Errands::default(),
+            reserve_at: None,
             shutdown: None,
             shelf: Shelf::default(),
             greetings: Greetings::default(),
@@ -177,13 +197,6 @@ impl Desk {
             scratch: BytesMut::new(),
             config,
         }
-    }
-
-    /// Takes a new configuration.
-    pub fn reload(&mut self, config: Arc<Config>) {
-        self.verifiers = VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
-        self.greetings.clear();
-        self.config = config;
     }
 
     /// Arms a deadline and returns it.
@@ -210,76 +223,6 @@ impl Desk {
         self.scratch.extend_from_slice(before);
         self.scratch.extend_from_slice(name);
         self.scratch.split().freeze()
-    }
-
-    /// Asks for a link to a server.
-    pub fn ask(
-        &mut self,
-        session: ConnId,
-        key: &Arc<PoolKey>,
-        startup: &Arc<Params>,
-        ticket: Ticket,
-        since: Instant,
-    ) -> Asked {
-        if Pools::admit(&self.topology, ticket) == Err(Stale) {
-            return Asked::Stale;
-        }
-        let waiter = Waiter { session, startup: startup.clone(), ticket, since };
-        if self.pools.figures(key).waiting > 0 {
-            return self.queue(key, waiter);
-        }
-        match self.pools.checkout(key, startup, self.size_max()) {
-            Checkout::Lent(link) => {
-                self.lend(link, session, ticket);
-                Asked::Lent(link)
-            }
-            Checkout::Open => {
-                self.open(key, startup, session);
-                Asked::Waiting
-            }
-            Checkout::Evict(link) => {
-                self.retire(link);
-                self.queue(key, waiter)
-            }
-            Checkout::Busy => self.queue(key, waiter),
-        }
-    }
-
-    /// This shard's part of `pool_size_max`.
-    fn size_max(&self) -> usize {
-        let shards = self.config.worker_threads;
-        crate::pool::part(self.config.pool.defaults.size_max, shards, self.shard.index())
-    }
-
-    fn queue(&mut self, key: &Arc<PoolKey>, waiter: Waiter) -> Asked {
-        if self.pools.queue(key, waiter) { Asked::Waiting } else { Asked::Full }
-    }
-
-    /// Gives links to those who wait for a server, in the order in which they came.
-    pub fn serve(&mut self, backend: BackendId) {
-        let mut passed = Vec::new();
-        while let Some((key, waiter)) = self.pools.next_waiter(backend, &passed) {
-            if Pools::admit(&self.topology, waiter.ticket) == Err(Stale) {
-                self.notices.push_back((waiter.session, Notice::Look));
-                continue;
-            }
-            match self.pools.checkout(&key, &waiter.startup, self.size_max()) {
-                Checkout::Lent(link) => {
-                    self.lend(link, waiter.session, waiter.ticket);
-                    self.notices.push_back((waiter.session, Notice::Lent(link)));
-                }
-                Checkout::Open => self.open(&key, &waiter.startup, waiter.session),
-                Checkout::Evict(link) => {
-                    self.retire(link);
-                    self.pools.queue(&key, waiter);
-                    passed.push(key);
-                }
-                Checkout::Busy => {
-                    self.pools.queue(&key, waiter);
-                    passed.push(key);
-                }
-            }
-        }
     }
 
     fn lend(&mut self, id: ConnId, session: ConnId, ticket: Ticket) {
@@ -367,24 +310,6 @@ impl Desk {
         }
     }
 
-    pub(super) fn put_back(&mut self, id: ConnId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        link.state = State::Idle;
-        link.history.on_returned(self.now);
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
-        if let Some(life) = self.config.pool.life_time {
-            let deadline = self.now + life;
-            link.deadline = Some(deadline);
-            self.timers.arm(deadline, TimerKey::Link(id));
-        }
-        let (key, startup) = (link.pool.clone(), link.startup.clone());
-        self.pools.put_back(&key, id, startup);
-        self.outputs.push(Output::Reread { conn: id });
-        self.serve(key.backend);
-    }
-
     /// Closes a link in good order.
     pub fn retire(&mut self, id: ConnId) {
         let Some(link) = self.links.get(id) else { return };
@@ -403,6 +328,8 @@ impl Desk {
             return;
         }
         link.state = State::Closing;
+        self.end_question(id);
+        let Some(link) = self.links.get_mut(id) else { return };
         if let Some(at) = link.deadline.take() {
             self.timers.disarm(at, TimerKey::Link(id));
         }
@@ -416,6 +343,7 @@ impl Desk {
 
     /// A link's connection has ended, or did not come about.
     pub fn on_link_closed(&mut self, id: ConnId, why: Closed) {
+        self.end_question(id);
         let Some(mut link) = self.links.remove(id) else { return };
         self.names.remove(id);
         if let Some(at) = link.deadline.take() {
@@ -426,17 +354,8 @@ impl Desk {
         self.pools.free(&key, id);
         match link.state {
             State::Closing => {}
-            State::Connecting { by } => {
-                self.suspect(backend);
-                if let Some(session) = by {
-                    self.notices.push_back((session, Notice::Unconnected(backend, why)));
-                }
-            }
-            State::LoggingIn { by, .. } => {
-                self.suspect(backend);
-                if let Some(session) = by {
-                    self.notices.push_back((session, Notice::Unconnected(backend, why)));
-                }
+            State::Connecting { by } | State::LoggingIn { by, .. } => {
+                self.on_unopened(id, &key, by, why);
             }
             State::Lent { by } => {
                 if link.last_words.is_none() {
@@ -449,6 +368,19 @@ impl Desk {
             State::Idle | State::Resetting => self.report(backend),
         }
         self.serve(backend);
+        // Not at once, for a server that closes what is kept ready would be asked all the time.
+        self.look_at_pools(self.now + limits::ERRAND_RETRY_DELAY);
+    }
+
+    /// A link did not come about.
+    fn on_unopened(&mut self, id: ConnId, key: &Arc<PoolKey>, by: Option<ConnId>, why: Closed) {
+        self.suspect(key.backend);
+        match by {
+            Some(session) => {
+                self.notices.push_back((session, Notice::Unconnected(key.backend, why)));
+            }
+            None => self.on_errand_failed(id, key, &why.to_string()),
+        }
     }
 
     /// Leaves a node alone for a while and has it looked at.
@@ -476,7 +408,7 @@ impl Desk {
         }
         link.deadline = None;
         match &link.state {
-            State::Idle => self.retire(id),
+            State::Idle => self.on_idle_timeout(id),
             State::Closing => {
                 let deadline = self.now + limits::FLUSH_TIMEOUT;
                 link.deadline = Some(deadline);
@@ -485,12 +417,8 @@ impl Desk {
             }
             State::Resetting => self.close_link(id, Close::Now),
             State::Connecting { by } | State::LoggingIn { by, .. } => {
-                let (by, backend) = (*by, link.pool.backend);
-                self.suspect(backend);
-                if let Some(session) = by {
-                    let notice = Notice::Unconnected(backend, Closed::TimedOut);
-                    self.notices.push_back((session, notice));
-                }
+                let (by, key) = (*by, link.pool.clone());
+                self.on_unopened(id, &key, by, Closed::TimedOut);
                 self.close_link(id, Close::Now);
             }
             State::Lent { .. } => {}

@@ -8,8 +8,10 @@ use super::ahead::{Ahead, Plan};
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::seat::Seat;
-use super::serve::Incoming;
+use super::serve::{Catalog, Incoming};
+use super::settings::Change;
 use super::{Effect, Ended, Limbo, Session, Taken, Turn};
+use crate::backend::applied::Setting;
 use crate::backend::link::{Batch, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::wire::backend::{Composer, TxStatus};
@@ -100,6 +102,8 @@ impl Session {
         plan: Plan,
     ) -> Result<Taken, Violation> {
         self.bring_up_to_date(desk, id);
+        let len = plan.len;
+        self.keep_for_retry(desk, id, message, plan.nature, len);
         self.note(desk, id, plan.nature, plan.effect);
         if let Some(link) = desk.links.get_mut(id) {
             desk.counts.sent(link.pool.backend, &plan.sent, plan.nature.why);
@@ -200,7 +204,12 @@ impl Session {
             Turn::Discard | Turn::Local(_) => self.answer_sync(desk, message),
             // A Sync alone: whoever still owes an answer gives it, so that the order holds.
             Turn::None => match self.engaged(desk).map(|(id, _)| id) {
-                Some(id) if matches!(self.limbo, Limbo::None) => self.send_sync(desk, id, message),
+                Some(id) if matches!(self.limbo, Limbo::None) => {
+                    if let Some(link) = desk.links.get_mut(id) {
+                        link.kept.give_up();
+                    }
+                    self.send_sync(desk, id, message)
+                }
                 Some(_) | None => self.answer_sync(desk, message),
             },
         }
@@ -238,11 +247,15 @@ impl Session {
                 self.note_applied(desk, id, None);
             }
             Some(_) if failed => {}
-            Some(Effect::Change(change)) if tx == TxStatus::Idle => {
-                self.settings.apply(change.clone());
-                self.note_applied(desk, id, Some(&change));
+            Some(Effect::Change(change)) => {
+                let change = complete(change, desk, id);
+                if tx == TxStatus::Idle {
+                    self.settings.apply(change.clone());
+                    self.note_applied(desk, id, Some(&change));
+                } else {
+                    self.settings.try_out(change);
+                }
             }
-            Some(Effect::Change(change)) => self.settings.try_out(change),
             Some(Effect::RolledBackTo) => self.settings.roll_back_to_savepoint(),
             Some(Effect::Discard) => self.start_afresh(desk, id),
             Some(Effect::Deallocate(Some(name))) => self.forget_statement(desk, id, &name),
@@ -262,6 +275,9 @@ impl Session {
             self.settings.lose_track();
         }
         if tx == TxStatus::Idle {
+            if std::mem::take(&mut self.catalog) == Catalog::Changing {
+                desk.catalog_stale(&self.who.database);
+            }
             self.ask_what_is_held(desk, id);
         }
     }
@@ -286,4 +302,17 @@ impl Session {
             desk.give_back(other);
         }
     }
+}
+
+/// What a change amounts to: a `SET datestyle` may name one of the two things that the parameter
+/// says and leave the other as it was, so the whole is taken from what the server reports.
+fn complete(change: Change, desk: &Desk, id: ConnId) -> Change {
+    let Change::Set(setting) = &change else { return change };
+    if setting.name != b"datestyle"[..] {
+        return change;
+    }
+    let parameters = desk.links.get(id).map_or(&[][..], |link| &link.parameters);
+    let reported = parameters.iter().find(|(name, _)| name == &b"DateStyle"[..]);
+    let whole = reported.and_then(|(_, value)| Setting::of_value(b"datestyle", value));
+    whole.map_or(change, Change::Set)
 }

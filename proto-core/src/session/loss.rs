@@ -106,7 +106,10 @@ impl Session {
         if is_open && loss.batch != Batch::Failed {
             composer.report(tag::ERROR, &told.report("ERROR"));
         }
-        self.say(desk, composer);
+        if loss.owed > 0 || is_open {
+            // Otherwise another link's message may be half way.
+            self.say(desk, composer);
+        }
         if is_open {
             self.turn = Turn::Discard;
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::id::BackendId;
-use crate::pool::{Figures, PoolKey};
+use crate::pool::{Figures, Occupancy, PoolKey};
 use crate::time::Duration;
 use crate::wire::backend::Report;
 use crate::wire::error::{Fields, Violation};
@@ -42,7 +42,7 @@ pub enum Refusal {
         /// The pool.
         pool: PoolKey,
         /// Its figures.
-        figures: Figures,
+        figures: Box<Figures>,
         /// How long the session waited.
         waited: Duration,
     },
@@ -51,7 +51,7 @@ pub enum Refusal {
         /// The pool.
         pool: PoolKey,
         /// Its figures.
-        figures: Figures,
+        figures: Box<Figures>,
     },
     /// No node takes writes.
     NoPrimary {
@@ -204,11 +204,11 @@ impl Refusal {
                 tell_pool(
                     format!("no server connection became free within {waited}"),
                     pool,
-                    *figures,
+                    figures,
                 )
             }
             Self::QueueFull { pool, figures } => {
-                tell_pool("too many clients wait for a server connection".into(), pool, *figures)
+                tell_pool("too many clients wait for a server connection".into(), pool, figures)
             }
             Self::NoPrimary { waited } => told(
                 "57P03",
@@ -272,21 +272,54 @@ impl Refusal {
     }
 }
 
-fn tell_pool(message: String, pool: &PoolKey, figures: Figures) -> Told {
+fn tell_pool(message: String, pool: &PoolKey, figures: &Figures) -> Told {
     told("53300", message)
         .detail(format!(
-            "Pool of user \"{}\", database \"{}\" on node {}: {} connections, {} idle, {} waiting; \
-             {} of {} connections to the node in use.",
+            "Pool of user \"{}\", database \"{}\" on node {}: {} of {} connections open, {} idle, {} \
+             of {} clients waiting; {} of {} connections to the node open{}{}{}.",
             lossy(&pool.user),
             lossy(&pool.database),
             pool.backend,
             figures.open,
+            figures.pooling.size_max,
             figures.idle,
             figures.waiting,
+            figures.queue_max,
             figures.node.open,
             figures.node.quota,
+            shared(figures.user, "of the user"),
+            shared(figures.database, "to the database"),
+            if figures.shards > 1 {
+                format!("; this worker thread has one of {} parts of each limit", figures.shards)
+            } else {
+                String::new()
+            },
         ))
-        .hint("Raise pool_size_max or backend_connections_max, or let clients leave.")
+        .hint(match full(figures) {
+            Some(limit) => format!("Raise {limit}, or let clients leave."),
+            None => "Let clients leave.".to_owned(),
+        })
+}
+
+fn shared(occupancy: Option<Occupancy>, whose: &str) -> String {
+    occupancy.map_or_else(String::new, |Occupancy { open, quota }| {
+        format!(", {open} of {quota} {whose}")
+    })
+}
+
+/// The limit that keeps clients waiting.
+fn full(figures: &Figures) -> Option<&'static str> {
+    let is_full = |occupancy: Occupancy| occupancy.open >= occupancy.quota;
+    let pool = Occupancy { open: figures.open, quota: figures.pooling.size_max };
+    [
+        (figures.waiting >= figures.queue_max, "pool_queue_max"),
+        (is_full(pool), "pool_size_max"),
+        (figures.user.is_some_and(is_full), "user_connections_max"),
+        (figures.database.is_some_and(is_full), "database_connections_max"),
+        (is_full(figures.node), "backend_connections_max"),
+    ]
+    .into_iter()
+    .find_map(|(is_full, limit)| is_full.then_some(limit))
 }
 
 fn seconds(duration: Duration) -> String {

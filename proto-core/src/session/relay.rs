@@ -35,6 +35,9 @@ impl Session {
                 desk.outputs.push(Output::Reread { conn: id });
                 return Ok(());
             }
+            if self.withholds(desk, id, rest) {
+                return Ok(());
+            }
             let Some(link) = desk.links.get_mut(id) else { return Ok(()) };
             // What pgherd has asked itself is read, not passed.
             let looks = if link.is_audited() { &ANSWER_LOOKS } else { &LOOKS };
@@ -107,7 +110,7 @@ impl Session {
                 self.flow.add(len);
                 desk.outputs.forward(id, self.id, len);
             }
-            Owner::Proxy => desk.outputs.skip(id, len),
+            Owner::Proxy | Owner::Nobody => desk.outputs.skip(id, len),
         }
     }
 
@@ -144,6 +147,12 @@ impl Session {
                 let is_shallow = link.pending.len() < limits::PIPELINE_DEPTH_MAX;
                 if was_failed && link.batch == Batch::None {
                     self.turn = Turn::None;
+                }
+                if owner == Owner::Client {
+                    link.kept.answered();
+                }
+                if link.pending.is_empty() {
+                    link.kept.rest();
                 }
                 if owner == Owner::Client && !link.owes() {
                     self.opens = super::serve::Opens::No;
@@ -219,6 +228,7 @@ impl Session {
                     self.look_again(desk);
                 }
             }
+            Owner::Nobody => {}
             Owner::Proxy => {
                 log::warn!(
                     "{}: a question or setting of its own failed at node {}: {}",

@@ -228,7 +228,7 @@ impl Session {
 
     /// Whether reads may leave the primary.
     pub(super) fn freedom(&self, desk: &Desk) -> route::Freedom {
-        if self.binds_reads() {
+        if self.binds_reads() || self.again.is_some() {
             route::Freedom::Sticky
         } else if desk.config.routing.load_balance {
             route::Freedom::Free

@@ -15,6 +15,7 @@ use crate::output::Close;
 use crate::route::asks;
 use crate::route::class::{Class, Hold, Kind, Reason, StateChange};
 use crate::route::lore::Lore;
+use crate::route::memo::Memo;
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
@@ -54,6 +55,16 @@ pub(super) enum Command {
     Other,
 }
 
+/// Whether the session is changing the catalog of its database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Catalog {
+    /// It is not.
+    #[default]
+    Still,
+    /// It is; what it changes counts when its transaction ends.
+    Changing,
+}
+
 /// Whether a statement leaves a transaction open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Opens {
@@ -89,6 +100,14 @@ impl Nature {
 impl Session {
     pub(super) fn serve(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
         self.active = desk.now;
+        if self.serve_again(desk)? { self.serve_messages(desk, unread) } else { Ok(()) }
+    }
+
+    pub(super) fn serve_messages(
+        &mut self,
+        desk: &mut Desk,
+        unread: &[u8],
+    ) -> Result<(), Violation> {
         let mut rest = unread;
         while matches!(self.state, super::State::Serving) {
             match self.framer.peek(rest, &LOOKS)? {
@@ -172,12 +191,31 @@ impl Session {
         Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
     }
 
+    /// Remembers that a standby has refused a text.
+    pub(super) fn refuse_text(&self, desk: &mut Desk, text: &[u8]) {
+        let (memo, lore) = self.memo_and_lore(desk);
+        memo.refuse(text, &lore);
+    }
+
     /// What a text does.
     pub(super) fn class_of<'d>(&self, desk: &'d mut Desk, text: &[u8]) -> &'d Class {
-        let comments = self.comments(desk);
-        let Desk { memo, config, .. } = desk;
-        let lore = Lore { comments, ..Lore::bare(&config.routing.rules) };
+        let (memo, lore) = self.memo_and_lore(desk);
         memo.classify(text, &lore)
+    }
+
+    /// What is remembered of texts, and what is known beyond them in this session's database.
+    fn memo_and_lore<'d>(&self, desk: &'d mut Desk) -> (&'d mut Memo, Lore<'d>) {
+        let comments = self.comments(desk);
+        let Desk { memo, config, catalogs, now, .. } = desk;
+        let edition = catalogs.of(&self.who.database, &self.who.user, *now);
+        let lore = Lore {
+            database: edition.number,
+            generation: edition.generation,
+            catalog: &edition.catalog,
+            rules: &config.routing.rules,
+            comments,
+        };
+        (memo, lore)
     }
 
     /// Why a statement is not carried out at all.
@@ -313,6 +351,8 @@ impl Session {
         self.turn = Turn::None;
         self.unnamed.forget();
         self.note(desk, id, nature, effect);
+        let len = message.is_whole().then_some(message.len);
+        self.keep_for_retry(desk, id, message, nature, len);
         if let Some(link) = desk.links.get_mut(id) {
             link.unnamed = 0;
             desk.counts.sent(
@@ -347,6 +387,9 @@ impl Session {
             self.settings.lose_track();
         }
         self.note_wear(desk, id, nature);
+        if nature.verb == Verb::Ddl {
+            self.catalog = Catalog::Changing;
+        }
         self.effect = effect;
         self.outcome = Outcome::Fine;
         if desk.config.routing.level == Level::Statement {
@@ -449,13 +492,21 @@ impl Session {
         skipped: usize,
     ) -> Taken {
         let taken = self.framer.take(message.len, message.rest.len());
-        desk.outputs.skip(self.id, skipped);
+        self.passing = Passing::Nowhere;
+        self.pass(desk, skipped);
         self.passing = Passing::To(id);
         self.pass(desk, taken.saturating_sub(skipped));
         Taken::Bytes(taken)
     }
 
     fn pass(&mut self, desk: &mut Desk, len: usize) {
+        if let Some(again) = &mut self.again {
+            let bytes = again.take(len);
+            if let Passing::To(id) = self.passing {
+                desk.send_link(id, bytes);
+            }
+            return;
+        }
         if let Passing::To(id) = self.passing
             && let Some(link) = desk.links.get_mut(id)
         {

@@ -58,6 +58,14 @@ impl Statements {
         old.is_some()
     }
 
+    /// A standby has refused a statement: from now on it is for the primary. Returns its text.
+    pub(super) fn refuse(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+        let statement = self.by_name.get_mut(name)?;
+        let text = statement.text().to_vec();
+        *statement = Arc::new(statement.refused());
+        Some(text)
+    }
+
     /// Notes that a statement exists that is not kept.
     pub(super) fn note_unkept(&mut self) {
         self.others = Others::Some;

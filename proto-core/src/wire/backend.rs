@@ -95,6 +95,14 @@ pub const LOOKS: Looks = {
     looks
 };
 
+/// The same where rows are read, not passed on.
+#[expect(clippy::indexing_slicing, reason = "a byte is always inside 256 places")]
+pub const READING_LOOKS: Looks = {
+    let mut looks = LOOKS;
+    looks[tag::DATA_ROW as usize] = WHOLE;
+    looks
+};
+
 /// What `ReadyForQuery` said of the transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TxStatus {

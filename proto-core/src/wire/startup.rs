@@ -111,10 +111,8 @@ impl Params {
     /// Tells whether all parameters but `application_name` are the same, in the same order.
     #[must_use]
     pub fn is_akin(&self, other: &Self) -> bool {
-        let own = |params: &'_ Self| -> Vec<(Bytes, Bytes)> {
-            params.0.iter().filter(|(name, _)| name != "application_name").cloned().collect()
-        };
-        self == other || own(self) == own(other)
+        let own = |pair: &&(Bytes, Bytes)| pair.0 != "application_name";
+        self == other || self.0.iter().filter(own).eq(other.0.iter().filter(own))
     }
 }
 

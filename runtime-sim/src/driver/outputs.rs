@@ -7,6 +7,7 @@ use pgherd_core::output::{Close, Output};
 use super::socket::{Interest, NextRead, Phase, QUEUE_LEN_MAX, Socket};
 use super::{Host, Input, Letter};
 use crate::check::Source;
+use crate::check::provenance::{Runs, Whose, may_reach};
 use crate::net::{Address, Write};
 use crate::stage::{Owner, Stage};
 
@@ -31,20 +32,20 @@ impl Host {
         match output {
             Output::Forward { from, to, len } => {
                 stage.note(format_args!("{:?}: forward {len} from {from} to {to}", self.name));
-                self.forward(from, to, len, Taken::Yes)
+                self.forward(stage, from, to, len, Taken::Yes)
             }
             Output::Copy { from, to, len } => {
                 stage.note(format_args!("{:?}: copy {len} from {from} to {to}", self.name));
-                self.forward(from, to, len, Taken::No)
+                self.forward(stage, from, to, len, Taken::No)
             }
             Output::Skip { from, len } => {
                 stage.note(format_args!("{:?}: skip {len} of {from}", self.name));
-                self.take(from, len).map(drop)
+                self.take(stage, from, len).map(drop)
             }
             Output::Send { to, bytes } => {
                 stage.note(format_args!("{:?}: send {} to {to}", self.name, bytes.len()));
                 stage.trace.bytes(&bytes);
-                self.queue(to, Source::Machine, &bytes)
+                self.queue(stage, to, Source::Machine, Whose::Nobody, &bytes)
             }
             Output::Reread { conn } => {
                 // The connection may have ended between the wish and its fulfilment.
@@ -90,36 +91,60 @@ impl Host {
     }
 
     /// Takes unread bytes away.
-    fn take(&mut self, from: ConnId, len: usize) -> Result<Vec<u8>, String> {
+    fn take(
+        &mut self,
+        stage: &mut Stage,
+        from: ConnId,
+        len: usize,
+    ) -> Result<(Vec<u8>, Runs), String> {
         let socket = self.open(from)?;
         if len > socket.unread.len() {
             let there = socket.unread.len();
             return Err(format!("{len} bytes of {from} are taken where {there} are unread"));
         }
         socket.taken += len as u64;
-        Ok(socket.unread.drain(..len).collect())
+        let bytes = socket.unread.drain(..len).collect();
+        let runs = socket.server().map(|end| stage.checks.provenance.taken(end, len));
+        Ok((bytes, runs.unwrap_or_default()))
     }
 
     fn forward(
         &mut self,
+        stage: &mut Stage,
         from: ConnId,
         to: ConnId,
         len: usize,
         taken: Taken,
     ) -> Result<(), String> {
-        let bytes = match taken {
-            Taken::Yes => self.take(from, len)?,
+        let (bytes, runs) = match taken {
+            Taken::Yes => self.take(stage, from, len)?,
             Taken::No => {
                 let socket = self.open(from)?;
                 let bytes = socket.unread.get(..len);
-                bytes.ok_or(format!("{len} bytes of {from} are copied, too many"))?.to_vec()
+                let bytes = bytes.ok_or(format!("{len} bytes of {from} are copied, too many"))?;
+                let runs = socket.server().map(|end| stage.checks.provenance.next(end, len));
+                (bytes.to_vec(), runs.unwrap_or_default())
             }
         };
-        self.queue(to, Source::Conn(from), &bytes)
+        let whose = self.open(from)?.client().map_or(Whose::Nobody, Whose::Client);
+        if let Some(client) = self.open(to)?.client() {
+            may_reach(client, &runs)?;
+        }
+        self.queue(stage, to, Source::Conn(from), whose, &bytes)
     }
 
-    fn queue(&mut self, to: ConnId, source: Source, bytes: &[u8]) -> Result<(), String> {
+    fn queue(
+        &mut self,
+        stage: &mut Stage,
+        to: ConnId,
+        source: Source,
+        whose: Whose,
+        bytes: &[u8],
+    ) -> Result<(), String> {
         let socket = self.open(to)?;
+        if let Some(end) = socket.server() {
+            stage.checks.provenance.asks(end, bytes.len(), whose);
+        }
         socket.outgoing.follow(source, bytes).map_err(|what| format!("to {to}: {what}"))?;
         socket.queue.extend(bytes);
         if socket.queue.len() > QUEUE_LEN_MAX {

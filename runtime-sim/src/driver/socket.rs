@@ -99,6 +99,16 @@ impl Socket {
         }
     }
 
+    /// Returns its end, if it goes to a server.
+    pub(crate) const fn server(&self) -> Option<End> {
+        if self.to.is_some() { self.end } else { None }
+    }
+
+    /// Returns its end, if it is a client's.
+    pub(crate) const fn client(&self) -> Option<End> {
+        if self.to.is_none() { self.end } else { None }
+    }
+
     /// Tells whether the machine may still send to it or take from it.
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Lost)

@@ -10,6 +10,7 @@ use super::select::RowSet;
 use super::settings::{Mark, Settings};
 use super::syntax::{Access, Hold, Statement};
 use super::value::{Type, Value};
+use crate::check::provenance::Whose;
 
 /// Where a session is with its transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub(super) struct Savepoint {
 /// A change of what a session listens to, which takes effect when it commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ear {
-    Listen(String),
+    Listen(String, Whose),
     Unlisten(String),
     UnlistenAll,
 }
@@ -91,6 +92,8 @@ pub(super) enum Ear {
 pub(super) struct Context {
     pub(super) process: u32,
     pub(super) node: usize,
+    /// Whose statement is in progress, as far as the network tells.
+    pub(super) whose: Whose,
     /// Who has logged in.
     pub(super) user: String,
     pub(super) own: Own,
@@ -101,11 +104,12 @@ pub(super) struct Context {
     savepoints: Vec<Savepoint>,
     /// What the transaction tells others.
     pub(super) notes: Vec<(String, String)>,
-    /// Notifications that the client has not been told of.
-    pub(super) heard: Vec<Notification>,
+    /// Notifications that the client has not been told of, with whose wish it was to hear them.
+    pub(super) heard: Vec<(Notification, Whose)>,
     pub(super) prepared: BTreeMap<String, Prepared>,
     pub(super) cursors: BTreeMap<String, Cursor>,
-    pub(super) listening: BTreeSet<String>,
+    /// Channels, by whose wish they are listened to.
+    pub(super) listening: BTreeMap<String, Whose>,
     pub(super) ears: Vec<Ear>,
     /// Severity, SQLSTATE and text of notices on their way to the client.
     pub(super) notices: Vec<(&'static str, &'static str, String)>,
@@ -123,6 +127,7 @@ impl Context {
         Self {
             process,
             node,
+            whose: Whose::Nobody,
             user: String::new(),
             own: Own::default(),
             settings: Settings::new(),
@@ -134,7 +139,7 @@ impl Context {
             heard: Vec::new(),
             prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
-            listening: BTreeSet::new(),
+            listening: BTreeMap::new(),
             ears: Vec::new(),
             notices: Vec::new(),
             answers: Vec::new(),
@@ -175,7 +180,7 @@ impl Context {
         engine.commit(&self.own.database.clone(), self.own.commit());
         for ear in std::mem::take(&mut self.ears) {
             match ear {
-                Ear::Listen(channel) => drop(self.listening.insert(channel)),
+                Ear::Listen(channel, whose) => drop(self.listening.insert(channel, whose)),
                 Ear::Unlisten(channel) => drop(self.listening.remove(&channel)),
                 Ear::UnlistenAll => self.listening.clear(),
             }
@@ -202,8 +207,8 @@ impl Context {
     /// Takes a notification for the client, if it listens.
     pub(super) fn hear(&mut self, notification: &Notification) {
         let here = notification.database == self.own.database;
-        if here && self.listening.contains(&notification.channel) {
-            self.heard.push(notification.clone());
+        if let Some(whose) = self.listening.get(&notification.channel).filter(|_| here) {
+            self.heard.push((notification.clone(), *whose));
         }
     }
 

@@ -111,8 +111,9 @@ fn run(
         Statement::DropFunction { name, exists } => {
             define::drop_function(name, *exists, context, engine)
         }
-        Statement::CreateDatabase(_) | Statement::DropDatabase { .. } => {
-            define::database(statement, context, engine)
+        Statement::CreateDatabase(name) => define::create_database(name, context, engine),
+        Statement::DropDatabase { name, exists } => {
+            define::drop_database(name, *exists, context, engine)
         }
         Statement::Lock(tables, _) => lock_tables(tables, context, engine),
         Statement::CopyIn { table, columns } => copy_in(table, columns, context, engine),
@@ -151,13 +152,13 @@ fn check_access(statement: &Statement, context: &Context, engine: &Engine) -> Re
     }
     let Some(name) = statement.write_name() else { return Ok(()) };
     // PostgreSQL docs, "SET TRANSACTION": rows of temporary tables may be changed.
-    let rows_of_own = match statement {
+    let rows_of_own = matches!(
+        statement,
         Statement::Insert { table, .. }
-        | Statement::Update { table, .. }
-        | Statement::Delete { table, .. }
-        | Statement::CopyIn { table, .. } => context.own.is_temporary(table),
-        _ => false,
-    };
+            | Statement::Update { table, .. }
+            | Statement::Delete { table, .. }
+            | Statement::CopyIn { table, .. } if context.own.is_temporary(table)
+    );
     if engine.is_standby() || (context.access == Access::ReadOnly && !rows_of_own) {
         let what = format!("cannot execute {name} in a read-only transaction");
         return Err(SqlError::new("25006", what));

@@ -2,6 +2,7 @@
 
 use super::select::Header;
 use super::value::{Format, Value};
+use crate::check::provenance::{Runs, Whose};
 
 /// PostgreSQL's own send buffer; it is flushed when full.
 pub(super) const OUTBOX_LEN: usize = 8192;
@@ -13,6 +14,10 @@ pub(super) struct Outbox {
     /// So many bytes may leave.
     /// `flushed <= bytes.len()`
     flushed: usize,
+    /// Whose statements the bytes are an answer to.
+    runs: Runs,
+    /// To whose statement the session answers.
+    pub(super) whose: Whose,
 }
 
 impl Outbox {
@@ -26,6 +31,7 @@ impl Outbox {
         if let Some(word) = self.bytes.get_mut(at..at + 4) {
             word.copy_from_slice(&len.to_be_bytes());
         }
+        self.runs.push(self.bytes.len() + 1 - at, self.whose);
         if self.bytes.len() >= OUTBOX_LEN {
             self.flush();
         }
@@ -34,6 +40,7 @@ impl Outbox {
     /// Adds bytes that are no message.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+        self.runs.push(bytes.len(), self.whose);
         self.flush();
     }
 
@@ -47,10 +54,12 @@ impl Outbox {
         self.bytes.get(..self.flushed).unwrap_or_default()
     }
 
-    /// So many bytes have left.
-    pub(super) fn left(&mut self, len: usize) {
-        self.bytes.drain(..len.min(self.bytes.len()));
+    /// So many bytes have left; returns whose statements they are an answer to.
+    pub(super) fn left(&mut self, len: usize) -> Runs {
+        let len = len.min(self.bytes.len());
+        self.bytes.drain(..len);
         self.flushed = self.flushed.saturating_sub(len);
+        self.runs.take(len)
     }
 
     /// Tells whether so much waits to leave that nothing more should be said.

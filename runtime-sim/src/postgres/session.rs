@@ -19,6 +19,7 @@ use super::parse::parse;
 use super::select::RowSet;
 use super::syntax::Statement;
 use super::value::{Format, SqlError};
+use crate::check::provenance::{Runs, Whose};
 use crate::plan::Auth;
 
 /// What the server says to everybody who wants in.
@@ -114,6 +115,12 @@ pub(super) struct Session {
     accounts: Accounts,
     door: Door,
     inbox: Vec<u8>,
+    /// Whose the bytes of the inbox are.
+    asked: Runs,
+    /// Who began the transaction or the pipeline that is in progress.
+    began: Whose,
+    /// How the proxy has mixed up its clients.
+    pub(super) breach: Option<String>,
     pub(super) out: Outbox,
     stage: Stage,
     work: Work,
@@ -155,6 +162,9 @@ impl Session {
             accounts,
             door,
             inbox: Vec::new(),
+            asked: Runs::default(),
+            began: Whose::Nobody,
+            breach: None,
             out: Outbox::default(),
             stage: Stage::Startup,
             work: Work::Idle,
@@ -177,7 +187,38 @@ impl Session {
 
     /// Adds bytes of the client.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
+        self.receive_of(bytes, Runs::default());
+    }
+
+    /// Adds bytes of which it is known whose they are.
+    pub(super) fn receive_of(&mut self, bytes: &[u8], mut runs: Runs) {
         self.inbox.extend_from_slice(bytes);
+        self.asked.append(runs.take(bytes.len()));
+    }
+
+    /// Notes whose message is about to be answered.
+    pub(super) fn note_whose(&mut self, len: usize) {
+        let whose = match self.asked.take(len).whose() {
+            Ok(whose) => whose,
+            Err(what) => {
+                self.breach.get_or_insert(what);
+                Whose::Nobody
+            }
+        };
+        let free = self.context.block == Block::None
+            && self.skipping == Skipping::No
+            && matches!(self.work, Work::Idle);
+        match (self.began, whose) {
+            (_, _) if free => self.began = whose,
+            (Whose::Nobody, Whose::Client(_)) => self.began = whose,
+            (Whose::Client(began), Whose::Client(client)) if began != client => {
+                let what = format!("a message of {client:?} in the middle of {began:?}'s work");
+                self.breach.get_or_insert(what);
+            }
+            (Whose::Client(_) | Whose::Nobody, _) => {}
+        }
+        self.out.whose = whose;
+        self.context.whose = whose;
     }
 
     /// Tells whether a login has succeeded.
@@ -187,6 +228,7 @@ impl Session {
 
     /// Ends the session from outside, as its administrator or a fast shutdown does.
     pub(super) fn terminate(&mut self, engine: &mut Engine, why: &str) {
+        self.out.whose = Whose::Nobody;
         self.out.report(b'E', "FATAL", "57P01", why);
         self.end(engine);
     }
@@ -196,6 +238,7 @@ impl Session {
         match (&self.work, self.context.block) {
             (_, Block::None | Block::Failed) => {}
             (Work::Idle, Block::Implicit | Block::Open) => {
+                self.out.whose = Whose::Nobody;
                 let what = "terminating connection due to conflict with recovery";
                 self.fatal(engine, &SqlError::new("40001", what));
             }
@@ -281,6 +324,7 @@ impl Session {
         let len = word(&self.inbox, 1)? as usize;
         let body = self.inbox.get(5..(len + 1).max(5))?.to_vec();
         self.inbox.drain(..=len.min(self.inbox.len().saturating_sub(1)));
+        self.note_whose(len + 1);
         Some((tag, body))
     }
 
@@ -354,7 +398,9 @@ impl Session {
     }
 
     fn tell_notifications(&mut self) {
-        for note in std::mem::take(&mut self.context.heard) {
+        let whose = self.out.whose;
+        for (note, listener) in std::mem::take(&mut self.context.heard) {
+            self.out.whose = listener;
             self.out.message(b'A', |body| {
                 body.extend_from_slice(&note.process.to_be_bytes());
                 body.extend_from_slice(note.channel.as_bytes());
@@ -363,6 +409,7 @@ impl Session {
                 body.push(0);
             });
         }
+        self.out.whose = whose;
     }
 
     /// Calls the one function that there is by number, `pg_backend_pid()`.

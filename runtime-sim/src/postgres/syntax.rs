@@ -305,6 +305,7 @@ pub(super) enum Statement {
 
 impl Statement {
     /// PostgreSQL's name for a statement that writes; none for one that does not.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are allowed everywhere")]
     pub(super) const fn write_name(&self) -> Option<&'static str> {
         Some(match self {
             Self::Insert { .. } => "INSERT",
@@ -328,6 +329,7 @@ impl Statement {
 
     /// PostgreSQL's name for a statement that is no write, and that a standby refuses all the
     /// same.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are allowed everywhere")]
     pub(super) const fn primary_name(&self) -> Option<&'static str> {
         Some(match self {
             Self::CopyIn { .. } => "COPY",

@@ -23,7 +23,7 @@ pub const COUNT_CONNECTIONS: &str = "select count(*) from pg_stat_activity \
      and usename <> 'pgherd_check' and application_name <> 'pgherd-scenario'";
 
 /// Ends all sessions but that of whoever asks.
-pub const TERMINATE: &str = "select pg_terminate_backend(pid) from pg_stat_activity \
+pub const TERMINATE: &str = "select pg_terminate_backend(pid, 5000) from pg_stat_activity \
      where backend_type = 'client backend' and pid <> pg_backend_pid()";
 
 /// A primary and two standbys.

@@ -71,8 +71,7 @@ pub fn clients_wait_in_line(w: &mut impl World) {
     w.run(&holder, "select 1");
     let mut line: Vec<Waiter> = Vec::new();
     for n in 0..4 {
-        let client = w.begin_login(&Login::app(&format!("waiter {n}")));
-        let mut waiter = Waiter { client, stage: Waiting::ForLogin };
+        let mut waiter = Waiter::begin(w, &Login::app(&format!("waiter {n}")));
         // A place in the line is had once pgherd has read what asks for it.
         w.never("a waiter is served", secs(1), |w| waiter.is_served(w));
         line.push(waiter);
@@ -92,19 +91,24 @@ pub fn clients_wait_in_line(w: &mut impl World) {
 }
 
 /// A client in line. Whether it waits with its login or with its first query is all the same.
-struct Waiter {
-    client: Client,
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) client: Client,
     stage: Waiting,
 }
 
-#[derive(PartialEq)]
+#[derive(Debug, PartialEq)]
 enum Waiting {
     ForLogin,
     ForAnswer,
 }
 
 impl Waiter {
-    fn is_served(&mut self, w: &mut impl World) -> bool {
+    pub(super) fn begin(w: &mut impl World, login: &Login) -> Self {
+        Self { client: w.begin_login(login), stage: Waiting::ForLogin }
+    }
+
+    pub(super) fn is_served(&mut self, w: &mut impl World) -> bool {
         if self.stage == Waiting::ForLogin && w.has_answer(&self.client) {
             w.finish_login(&self.client).expect("a place in the line");
             w.query_start(&self.client, "select 1");

@@ -83,90 +83,7 @@ fn the_first_rule_that_matches_counts() {
 
 #[test]
 fn nonsense_is_a_mistake_with_its_place_and_a_way_out() {
-    let cases: &[(&str, &str, &str)] = &[
-        (
-            "pool_mode = \"transction\"",
-            "",
-            "pgherd.toml:3: pool_mode: transction is none of session, transaction, statement; did \
-             you mean transaction?",
-        ),
-        (
-            "pool_size_min = 33",
-            "",
-            "pgherd.toml:3: pool_size_min: 33 connections to keep are more than the 32 of a pool; \
-             lower pool_size_min, or raise pool_size_max",
-        ),
-        (
-            "pool_size_min = 3",
-            "[[pools]]\nuser = \"a\"\nsize_max = 2",
-            "pgherd.toml:9: pools[0].size_max: 3 connections to keep are more than the 2 of a \
-             pool; lower pool_size_min, or raise pool_size_max",
-        ),
-        (
-            "user_connections_max = 5",
-            "[[pools]]\nuser = \"a\"\nsize_min = 6",
-            "pgherd.toml:9: pools[0].size_min: 6 connections to keep are more than the 5 of \
-             user_connections_max; lower pool_size_min, or raise user_connections_max",
-        ),
-        (
-            "",
-            "[[pools]]\nmode = \"session\"",
-            "pgherd.toml:8: pools[0].mode: it is not said whose pools this is about; name them \
-             with database or user, of which \"*\" is any",
-        ),
-        (
-            "",
-            "[[pools]]",
-            "pgherd.toml:7: pools[0]: it is not said whose pools this is about; name them with \
-             database or user, of which \"*\" is any",
-        ),
-        (
-            "",
-            "[[pools]]\nuser = \"\"",
-            "pgherd.toml:8: pools[0].user: nothing has an empty name; write '*' for any, or leave \
-             pools[0].user out",
-        ),
-        (
-            "",
-            "[[pools]]\nuser = 7",
-            "pgherd.toml:8: pools[0].user: a whole number does not fit; write a text in quotes",
-        ),
-        (
-            "",
-            "[[pools]]\nuser = \"*\"\n[[pools]]\ndatabase = \"a\"\nuser = \"b\"\nsize_max = 3",
-            "pgherd.toml:10: pools[1].database: the pools of number 0 come first and leave \
-             nothing for these; give the more particular ones the lower number, or remove these",
-        ),
-        (
-            "pool_reserve_timeout = 30\npool_reserve_size = 1",
-            "",
-            "pgherd.toml:3: pool_reserve_timeout: a client gives up waiting before it may use the \
-             reserve; set pool_reserve_timeout below pool_wait_timeout",
-        ),
-        (
-            "",
-            "[[pools]]\nuser = \"a\"\nsize = 3",
-            "pgherd.toml:9: pools[0].size: there is no such parameter; remove it, or look its \
-             name up",
-        ),
-        (
-            "",
-            "[[pools]]\nuser = \"a\"\npool_mode = \"session\"",
-            "pgherd.toml:9: pools[0].pool_mode: there is no such parameter; did you mean mode?",
-        ),
-        (
-            "",
-            "[[pools]]\nuser = \"a\"\nport = 1",
-            "pgherd.toml:9: pools[0].port: this is no key of this section; move it to the top of \
-             the file, above the first section",
-        ),
-        (
-            "pools = 7",
-            "",
-            "pgherd.toml:3: pools: a whole number does not fit; write [[pools]] sections",
-        ),
-    ];
-    for (top, sections, expected) in cases {
+    for (top, sections, expected) in NONSENSE {
         assert_eq!(toml(top, sections).unwrap_err(), [*expected], "{top} {sections}");
     }
     let cases: &[(&str, &str)] = &[
@@ -203,3 +120,88 @@ fn facts_of_the_catalog_are_refreshed_as_either_parameter_says() {
         assert_eq!(period, Duration::from_secs(*expected), "{lines}");
     }
 }
+
+/// Lines at the top, sections, and what is said of them.
+const NONSENSE: &[(&str, &str, &str)] = &[
+    (
+        "pool_mode = \"transction\"",
+        "",
+        "pgherd.toml:3: pool_mode: transction is none of session, transaction, statement; did \
+             you mean transaction?",
+    ),
+    (
+        "pool_size_min = 33",
+        "",
+        "pgherd.toml:3: pool_size_min: 33 connections to keep are more than the 32 of a pool; \
+             lower pool_size_min, or raise pool_size_max",
+    ),
+    (
+        "pool_size_min = 3",
+        "[[pools]]\nuser = \"a\"\nsize_max = 2",
+        "pgherd.toml:9: pools[0].size_max: 3 connections to keep are more than the 2 of a \
+             pool; lower pool_size_min, or raise pool_size_max",
+    ),
+    (
+        "user_connections_max = 5",
+        "[[pools]]\nuser = \"a\"\nsize_min = 6",
+        "pgherd.toml:9: pools[0].size_min: 6 connections to keep are more than the 5 of \
+             user_connections_max; lower pool_size_min, or raise user_connections_max",
+    ),
+    (
+        "",
+        "[[pools]]\nmode = \"session\"",
+        "pgherd.toml:8: pools[0].mode: it is not said whose pools this is about; name them \
+             with database or user, of which \"*\" is any",
+    ),
+    (
+        "",
+        "[[pools]]",
+        "pgherd.toml:7: pools[0]: it is not said whose pools this is about; name them with \
+             database or user, of which \"*\" is any",
+    ),
+    (
+        "",
+        "[[pools]]\nuser = \"\"",
+        "pgherd.toml:8: pools[0].user: nothing has an empty name; write '*' for any, or leave \
+             pools[0].user out",
+    ),
+    (
+        "",
+        "[[pools]]\nuser = 7",
+        "pgherd.toml:8: pools[0].user: a whole number does not fit; write a text in quotes",
+    ),
+    (
+        "",
+        "[[pools]]\nuser = \"*\"\n[[pools]]\ndatabase = \"a\"\nuser = \"b\"\nsize_max = 3",
+        "pgherd.toml:10: pools[1].database: the pools of number 0 come first and leave \
+             nothing for these; give the more particular ones the lower number, or remove these",
+    ),
+    (
+        "pool_reserve_timeout = 30\npool_reserve_size = 1",
+        "",
+        "pgherd.toml:3: pool_reserve_timeout: a client gives up waiting before it may use the \
+             reserve; set pool_reserve_timeout below pool_wait_timeout",
+    ),
+    (
+        "",
+        "[[pools]]\nuser = \"a\"\nsize = 3",
+        "pgherd.toml:9: pools[0].size: there is no such parameter; remove it, or look its \
+             name up",
+    ),
+    (
+        "",
+        "[[pools]]\nuser = \"a\"\npool_mode = \"session\"",
+        "pgherd.toml:9: pools[0].pool_mode: there is no such parameter; did you mean mode?",
+    ),
+    (
+        "",
+        "[[pools]]\nuser = \"a\"\nport = 1",
+        "pgherd.toml:9: pools[0].port: this is no key of this section; move it to the top of \
+             the file, above the first section",
+    ),
+    (
+        "pools = 7",
+        "",
+        "pgherd.toml:3: pools: a whole number does not fit; write [[pools]] sections",
+    ),
+];

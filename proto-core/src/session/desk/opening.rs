@@ -23,13 +23,25 @@ use crate::wire::startup::Params;
 
 impl Desk {
     pub(super) fn open(&mut self, key: &Arc<PoolKey>, startup: &Arc<Params>, session: ConnId) {
+        self.open_for(key, startup, Some(session));
+    }
+
+    pub(super) fn open_for(
+        &mut self,
+        key: &Arc<PoolKey>,
+        startup: &Arc<Params>,
+        by: Option<ConnId>,
+    ) -> ConnId {
         let id = self.names.insert(());
         let timeout =
             self.config.backend(key.backend).map_or(Duration::ZERO, |node| node.connect_timeout);
-        let mut link = Link::new(key.clone(), startup.clone(), session);
+        let mut link = Link::new(key.clone(), startup.clone(), by.unwrap_or(id));
+        link.state = State::Connecting { by };
+        link.opened = self.now;
         link.deadline = Some(self.arm(timeout, TimerKey::Link(id)));
         self.links.insert(id, Box::new(link));
         self.outputs.push(Output::Connect { conn: id, to: key.backend });
+        id
     }
 
     /// A link's connection has been made: introduces the session's user to the server.
@@ -65,7 +77,9 @@ impl Desk {
                 self.outputs.push(Output::Reread { conn: id });
                 return Ok(());
             }
-            let (len, start) = match link.framer.peek(rest, &backend::LOOKS)? {
+            let looks =
+                if self.errands.is_asking(id) { &backend::READING_LOOKS } else { &backend::LOOKS };
+            let (len, start) = match link.framer.peek(rest, looks)? {
                 Frame::Need(hint) => {
                     link.hint = hint;
                     return Ok(());
@@ -107,6 +121,10 @@ impl Desk {
                     link.on_failed();
                     return Ok(());
                 }
+                if !is_fatal && self.errands.is_asking(id) {
+                    self.on_catalog_refused(id, fields.message);
+                    return Ok(());
+                }
                 if matches!(link.state, State::Resetting) && !is_fatal {
                     log::warn!(
                         "shard {}: node {}: reset_query_list failed: {}; the connection is closed",
@@ -122,8 +140,13 @@ impl Desk {
                 let tx = body.first().copied().and_then(TxStatus::read);
                 let tx = tx.ok_or(Violation::Malformed { tag })?;
                 link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
-                self.settle(id);
+                if self.on_catalog_answered(id) {
+                    self.retire(id);
+                } else {
+                    self.settle(id);
+                }
             }
+            tag::DATA_ROW => self.on_catalog_row(id, body),
             _ => {}
         }
         Ok(())
@@ -155,6 +178,7 @@ impl Desk {
                     }
                     None => {
                         link.state = State::Resetting;
+                        self.on_errand_opened(id);
                         self.settle(id);
                     }
                 }
@@ -167,8 +191,14 @@ impl Desk {
                     self.shard,
                     String::from_utf8_lossy(&link.pool.user),
                 );
-                if let Some(session) = by {
-                    self.notices.push_back((session, Notice::Refused(backend, failure)));
+                match by {
+                    Some(session) => {
+                        self.notices.push_back((session, Notice::Refused(backend, failure)));
+                    }
+                    None => {
+                        let key = link.pool.clone();
+                        self.on_errand_failed(id, &key, &failure.to_string());
+                    }
                 }
                 self.close_link(id, Close::Now);
             }

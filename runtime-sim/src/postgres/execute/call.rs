@@ -52,9 +52,9 @@ fn know(expr: &mut Expr, engine: &Engine, own: &Own) -> Result<(), SqlError> {
     if is_builtin(name) {
         return Ok(());
     }
-    let types = arguments.iter().map(|argument| match argument {
-        Expr::Literal(Value::Text(_) | Value::Null, _) => "unknown",
-        other => type_of(other, &[], &[]).name(),
+    let types = arguments.iter().map(|argument| {
+        let bare = matches!(argument, Expr::Literal(Value::Text(_) | Value::Null, _));
+        if bare { "unknown" } else { type_of(argument, &[], &[]).name() }
     });
     let types = types.collect::<Vec<_>>().join(", ");
     Err(SqlError::new("42883", format!("function {name}({types}) does not exist")))

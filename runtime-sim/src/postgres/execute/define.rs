@@ -137,37 +137,41 @@ pub(super) fn drop_function(
     done("DROP FUNCTION")
 }
 
-/// Creates or drops a database, which no transaction can take back.
-pub(super) fn database(
-    statement: &Statement,
+/// Creates a database, which no transaction can take back.
+pub(super) fn create_database(
+    name: &str,
     context: &Context,
     engine: &mut Engine,
 ) -> Result<Outcome, Stop> {
-    let (name, effect, tag) = match statement {
-        Statement::CreateDatabase(name) => (name, Effect::Found, "CREATE DATABASE"),
-        Statement::DropDatabase { name, .. } => (name, Effect::Raze, "DROP DATABASE"),
-        _ => return Ok(Outcome::Empty),
-    };
-    alone(context, tag)?;
-    let there = engine.database(name).is_some();
-    match statement {
-        Statement::CreateDatabase(_) if there => {
-            error("42P04", format!("database \"{name}\" already exists"))
-        }
-        Statement::DropDatabase { exists: Exists::Matters, .. } if !there => {
-            error("3D000", format!("database \"{name}\" does not exist"))
-        }
-        Statement::DropDatabase { .. } if *name == context.own.database => {
-            error("55006", "cannot drop the currently open database".to_owned())
-        }
-        Statement::DropDatabase { .. } if engine.activity.values().any(|who| who[1] == *name) => {
-            error("55006", format!("database \"{name}\" is being accessed by other users"))
-        }
-        _ => {
-            engine.commit(name, vec![effect]);
-            done(tag)
-        }
+    alone(context, "CREATE DATABASE")?;
+    if engine.database(name).is_some() {
+        return error("42P04", format!("database \"{name}\" already exists"));
     }
+    engine.commit(name, vec![Effect::Found]);
+    done("CREATE DATABASE")
+}
+
+pub(super) fn drop_database(
+    name: &str,
+    exists: Exists,
+    context: &mut Context,
+    engine: &mut Engine,
+) -> Result<Outcome, Stop> {
+    alone(context, "DROP DATABASE")?;
+    if engine.database(name).is_none() {
+        let what = format!("database \"{name}\" does not exist");
+        if exists == Exists::Matters {
+            return error("3D000", what);
+        }
+        context.notices.push(("NOTICE", "00000", format!("{what}, skipping")));
+    } else if *name == context.own.database {
+        return error("55006", "cannot drop the currently open database".to_owned());
+    } else if engine.activity.values().any(|[_, database, _]| database == name) {
+        return error("55006", format!("database \"{name}\" is being accessed by other users"));
+    } else {
+        engine.commit(name, vec![Effect::Raze]);
+    }
+    done("DROP DATABASE")
 }
 
 /// Refuses a statement that must have its transaction for itself.

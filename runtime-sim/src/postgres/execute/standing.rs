@@ -3,7 +3,7 @@
 
 use super::define::alone;
 use super::transaction::transaction;
-use super::{Outcome, Stop, call_all, done, expand, in_block, infer, run_select};
+use super::{Outcome, Stop, describe, done, in_block, infer, run_select};
 use crate::postgres::context::{Age, Block, Context, Cursor, Ear, Origin, Prepared};
 use crate::postgres::engine::Engine;
 use crate::postgres::eval::{Facts, RowView, eval};
@@ -54,9 +54,7 @@ pub(super) fn declare(
         let what = format!("cursor \"{name}\" already exists");
         return Err(Stop::Error(SqlError::new("42P03", what)));
     }
-    let mut query = expand(query, engine, &context.own)?;
-    call_all(&mut query, facts, context, engine)?;
-    let Outcome::Rows(rows, _) = run_select(&query, facts, context, engine)? else {
+    let Outcome::Rows(rows, _) = run_select(query, facts, context, engine)? else {
         return Ok(Outcome::Empty);
     };
     context.cursors.insert(name.to_owned(), Cursor { rows, hold, age: Age::New });
@@ -70,6 +68,28 @@ fn fetch(name: &str, count: Option<u64>, context: &mut Context) -> Result<RowSet
     let header = cursor.rows.header.clone();
     let rows: Result<Vec<_>, _> = std::iter::from_fn(|| cursor.rows.next()).take(count).collect();
     Ok(RowSet::ready(header, rows?))
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other statement is about cursors")]
+fn cursor(statement: &Statement, context: &mut Context) -> Result<Outcome, Stop> {
+    match statement {
+        Statement::Fetch { name, count } => {
+            Ok(Outcome::Rows(fetch(name, *count, context)?, "FETCH"))
+        }
+        Statement::Move { name, count } => {
+            let moved = fetch(name, *count, context)?.all()?.len();
+            done(&format!("MOVE {moved}"))
+        }
+        Statement::CloseCursor(Some(name)) => {
+            context.cursors.remove(name).ok_or_else(|| unknown_cursor(name))?;
+            done("CLOSE CURSOR")
+        }
+        Statement::CloseCursor(None) => {
+            context.cursors.clear();
+            done("CLOSE CURSOR ALL")
+        }
+        _ => Ok(Outcome::Empty),
+    }
 }
 
 /// Carries out a statement about the session, or about its transaction.
@@ -108,24 +128,22 @@ pub(super) fn session_statement(
             done("RESET")
         }
         Statement::Discard(what) => discard(*what, context, engine),
-        Statement::Prepare { .. } | Statement::Deallocate(_) => prepare(statement, context, engine),
-        Statement::Fetch { name, count } => {
-            Ok(Outcome::Rows(fetch(name, *count, context)?, "FETCH"))
+        Statement::Prepare { name, types, statement } => {
+            prepare(name, types, statement, context, engine)
         }
-        Statement::Move { name, count } => {
-            let moved = fetch(name, *count, context)?.all()?.len();
-            done(&format!("MOVE {moved}"))
+        Statement::Deallocate(Some(name)) => {
+            context.prepared.remove(name).ok_or_else(|| unknown_statement(name))?;
+            done("DEALLOCATE")
         }
-        Statement::CloseCursor(Some(name)) => {
-            context.cursors.remove(name).ok_or_else(|| unknown_cursor(name))?;
-            done("CLOSE CURSOR")
+        Statement::Deallocate(None) => {
+            context.deallocate_all();
+            done("DEALLOCATE ALL")
         }
-        Statement::CloseCursor(None) => {
-            context.cursors.clear();
-            done("CLOSE CURSOR ALL")
+        Statement::Fetch { .. } | Statement::Move { .. } | Statement::CloseCursor(_) => {
+            cursor(statement, context)
         }
         Statement::Listen(channel) => {
-            context.ears.push(Ear::Listen(channel.clone()));
+            context.ears.push(Ear::Listen(channel.clone(), context.whose));
             done("LISTEN")
         }
         Statement::Unlisten(channel) => {
@@ -216,27 +234,20 @@ fn discard(what: Discard, context: &mut Context, engine: &mut Engine) -> Result<
     }
 }
 
-fn prepare(statement: &Statement, context: &mut Context, engine: &Engine) -> Result<Outcome, Stop> {
-    match statement {
-        Statement::Prepare { name, types, statement } => {
-            if context.prepared.contains_key(name) {
-                let what = format!("prepared statement \"{name}\" already exists");
-                return Err(Stop::Error(SqlError::new("42P05", what)));
-            }
-            let types = infer(statement, types, context, engine);
-            super::describe(statement, &types, context, engine)?;
-            let statement = (**statement).clone();
-            let prepared = Prepared { statement, types, origin: Origin::Sql };
-            context.prepared.insert(name.clone(), prepared);
-            done("PREPARE")
-        }
-        Statement::Deallocate(Some(name)) => {
-            context.prepared.remove(name).ok_or_else(|| unknown_statement(name))?;
-            done("DEALLOCATE")
-        }
-        _ => {
-            context.deallocate_all();
-            done("DEALLOCATE ALL")
-        }
+fn prepare(
+    name: &str,
+    types: &[Type],
+    statement: &Statement,
+    context: &mut Context,
+    engine: &Engine,
+) -> Result<Outcome, Stop> {
+    if context.prepared.contains_key(name) {
+        let what = format!("prepared statement \"{name}\" already exists");
+        return Err(Stop::Error(SqlError::new("42P05", what)));
     }
+    let types = infer(statement, types, context, engine);
+    describe(statement, &types, context, engine)?;
+    let prepared = Prepared { statement: statement.clone(), types, origin: Origin::Sql };
+    context.prepared.insert(name.to_owned(), prepared);
+    done("PREPARE")
 }

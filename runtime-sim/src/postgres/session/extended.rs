@@ -19,6 +19,8 @@ pub(super) struct Portal {
     params: Vec<Value>,
     formats: Vec<Format>,
     progress: Progress,
+    /// Whether it is a query: such a portal may be run again, and is at its end then.
+    has_rows: bool,
 }
 
 #[derive(Debug)]
@@ -158,7 +160,8 @@ impl Session {
         // What the statement is about may have gone, or may be what a standby does not have.
         describe(&prepared.statement, &prepared.types, &self.context, engine)?;
         check_logged(&prepared.statement, &self.context, engine)?;
-        let fresh = Portal { prepared, params, formats, progress: Progress::Fresh };
+        let has_rows = matches!(prepared.statement, Statement::Select(_));
+        let fresh = Portal { prepared, params, formats, progress: Progress::Fresh, has_rows };
         self.portals.insert(portal, fresh);
         self.out.message(b'2', |_| ());
         Ok(())
@@ -226,8 +229,13 @@ impl Session {
         let formats = portal.formats.clone();
         let then = Then::Portal(name.to_owned());
         match std::mem::replace(&mut portal.progress, Progress::Done) {
-            Progress::Done => {
+            Progress::Done if portal.has_rows => {
                 self.out.texts(b'C', &["SELECT 0"]);
+                None
+            }
+            Progress::Done => {
+                let what = format!("portal \"{name}\" cannot be run");
+                self.fail(&SqlError::new("55000", what), engine);
                 None
             }
             Progress::Suspended(rows, verb) => {
@@ -243,6 +251,7 @@ impl Session {
                         self.context.company = Company::Pipeline;
                         self.tell_notices();
                         self.on_outcome(outcome, formats, limit, then);
+                        self.close_portals();
                         None
                     }
                     Err(stop) => {

@@ -211,6 +211,7 @@ impl Session {
             Block::Open | Block::Failed => self.context.block = Block::Failed,
             Block::None | Block::Implicit => self.context.roll_back(engine),
         }
+        self.portals.clear();
         let then = match std::mem::replace(&mut self.work, Work::Idle) {
             Work::Idle | Work::Portal { .. } => None,
             Work::Script(_) => Some(()),
@@ -233,6 +234,11 @@ impl Session {
         if self.context.block == Block::Implicit {
             self.context.commit(engine);
         }
+        self.close_portals();
+    }
+
+    /// Portals end with their transaction.
+    pub(super) fn close_portals(&mut self) {
         if self.context.block == Block::None {
             self.portals.clear();
         }

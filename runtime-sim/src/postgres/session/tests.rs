@@ -16,7 +16,8 @@ struct Bench {
 impl Bench {
     fn new(role: Role) -> Self {
         let accounts = Accounts { auth: Auth::Trust };
-        let plan = Plan { probe: "the probe".to_owned(), ..Plan::default() };
+        let users = ["postgres", "app"].map(|name| (name.to_owned(), name.to_owned()));
+        let plan = Plan { probe: "the probe".to_owned(), users: users.into(), ..Plan::default() };
         let engine = Engine::new(role, &plan);
         let session = Session::new(7, 0, [1, 2, 3, 4], accounts, Door::Open);
         Self { engine, session, now: Instant::ZERO }
@@ -285,3 +286,6 @@ fn sessions_wait_for_each_others_rows() {
     assert_eq!(other.go_on().0, "CZ");
     assert_eq!(other.values("select n from t"), ["2"]);
 }
+
+mod protocol;
+mod state;

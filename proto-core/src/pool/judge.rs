@@ -1,0 +1,152 @@
+//! What a client that wants a connection can be given: a decision from the figures alone.
+
+use std::sync::Arc;
+
+use super::line::Gate;
+use super::{Crowd, Pool, PoolKey, Pools, Server};
+use crate::config::PoolMode;
+use crate::id::ConnId;
+use crate::time::Duration;
+use crate::wire::startup::Params;
+
+/// What a client can be given.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// This idle connection.
+    Lend(ConnId),
+    /// A new connection.
+    Open,
+    /// Nothing before this idle connection, of this pool, has been closed.
+    Evict { from: Arc<PoolKey>, link: ConnId },
+    /// Nothing before something changes at the gate. If it `yields`, there is an idle connection
+    /// which another pool needs as much, and which somebody else in line may have.
+    Wait { gate: Gate, yields: bool },
+}
+
+/// What there is at a gate that is closed.
+enum Relief {
+    /// A connection is on its way out.
+    Coming,
+    /// This idle connection could be closed.
+    Victim(Arc<PoolKey>, ConnId),
+    /// An idle connection that must be left to its own pool.
+    Spoken,
+    /// Nothing.
+    None,
+}
+
+impl Pools {
+    /// Decides what a client of a pool can be given that has waited for so long.
+    pub(super) fn judge(&self, key: &PoolKey, startup: &Arc<Params>, waited: Duration) -> Verdict {
+        let (Some(pool), Some(server)) = (self.pools.get(key), self.servers.get(&key.backend))
+        else {
+            // No connection to the server has been granted yet.
+            return Verdict::Wait { gate: Gate::Server, yields: false };
+        };
+        if let Some(idle) = pool.fit(startup).and_then(|at| pool.idle.get(at)) {
+            return Verdict::Lend(idle.link);
+        }
+        let reserve =
+            if waited >= self.shares.reserve_timeout { pool.pooling.reserve_size } else { 0 };
+        let size_max = pool.pooling.size_max + reserve;
+        let mut coming = None;
+        let mut victim = None;
+        for (gate, open, closing, max) in self.limits(key, pool, server, size_max) {
+            if open < max {
+                continue;
+            }
+            let will_open = closing > 0 && open - closing < max;
+            let relief = if will_open { Relief::Coming } else { self.relief(key, gate, waited) };
+            match relief {
+                Relief::Coming => coming = coming.or(Some(gate)),
+                Relief::Victim(from, link) => victim = victim.or(Some((from, link))),
+                Relief::Spoken => return Verdict::Wait { gate, yields: true },
+                Relief::None => return Verdict::Wait { gate, yields: false },
+            }
+        }
+        match (victim, coming) {
+            (Some((from, link)), _) => Verdict::Evict { from, link },
+            (None, Some(gate)) => Verdict::Wait { gate, yields: false },
+            (None, None) => Verdict::Open,
+        }
+    }
+
+    /// Tells whether one more connection would keep to every limit.
+    pub(super) fn has_room(&self, key: &PoolKey) -> bool {
+        let (Some(pool), Some(server)) = (self.pools.get(key), self.servers.get(&key.backend))
+        else {
+            return false;
+        };
+        let limits = self.limits(key, pool, server, pool.pooling.size_max);
+        limits.into_iter().all(|(_, open, _, max)| open < max)
+    }
+
+    /// Lists, by gate, the connections that there are, those of them that are on their way out,
+    /// and how many there may be.
+    fn limits(
+        &self,
+        key: &PoolKey,
+        pool: &Pool,
+        server: &Server,
+        size_max: usize,
+    ) -> [(Gate, usize, usize, usize); 4] {
+        let of = |crowd: Option<&Crowd>| crowd.map_or((0, 0), |crowd| (crowd.open, crowd.closing));
+        let user = of(server.users.get(&key.user));
+        let database = of(server.databases.get(&key.database));
+        let user_max = self.shares.user_max.unwrap_or(usize::MAX);
+        let database_max = self.shares.database_max.unwrap_or(usize::MAX);
+        [
+            (Gate::Pool, pool.open, pool.closing.len(), size_max),
+            (Gate::User, user.0, user.1, user_max),
+            (Gate::Database, database.0, database.1, database_max),
+            (Gate::Server, server.occupancy.open, server.closing, server.occupancy.quota),
+        ]
+    }
+
+    /// Finds the idle connection behind a gate that is missed least: of a pool that keeps more
+    /// than its minimum, and least recently used.
+    fn relief(&self, key: &PoolKey, gate: Gate, waited: Duration) -> Relief {
+        if self.servers.get(&key.backend).is_none_or(|server| server.idle == 0) {
+            return Relief::None;
+        }
+        let is_meant = |other: &PoolKey| match gate {
+            Gate::Pool => other == key,
+            Gate::User => other.user == key.user,
+            Gate::Database => other.database == key.database,
+            Gate::Server | Gate::Open => true,
+        };
+        let mut relief = Relief::None;
+        let mut best = (true, u64::MAX);
+        let meant = self.of_server(key.backend).filter(|(other, _)| is_meant(other));
+        for (other, pool) in meant {
+            let Some(oldest) = pool.idle.first() else { continue };
+            if other.as_ref() != key && !self.may_take(key, pool, waited) {
+                if matches!(relief, Relief::None) {
+                    relief = Relief::Spoken;
+                }
+                continue;
+            }
+            let rank = (pool.staying() <= pool.pooling.size_min, oldest.stamp);
+            if rank <= best {
+                best = rank;
+                relief = Relief::Victim(other.clone(), oldest.link);
+            }
+        }
+        relief
+    }
+
+    /// Tells whether a client may have a connection of another pool closed.
+    ///
+    /// Where clients keep connections for long, whoever came first is served first. Where they
+    /// pass them on after every transaction, that would have connections closed and opened all the
+    /// time: there, a pool that has its share leaves others theirs, for as long as nobody is in
+    /// danger of waiting in vain.
+    fn may_take(&self, key: &PoolKey, other: &Pool, waited: Duration) -> bool {
+        let Some(pool) = self.pools.get(key) else { return false };
+        other.line.is_empty()
+            || pool.pooling.mode == PoolMode::Session
+            || pool.open == 0
+            || other.open > pool.open + 1
+            || waited >= self.shares.patience
+    }
+}

@@ -1,0 +1,87 @@
+//! Who waits for a connection, in the order in which they came.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{PoolKey, Waiter};
+use crate::id::ConnId;
+use crate::time::Instant;
+
+/// A place in a line: since when, and who.
+pub(super) type Place = (Instant, ConnId);
+
+/// The clients who wait for a connection of one pool.
+///
+/// Every operation costs the logarithm of its length, since thousands may stand in it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    waiters: BTreeMap<Place, Waiter>,
+    since: BTreeMap<ConnId, Instant>,
+}
+
+impl Line {
+    pub(super) fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    /// Puts somebody in, before those who came later.
+    pub(super) fn join(&mut self, waiter: Waiter) {
+        self.leave(waiter.session);
+        self.since.insert(waiter.session, waiter.since);
+        self.waiters.insert((waiter.since, waiter.session), waiter);
+    }
+
+    /// Takes somebody out, if they stand in it.
+    pub(super) fn leave(&mut self, session: ConnId) -> Option<Waiter> {
+        let since = self.since.remove(&session)?;
+        self.waiters.remove(&(since, session))
+    }
+
+    /// The place of the first one.
+    pub(super) fn front(&self) -> Option<Place> {
+        self.waiters.first_key_value().map(|(place, _)| *place)
+    }
+
+    /// The first one.
+    pub(super) fn first(&self) -> Option<&Waiter> {
+        self.waiters.first_key_value().map(|(_, waiter)| waiter)
+    }
+
+    /// All of them, first come first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.waiters.values()
+    }
+}
+
+/// The first of the lines of several pools, in the order in which they came.
+pub(super) type Fronts = BTreeMap<Place, Arc<PoolKey>>;
+
+/// Where the first of a pool's line stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// At none: the pool is to be looked at.
+    #[default]
+    Open,
+    /// The pool itself is full.
+    Pool,
+    /// The pool's user has as many connections as a user may have.
+    User,
+    /// The pool's database has as many connections as a database may have.
+    Database,
+    /// The server has as many connections as were granted.
+    Server,
+}
+
+impl Gate {
+    /// Tells whether several pools may stand before it.
+    pub(super) const fn is_shared(self) -> bool {
+        match self {
+            Self::Open | Self::Pool => false,
+            Self::User | Self::Database | Self::Server => true,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is counted: the connections and the line of a pool, and what pools of a server share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::line::{Fronts, Gate, Line, Place};
+use super::{Occupancy, PoolKey};
+use crate::config::Pooling;
+use crate::id::ConnId;
+use crate::wire::startup::Params;
+
+/// An idle connection.
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) link: ConnId,
+    pub(super) startup: Arc<Params>,
+    /// Counts what was put back before it, in any pool.
+    pub(super) stamp: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    pub(super) pooling: Pooling,
+    /// Idle connections, the most recently used last.
+    pub(super) idle: Vec<Idle>,
+    /// Connections in any state. `idle.len() + closing.len() <= open`
+    pub(super) open: usize,
+    /// Connections on their way out.
+    pub(super) closing: BTreeSet<ConnId>,
+    pub(super) line: Line,
+    /// Where the first of the line stands, and at which place there.
+    pub(super) gate: Gate,
+    pub(super) place: Option<Place>,
+    /// Where it stood before it was to be looked at.
+    pub(super) from: Gate,
+}
+
+impl Pool {
+    pub(super) fn is_forgettable(&self) -> bool {
+        self.open == 0 && self.line.is_empty()
+    }
+
+    /// Connections that stay.
+    pub(super) fn staying(&self) -> usize {
+        self.open - self.closing.len()
+    }
+
+    /// Finds an idle connection for a session: one that began like it, else one that can be made
+    /// so, the most recently used first.
+    pub(super) fn fit(&self, startup: &Arc<Params>) -> Option<usize> {
+        let same = |idle: &Idle| Arc::ptr_eq(&idle.startup, startup) || idle.startup == *startup;
+        let fit = self.idle.iter().rposition(same);
+        fit.or_else(|| self.idle.iter().rposition(|idle| idle.startup.is_akin(startup)))
+    }
+}
+
+/// Pools of one user or of one database of a server.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    pub(super) open: usize,
+    pub(super) closing: usize,
+    pub(super) fronts: Fronts,
+}
+
+impl Crowd {
+    /// Connections that stay.
+    pub(super) fn staying(&self) -> usize {
+        self.open.saturating_sub(self.closing)
+    }
+}
+
+/// All pools of one server.
+#[derive(Debug, Default)]
+pub(super) struct Server {
+    pub(super) occupancy: Occupancy,
+    pub(super) closing: usize,
+    pub(super) idle: usize,
+    pub(super) users: BTreeMap<Bytes, Crowd>,
+    pub(super) databases: BTreeMap<Bytes, Crowd>,
+    /// Pools whose first in line waits for room on the server.
+    pub(super) fronts: Fronts,
+    /// Pools whose first in line is to be looked at.
+    pub(super) ready: Fronts,
+    /// Pools that stand at a gate which they share with others.
+    pub(super) queued: usize,
+}
+
+impl Server {
+    pub(super) fn fronts(&mut self, key: &PoolKey, gate: Gate) -> Option<&mut Fronts> {
+        match gate {
+            Gate::Open => Some(&mut self.ready),
+            Gate::Pool => None,
+            Gate::User => Some(&mut self.users.entry(key.user.clone()).or_default().fronts),
+            Gate::Database => {
+                Some(&mut self.databases.entry(key.database.clone()).or_default().fronts)
+            }
+            Gate::Server => Some(&mut self.fronts),
+        }
+    }
+
+    /// Connections that stay.
+    pub(super) fn staying(&self) -> usize {
+        self.occupancy.open.saturating_sub(self.closing)
+    }
+
+    pub(super) fn opened(&mut self, key: &PoolKey) {
+        self.occupancy.open += 1;
+        self.users.entry(key.user.clone()).or_default().open += 1;
+        self.databases.entry(key.database.clone()).or_default().open += 1;
+    }
+
+    pub(super) fn closing(&mut self, key: &PoolKey) {
+        self.closing += 1;
+        let crowds = [self.users.get_mut(&key.user), self.databases.get_mut(&key.database)];
+        crowds.into_iter().flatten().for_each(|crowd| crowd.closing += 1);
+    }
+
+    pub(super) fn closed(&mut self, key: &PoolKey, was_closing: bool) {
+        let closing = usize::from(was_closing);
+        self.occupancy.open = self.occupancy.open.saturating_sub(1);
+        self.closing = self.closing.saturating_sub(closing);
+        let crowds = [self.users.get_mut(&key.user), self.databases.get_mut(&key.database)];
+        for crowd in crowds.into_iter().flatten() {
+            crowd.open = crowd.open.saturating_sub(1);
+            crowd.closing = crowd.closing.saturating_sub(closing);
+        }
+        self.users.retain(|_, crowd| crowd.open > 0 || !crowd.fronts.is_empty());
+        self.databases.retain(|_, crowd| crowd.open > 0 || !crowd.fronts.is_empty());
+    }
+}

@@ -1,0 +1,165 @@
+//! Statements that a standby has refused because it is one, sent again to the primary.
+//!
+//! The client's bytes are kept at the link until the answer has begun. Once refused, everything
+//! that is under way there is a read whose answer nobody has seen: the answers are dropped, and
+//! the bytes are served once more, as if the client had sent them now, with the standby ruled out.
+
+use bytes::Bytes;
+
+use super::desk::Desk;
+use super::serve::{Incoming, Nature, Opens};
+use super::{Session, Wait};
+use crate::backend::kept::{Omen, omen};
+use crate::backend::link::Owner;
+use crate::id::ConnId;
+use crate::route::class::Kind;
+use crate::wire::backend::TxStatus;
+use crate::wire::error::Violation;
+use crate::wire::frame::{Frame, Framer};
+use crate::wire::frontend::{self, LOOKS, tag};
+
+/// The client's bytes that are served once more.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    bytes: Bytes,
+    /// How many have been taken.
+    taken: usize,
+}
+
+impl Again {
+    /// Takes bytes; returns them if they belong to these.
+    pub(super) fn take(&mut self, len: usize) -> Bytes {
+        let end = self.taken.saturating_add(len).min(self.bytes.len());
+        let taken = self.bytes.slice(self.taken..end);
+        self.taken = end;
+        taken
+    }
+
+    /// What is left.
+    fn rest(&self) -> Bytes {
+        self.bytes.slice(self.taken..)
+    }
+}
+
+impl Session {
+    /// Keeps a statement that goes to a link, if it may be refused there and can be repeated.
+    /// `len` is how many bytes of `message.rest` belong to it; none if not all are in view.
+    pub(super) fn keep_for_retry(
+        &self,
+        desk: &mut Desk,
+        id: ConnId,
+        message: Incoming<'_>,
+        nature: Nature,
+        len: Option<usize>,
+    ) {
+        let Some(link) = desk.links.get_mut(id) else { return };
+        let is_standby = desk.topology.primary != Some(link.pool.backend);
+        let reads = matches!(nature.kind, Kind::Read | Kind::Empty | Kind::Show);
+        let is_alone = link.tx == TxStatus::Idle && self.opens == Opens::No;
+        match len.and_then(|len| message.rest.get(..len)) {
+            Some(bytes) if is_standby && reads && is_alone => link.kept.push(bytes),
+            Some(_) | None => link.kept.give_up(),
+        }
+    }
+
+    /// Looks at the beginning of an answer of a link before anything of it passes. True if nothing
+    /// may pass yet.
+    pub(super) fn withholds(&mut self, desk: &mut Desk, id: ConnId, unread: &[u8]) -> bool {
+        let Some(link) = desk.links.get_mut(id) else { return false };
+        let is_clients = !link.pending.is_empty() && link.owner() == Owner::Client;
+        if !link.kept.is_open() || link.framer.is_inside() || !is_clients {
+            return false;
+        }
+        match omen(unread) {
+            Omen::Need(len) => {
+                link.hint = len.max(unread.len() + 1);
+                true
+            }
+            Omen::Good => {
+                link.kept.begin();
+                false
+            }
+            Omen::Refused(code) => {
+                self.retry(desk, id, code);
+                false
+            }
+        }
+    }
+
+    /// Sends everything that is under way at a standby to the primary instead.
+    fn retry(&mut self, desk: &mut Desk, id: ConnId, code: &'static str) {
+        let Some(link) = desk.links.get_mut(id) else { return };
+        let backend = link.pool.backend;
+        for pending in &mut link.pending {
+            pending.disown();
+        }
+        let bytes = Bytes::from(link.kept.take());
+        desk.counts.refused(backend, code);
+        log::debug!(
+            "{}: node {backend} refuses a statement ({code}) that goes to the primary now",
+            self.label(desk)
+        );
+        self.remember_refusal(desk, &bytes);
+        self.again = Some(Again { bytes, taken: 0 });
+        if matches!(self.wait, Wait::Turn) {
+            self.wait = Wait::Nothing;
+        }
+        self.look_again(desk);
+    }
+
+    /// Remembers the texts of the first statement: they are for the primary from now on.
+    fn remember_refusal(&mut self, desk: &mut Desk, bytes: &[u8]) {
+        let framer = Framer::default();
+        let mut rest = bytes;
+        while let Ok(Frame::Start { tag, len, body }) = framer.peek(rest, &LOOKS) {
+            let name = match tag {
+                tag::QUERY => {
+                    if let Some(text) = frontend::query(body) {
+                        self.refuse_text(desk, text);
+                    }
+                    return;
+                }
+                tag::PARSE => {
+                    if let Some((_, text)) = frontend::parse(body) {
+                        self.refuse_text(desk, text);
+                    }
+                    None
+                }
+                tag::BIND => frontend::bind(body).map(|(_, name)| name),
+                tag::SYNC => return,
+                _ => None,
+            };
+            match name {
+                Some(b"") => {
+                    if let Some(text) = self.unnamed.text().map(<[u8]>::to_vec) {
+                        self.refuse_text(desk, &text);
+                    }
+                }
+                Some(name) => {
+                    if let Some(text) = self.statements.refuse(name) {
+                        self.refuse_text(desk, &text);
+                    }
+                }
+                None => {}
+            }
+            rest = rest.get(len..).unwrap_or_default();
+        }
+    }
+
+    /// Serves what was refused once more. True if there is nothing left of it.
+    pub(super) fn serve_again(&mut self, desk: &mut Desk) -> Result<bool, Violation> {
+        let Some(again) = &self.again else { return Ok(true) };
+        let rest = again.rest();
+        if !rest.is_empty() {
+            let framer = std::mem::take(&mut self.framer);
+            let served = self.serve_messages(desk, &rest);
+            self.framer = framer;
+            served?;
+        }
+        let is_done = self.again.as_ref().is_none_or(|again| again.rest().is_empty());
+        if is_done {
+            self.again = None;
+        }
+        Ok(is_done)
+    }
+}

@@ -1,0 +1,143 @@
+//! What befalls a server from outside.
+
+use pgherd_core::time::Duration;
+
+use super::engine::{Replay, Role};
+use super::{Breath, Power, Server};
+use crate::agenda::Event;
+use crate::net::{Address, Answer};
+use crate::stage::Stage;
+
+impl Server {
+    /// From now on a standby replays a commit only so long after it was made.
+    pub(crate) fn delay_replay(&mut self, delay: Duration) {
+        self.engine.apply_delay = delay;
+    }
+
+    /// Replay has removed rows that reads on this standby may still want: what runs fails, who is
+    /// idle in a transaction is sent away (PostgreSQL docs, "Handling Query Conflicts").
+    pub(crate) fn conflict(&mut self, stage: &mut Stage) {
+        if !self.engine.is_standby() {
+            return;
+        }
+        let all: Vec<u32> = self.seats.keys().copied().collect();
+        for process in all {
+            if let Some(seat) = self.seats.get_mut(&process) {
+                seat.session.conflict(&mut self.engine);
+            }
+            self.wake(stage, process);
+        }
+    }
+
+    /// So many of the next reads on this standby fail by a conflict with recovery.
+    pub(crate) fn conflict_next(&mut self, reads: u32) {
+        self.engine.conflicts = reads;
+    }
+
+    /// Dies at once. Commits are durable; everything else is lost.
+    pub(crate) fn crash(&mut self, stage: &mut Stage) {
+        self.power = Power::Down;
+        self.breath = Breath::Free;
+        stage.listen(Address::Node(self.node), Answer::Refused);
+        for seat in std::mem::take(&mut self.seats).into_values() {
+            // The operating system closes the dead process's sockets: a reset if something was
+            // unread, an orderly end otherwise.
+            if stage.net.is_readable(seat.end) || stage.chance.happens(1, 2) {
+                stage.reset(seat.end);
+            } else {
+                stage.close(seat.end);
+            }
+        }
+        self.engine.crash();
+        self.engine.empty_unlogged();
+    }
+
+    /// Stops fast: sessions are told, and closed.
+    pub(crate) fn stop(&mut self, stage: &mut Stage) {
+        if self.breath == Breath::Frozen {
+            return self.crash(stage);
+        }
+        self.power = Power::Down;
+        stage.listen(Address::Node(self.node), Answer::Refused);
+        for mut seat in std::mem::take(&mut self.seats).into_values() {
+            let why = "terminating connection due to administrator command";
+            seat.session.terminate(&mut self.engine, why);
+            seat.write(stage);
+            stage.close(seat.end);
+        }
+        self.engine.crash();
+    }
+
+    /// Starts again; for a while everybody is told to wait.
+    pub(crate) fn start(&mut self, stage: &mut Stage) {
+        if self.power != Power::Down {
+            return;
+        }
+        self.power = Power::Starting;
+        self.starts += 1;
+        stage.listen(Address::Node(self.node), Answer::Accepted);
+        let (node, start) = (self.node, self.starts);
+        stage.soon(20_000, 400_000, Event::Started { node, start });
+    }
+
+    /// A start has come to its end.
+    pub(crate) fn started(&mut self, start: u32) {
+        if self.power == Power::Starting && self.starts == start {
+            self.power = Power::Up;
+        }
+    }
+
+    /// Stops answering, with its connections open and its kernel alive.
+    pub(crate) fn freeze(&mut self) {
+        if self.power != Power::Down {
+            self.breath = Breath::Frozen;
+        }
+    }
+
+    /// Answers again.
+    pub(crate) fn thaw(&mut self, stage: &mut Stage) {
+        self.breath = Breath::Free;
+        self.wake_all(stage);
+    }
+
+    /// Holds replay up.
+    pub(crate) fn pause_replay(&mut self) {
+        self.set_replay(Replay::Paused);
+    }
+
+    /// Lets the next session that says anything die after so many bytes.
+    pub(crate) const fn cut_session(&mut self, len: usize) {
+        self.cut = Some(len);
+    }
+
+    /// Lets replay go on.
+    pub(crate) fn resume_replay(&mut self) {
+        self.set_replay(Replay::Running);
+    }
+
+    /// Terminates all sessions that have logged in, one by one.
+    pub(crate) fn terminate_sessions(&mut self, stage: &mut Stage) {
+        let all: Vec<u32> = self.seats.keys().copied().collect();
+        for process in all {
+            if let Some(seat) = self.seats.get_mut(&process).filter(|s| s.session.is_ready()) {
+                let why = "terminating connection due to administrator command";
+                seat.session.terminate(&mut self.engine, why);
+            }
+            self.wake(stage, process);
+        }
+    }
+
+    /// Becomes a primary, on a new timeline, with everything that it has received.
+    pub(crate) fn promote(&mut self, stage: &mut Stage) {
+        if self.engine.is_standby() {
+            self.engine.replay();
+            self.engine.empty_unlogged();
+            self.engine.role = Role::Primary;
+            self.engine.timeline += 1;
+            for seat in self.seats.values_mut() {
+                seat.session.promoted();
+            }
+            self.wake_all(stage);
+        }
+    }
+}

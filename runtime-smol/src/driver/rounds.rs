@@ -1,0 +1,167 @@
+//! The rounds of a driver: wait, note what is ready, give everyone a turn.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use pgherd_core::id::ConnId;
+use pgherd_core::limits;
+use pgherd_core::machine::Machine;
+use pgherd_core::message::{Arrival, Room};
+use pgherd_core::time::Instant;
+
+use super::{Driver, Letters};
+use crate::connection::Sink;
+use crate::listener::{Accepted, Backlog};
+use crate::poller::{Event, Interest, Key, Watch};
+
+/// Clients accepted, and pieces of mail taken, before the connections have their turn.
+const ARRIVALS_PER_ROUND: usize = 64;
+
+impl<M: Machine> Driver<M> {
+    /// Does what the machine wants done from the start.
+    pub(crate) fn begin(&mut self) {
+        self.now = self.clock();
+        self.pump();
+    }
+
+    /// Whether everything has ended after a shutdown.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.machine.is_finished()
+    }
+
+    fn clock(&self) -> Instant {
+        let micros = self.start.elapsed().as_micros();
+        Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    /// How long there is nothing to do, unless something comes; for ever if it says nothing.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let backlogs = || self.listeners.iter().map(|listener| listener.backlog);
+        if !self.line.is_empty()
+            || self.mail == Letters::Some
+            || backlogs().any(|backlog| backlog == Backlog::Ready)
+        {
+            return Some(Duration::ZERO);
+        }
+        let pauses = backlogs().filter_map(|backlog| match backlog {
+            Backlog::Paused { until } => Some(until),
+            Backlog::Empty | Backlog::Ready => None,
+        });
+        let due = pauses.chain(self.machine.poll_timeout()).min()?;
+        Some(due.since(self.clock()))
+    }
+
+    /// Waits as long as it may, then does what there is to do, once around.
+    pub(crate) fn round(&mut self, patience: Option<Duration>) -> io::Result<()> {
+        let mut found = std::mem::take(&mut self.found);
+        self.wait(patience, &mut found)?;
+        self.now = self.clock();
+        // All of it is noted before anything is read: a read may rely on it.
+        for event in found.drain(..) {
+            self.note(&event);
+        }
+        self.found = found;
+        if self.machine.poll_timeout().is_some_and(|due| due <= self.now) {
+            self.machine.handle_timeout(self.now);
+            self.pump();
+        }
+        self.take_mail();
+        for place in 0..self.listeners.len() {
+            self.accept_some(place);
+        }
+        for _ in 0..self.line.len() {
+            if let Some(id) = self.line.pop_front() {
+                self.turn(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, patience: Option<Duration>, found: &mut Vec<Event>) -> io::Result<()> {
+        let bell =
+            Watch { fd: self.mailbox.ear.as_fd(), key: Key::Bell, interest: Interest::Reads };
+        let listeners = self.listeners.iter().zip(0u32..).filter_map(|(listener, place)| {
+            let is_quiet = listener.backlog == Backlog::Empty;
+            let (fd, key) = (listener.as_fd(), Key::Listener(place));
+            is_quiet.then_some(Watch { fd, key, interest: Interest::Reads })
+        });
+        let attempts = self.attempts.iter().filter_map(|(id, attempt)| {
+            let fd = attempt.socket.as_ref()?.as_fd();
+            Some(Watch { fd, key: Key::Conn(id), interest: Interest::Writes })
+        });
+        let conns = self.conns.iter().filter_map(|(id, conn)| {
+            let interest = conn.interest()?;
+            Some(Watch { fd: conn.socket.as_fd(), key: Key::Conn(id), interest })
+        });
+        let watches = std::iter::once(bell).chain(listeners).chain(attempts).chain(conns);
+        self.poller.wait(patience, watches, found)
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event.key {
+            Key::Bell => {
+                self.mailbox.ear.hush();
+                self.mail = Letters::Some;
+            }
+            Key::Listener(place) => {
+                if let Some(listener) = self.listeners.get_mut(place as usize) {
+                    listener.note();
+                }
+            }
+            Key::Conn(id) => self.note_connection(id, event),
+        }
+    }
+
+    fn note_connection(&mut self, id: ConnId, event: &Event) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            let was_full = conn.sink == Sink::Full;
+            conn.note(event);
+            if was_full && conn.sink == Sink::Open {
+                self.flush(id);
+                self.pump();
+            }
+            self.line_up(id);
+        } else {
+            self.on_answer(id, event.incoming);
+        }
+    }
+
+    /// Takes some of the mail. What is left is for the next round.
+    fn take_mail(&mut self) {
+        if self.mail == Letters::None {
+            return;
+        }
+        for _ in 0..ARRIVALS_PER_ROUND {
+            match self.mailbox.take() {
+                Some(mail) => self.receive(mail),
+                None => {
+                    self.mail = Letters::None;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Accepts some of the clients who wait. Whoever is left is for the next round.
+    fn accept_some(&mut self, place: usize) {
+        for _ in 0..ARRIVALS_PER_ROUND {
+            // The machine may have stopped accepting meanwhile.
+            let Some(listener) = self.listeners.get_mut(place) else { return };
+            match listener.accept(self.now) {
+                Accepted::Client(socket, address) => {
+                    socket.tune();
+                    self.accept(socket, &[], Arrival { address, room: Room::Free });
+                }
+                Accepted::Gone => {}
+                Accepted::Nobody => return,
+                Accepted::Failed(error) => {
+                    log::warn!("a client could not be accepted: {error}");
+                    listener.backlog =
+                        Backlog::Paused { until: self.now + limits::ACCEPT_RETRY_DELAY };
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,517 @@
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use pgherd_core::config::check::KeyFile;
+use pgherd_core::config::{Files, load};
+use pgherd_core::id::{BackendId, ShardId, Slab};
+use pgherd_core::message::Room;
+use pgherd_core::output::Outputs;
+
+use super::*;
+
+/// Longer than anything here takes. Whoever waits so long waits for something that was lost.
+const LONG: Duration = Duration::from_secs(20);
+
+/// What a puppet has been told.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Connected(ConnId, Result<(), Closed>),
+    Read(ConnId, Vec<u8>),
+    Sent(ConnId, usize),
+    Closed(ConnId, Closed),
+    Message,
+    Timeout,
+}
+
+/// What a puppet does with bytes.
+#[derive(Clone, Copy)]
+enum Manner {
+    Take,
+    Leave,
+    Refuse,
+    Forward(ConnId),
+}
+
+/// A machine that does as it is told, and remembers what it heard.
+struct Puppet {
+    names: Slab<()>,
+    outputs: Outputs,
+    heard: Vec<Heard>,
+    manner: Manner,
+    due: Option<Instant>,
+}
+
+impl Machine for Puppet {
+    fn handle_accept(&mut self, _: Instant, _: Arrival) -> ConnId {
+        self.names.insert(())
+    }
+    fn handle_connect(&mut self, _: Instant, conn: ConnId, result: Result<(), Closed>) {
+        self.heard.push(Heard::Connected(conn, result));
+    }
+    fn handle_read(&mut self, _: Instant, conn: ConnId, unread: &[u8]) {
+        self.heard.push(Heard::Read(conn, unread.to_vec()));
+        match self.manner {
+            Manner::Take => self.outputs.skip(conn, unread.len()),
+            Manner::Forward(to) => self.outputs.forward(conn, to, unread.len()),
+            Manner::Leave | Manner::Refuse => {}
+        }
+    }
+    fn handle_sent(&mut self, _: Instant, conn: ConnId, len: usize) {
+        self.heard.push(Heard::Sent(conn, len));
+    }
+    fn handle_close(&mut self, _: Instant, conn: ConnId, why: Closed) {
+        assert!(self.names.remove(conn).is_some(), "{conn} ends twice");
+        self.heard.push(Heard::Closed(conn, why));
+    }
+    fn handle_message(&mut self, _: Instant, _: Peer, _: Message) {
+        self.heard.push(Heard::Message);
+    }
+    fn handle_timeout(&mut self, _: Instant) {
+        self.due = None;
+        self.heard.push(Heard::Timeout);
+    }
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop()
+    }
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.due
+    }
+    fn wants_read(&self, _: ConnId) -> bool {
+        !matches!(self.manner, Manner::Refuse)
+    }
+    fn read_hint(&self, _: ConnId) -> usize {
+        0
+    }
+    fn is_accepting(&self) -> bool {
+        true
+    }
+    fn is_finished(&self) -> bool {
+        false
+    }
+}
+
+struct OneFile(String);
+
+impl Files for OneFile {
+    fn read(&self, _: &str) -> Result<String, String> {
+        Ok(self.0.clone())
+    }
+    fn exists(&self, _: &str) -> bool {
+        true
+    }
+    fn key_file(&self) -> Option<KeyFile> {
+        None
+    }
+}
+
+fn config(hosts: &[(&str, u16)]) -> Arc<Config> {
+    let mut text = "sr_check_user = \"monitor\"\n".to_owned();
+    for (host, port) in hosts {
+        text += &format!("[[backends]]\nhostname = \"{host}\"\nport = {port}\n");
+    }
+    Arc::new(load("pgherd.toml", &OneFile(text)).unwrap().config)
+}
+
+struct Scene {
+    driver: Driver<Puppet>,
+    shard: Mailbox,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(&config(&[("db", 5432)]), Vec::new())
+    }
+
+    fn with(config: &Arc<Config>, listeners: Vec<Listener>) -> Self {
+        let (post, mailbox, mut shards) = Post::new(1).unwrap();
+        let machine = Puppet {
+            names: Slab::new(),
+            outputs: Outputs::default(),
+            heard: Vec::new(),
+            manner: Manner::Take,
+            due: None,
+        };
+        let setting = Setting {
+            me: Peer::Control,
+            start: std::time::Instant::now(),
+            config: config.clone(),
+            poller: Poller::new().unwrap(),
+            listeners,
+            mailbox,
+            post,
+        };
+        let mut driver = Driver::new(machine, setting.watch().unwrap());
+        driver.begin();
+        Self { driver, shard: shards.pop().unwrap() }
+    }
+
+    fn client(&mut self) -> (ConnId, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let names = self.driver.machine.names.len();
+        self.driver.accept(Socket::Unix(near), &[], Arrival { address: None, room: Room::Free });
+        assert_eq!(self.driver.machine.names.len(), names + 1);
+        let id = self.driver.conns.names().into_iter().max_by_key(|id| id.index()).unwrap();
+        (id, far)
+    }
+
+    fn tell(&mut self, output: Output) {
+        self.driver.machine.outputs.push(output);
+        self.driver.pump();
+    }
+
+    /// Waits once as a thread does, but not for ever.
+    fn round(&mut self) {
+        let patience = self.driver.patience().map_or(LONG, |patience| patience.min(LONG));
+        self.driver.round(Some(patience)).unwrap();
+    }
+
+    /// One more round, for what is there already and for nothing else.
+    fn glance(&mut self) {
+        self.driver.round(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Goes on until something has been heard.
+    fn until(&mut self, what: &str, is_heard: impl Fn(&[Heard]) -> bool) {
+        let end = std::time::Instant::now() + LONG;
+        while !is_heard(&self.driver.machine.heard) {
+            assert!(std::time::Instant::now() < end, "{what}: {:?}", self.heard());
+            self.round();
+        }
+    }
+
+    fn heard(&mut self) -> Vec<Heard> {
+        std::mem::take(&mut self.driver.machine.heard)
+    }
+
+    fn read_len(&self, conn: ConnId) -> usize {
+        let heard = self.driver.machine.heard.iter();
+        let mut len = 0;
+        for heard in heard {
+            if let Heard::Read(id, bytes) = heard
+                && *id == conn
+            {
+                len += bytes.len();
+            }
+        }
+        len
+    }
+}
+
+fn is_closed(heard: &[Heard]) -> bool {
+    heard.iter().any(|heard| matches!(heard, Heard::Closed(..)))
+}
+
+#[test]
+fn bytes_and_an_end_that_come_together_are_both_told() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    far.write_all(b"terminate").unwrap();
+    drop(far);
+    scene.until("the end", is_closed);
+    let read = Heard::Read(id, b"terminate".to_vec());
+    assert_eq!(scene.heard(), [read, Heard::Closed(id, Closed::ByPeer)]);
+}
+
+#[test]
+fn an_end_behind_bytes_that_were_read_is_told() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    far.write_all(b"terminate").unwrap();
+    scene.until("the bytes", |heard| !heard.is_empty());
+    drop(far);
+    scene.until("the end", is_closed);
+    let read = Heard::Read(id, b"terminate".to_vec());
+    assert_eq!(scene.heard(), [read, Heard::Closed(id, Closed::ByPeer)]);
+}
+
+#[test]
+fn what_came_while_it_was_not_wanted_is_read_later() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    scene.driver.machine.manner = Manner::Refuse;
+    far.write_all(b"one").unwrap();
+    scene.round();
+    far.write_all(b"two").unwrap();
+    drop(far);
+    scene.glance();
+    assert_eq!(scene.driver.patience(), None, "there is nothing to do meanwhile");
+    assert_eq!(scene.heard(), []);
+    scene.driver.machine.manner = Manner::Take;
+    scene.tell(Output::Reread { conn: id });
+    scene.until("the end", is_closed);
+    let reads = [Heard::Read(id, vec![]), Heard::Read(id, b"onetwo".to_vec())];
+    let [empty, all] = reads;
+    assert_eq!(scene.heard(), [empty, all, Heard::Closed(id, Closed::ByPeer)]);
+}
+
+#[test]
+fn bytes_that_are_left_are_shown_again_behind_a_reread() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    scene.driver.machine.manner = Manner::Leave;
+    far.write_all(b"one").unwrap();
+    scene.until("the first", |heard| heard.len() == 1);
+    let held = scene.driver.conns.get(id).unwrap().recv.capacity();
+    assert!(held <= 16, "three bytes wait in a buffer of {held}");
+    far.write_all(b"two").unwrap();
+    scene.until("the second", |heard| heard.len() == 2);
+    scene.driver.machine.manner = Manner::Take;
+    scene.tell(Output::Reread { conn: id });
+    let reads = [&b"one"[..], b"onetwo", b"onetwo"].map(|read| Heard::Read(id, read.to_vec()));
+    assert_eq!(scene.heard(), reads);
+    assert_eq!(scene.driver.conns.get(id).unwrap().recv.capacity(), 0, "it is idle");
+}
+
+#[test]
+fn a_talker_leaves_the_others_their_turn() {
+    const TALK: usize = limits::READ_LEN * limits::READS_PER_TURN * 4;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (near, _) = listener.accept().unwrap();
+    near.set_nonblocking(true).unwrap();
+    let mut scene = Scene::new();
+    let arrival = Arrival { address: None, room: Room::Free };
+    scene.driver.accept(Socket::Tcp(near), &[], arrival);
+    let talker = scene.driver.conns.names()[0];
+    let (quiet, mut other) = scene.client();
+    let talk = thread::spawn(move || {
+        far.write_all(&vec![7; TALK]).unwrap();
+        far
+    });
+    other.write_all(b"x").unwrap();
+    let mut most = 0;
+    while scene.read_len(talker) < TALK {
+        let before = scene.read_len(talker);
+        scene.round();
+        most = most.max(scene.read_len(talker) - before);
+    }
+    assert!(most <= limits::READ_LEN * limits::READS_PER_TURN, "{most} bytes in a round");
+    assert_eq!(scene.read_len(quiet), 1);
+    drop(talk.join().unwrap());
+    scene.until("the end", is_closed);
+}
+
+#[test]
+fn a_slow_reader_receives_everything_in_order() {
+    const LEN: usize = 3_000_000;
+    let mut scene = Scene::new();
+    let (from, mut writer) = scene.client();
+    let (to, mut reader) = scene.client();
+    scene.driver.machine.manner = Manner::Forward(to);
+    let text: Vec<u8> = (0..LEN).map(|at| (at % 251) as u8).collect();
+    let sent = text.clone();
+    let writing = thread::spawn(move || writer.write_all(&sent).map(|()| writer).unwrap());
+    // Nobody reads, so the kernel refuses before all has come.
+    while scene.read_len(from) < LEN {
+        scene.round();
+    }
+    assert_eq!(scene.driver.conns.get(to).unwrap().sink, Sink::Full);
+    scene.tell(Output::Send { to, bytes: Bytes::from_static(b"tail") });
+    scene.tell(Output::Close { conn: to, when: Close::AfterFlush });
+    let reading = thread::spawn(move || {
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        all
+    });
+    scene.until("the end of the reader", is_closed);
+    let all = reading.join().unwrap();
+    assert_eq!(all.len(), LEN + 4);
+    assert!(all.starts_with(&text) && all.ends_with(b"tail"));
+    let heard = scene.heard();
+    assert!(heard.contains(&Heard::Closed(to, Closed::ByUs)));
+    let mut reported = 0;
+    for heard in &heard {
+        if let Heard::Sent(id, len) = heard
+            && *id == to
+        {
+            reported += len;
+        }
+    }
+    assert_eq!(reported, LEN + 4, "each byte is reported once");
+    drop(writing.join().unwrap());
+}
+
+#[test]
+fn composed_and_forwarded_bytes_keep_their_order() {
+    let mut scene = Scene::new();
+    let (from, mut writer) = scene.client();
+    let (to, mut reader) = scene.client();
+    scene.driver.machine.manner = Manner::Leave;
+    writer.write_all(b"olddef").unwrap();
+    scene.until("the bytes", |heard| !heard.is_empty());
+    let outputs = &mut scene.driver.machine.outputs;
+    for piece in [&b"a"[..], b"b", b"c"] {
+        outputs.push(Output::Send { to, bytes: Bytes::from_static(piece) });
+    }
+    outputs.skip(from, 3);
+    outputs.forward(from, to, 3);
+    outputs.push(Output::Send { to, bytes: Bytes::from_static(b"g") });
+    scene.driver.pump();
+    let mut all = [0; 7];
+    reader.read_exact(&mut all).unwrap();
+    assert_eq!(&all, b"abcdefg");
+    let heard = scene.heard();
+    assert_eq!(heard[1..], [Heard::Sent(to, 6), Heard::Sent(to, 1)], "one write for six bytes");
+}
+
+#[test]
+fn whoever_cannot_be_written_to_ends_once_it_has_been_heard() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    far.write_all(b"last words").unwrap();
+    drop(far);
+    scene.tell(Output::Send { to: id, bytes: Bytes::from_static(b"too late") });
+    scene.until("the end", is_closed);
+    let read = Heard::Read(id, b"last words".to_vec());
+    let sent = Heard::Sent(id, 8);
+    assert_eq!(scene.heard(), [sent, read, Heard::Closed(id, Closed::ByPeer)]);
+
+    // A machine that does not listen hears of the end all the same.
+    let (id, far) = scene.client();
+    scene.driver.machine.manner = Manner::Refuse;
+    drop(far);
+    scene.tell(Output::Send { to: id, bytes: Bytes::from_static(b"too late") });
+    scene.until("the end", is_closed);
+    assert_eq!(scene.heard(), [Heard::Sent(id, 8), Heard::Closed(id, Closed::ByPeer)]);
+}
+
+#[test]
+fn a_connection_moves_with_its_unread_bytes() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    scene.driver.machine.manner = Manner::Leave;
+    far.write_all(b"startup").unwrap();
+    scene.until("the bytes", |heard| !heard.is_empty());
+    let arrival = Arrival { address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), room: Room::Full };
+    scene.tell(Output::Move { conn: id, to: ShardId(0), arrival });
+    scene.driver.machine.names.remove(id);
+    let Some(Mail::Moved { socket, unread, arrival: as_what }) = scene.shard.take() else {
+        panic!("nothing has arrived");
+    };
+    assert_eq!((&unread[..], as_what), (&b"startup"[..], arrival));
+    far.write_all(b"more").unwrap();
+    scene.glance();
+    assert_eq!(scene.heard().len(), 1, "it is not watched any more");
+    scene.driver.machine.manner = Manner::Take;
+    scene.driver.accept(socket, &unread, arrival);
+    scene.until("both", |heard| heard.len() == 2);
+    let id = scene.driver.conns.names()[0];
+    let reads = [&b"startup"[..], b"more"].map(|read| Heard::Read(id, read.to_vec()));
+    assert_eq!(scene.heard(), reads);
+}
+
+#[test]
+fn a_burst_of_clients_is_accepted() {
+    const CLIENTS: usize = 300;
+    let dir = std::env::temp_dir().join(format!("pgherd-burst-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let text = format!(
+        "sr_check_user = \"monitor\"\nlisten_addresses = []\nport = 5433\n\
+         unix_socket_directories = [\"{}\"]\n[[backends]]\nhostname = \"db\"\nport = 5432\n",
+        dir.display()
+    );
+    let config = Arc::new(load("pgherd.toml", &OneFile(text)).unwrap().config);
+    let listeners = crate::listener::open(&config).unwrap();
+    let mut scene = Scene::with(&config, listeners);
+    let path = dir.join(".s.PGSQL.5433");
+    // More than the system's own bound on a backlog may wait for us to accept.
+    let far = path.clone();
+    let dialling =
+        thread::spawn(move || (0..CLIENTS).map(|_| UnixStream::connect(&far)).collect::<Vec<_>>());
+    let end = std::time::Instant::now() + LONG;
+    while scene.driver.machine.names.len() < CLIENTS {
+        assert!(std::time::Instant::now() < end, "somebody waits for ever");
+        scene.round();
+    }
+    assert!(dialling.join().unwrap().iter().all(Result::is_ok));
+    drop(scene);
+    assert!(!path.exists(), "the listener has left its path behind");
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn no_mail_is_lost_between_looking_and_waiting() {
+    const EACH: usize = 20_000;
+    let mut scene = Scene::new();
+    let senders: Vec<_> = (0..3)
+        .map(|_| {
+            let post = scene.driver.post.clone();
+            thread::spawn(move || {
+                for _ in 0..EACH {
+                    let message = Box::new(Message::AskCounts);
+                    post.send(Peer::Control, Mail::Message { from: Peer::Control, message });
+                }
+            })
+        })
+        .collect();
+    scene.until("all of it", |heard| heard.len() == 3 * EACH);
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
+}
+
+#[test]
+fn a_deadline_ends_the_wait() {
+    let mut scene = Scene::new();
+    scene.driver.machine.due = Some(scene.driver.now + Duration::from_millis(20));
+    let began = std::time::Instant::now();
+    scene.until("the timeout", |heard| heard == [Heard::Timeout]);
+    assert!(began.elapsed() < LONG);
+    assert_eq!(scene.driver.patience(), None);
+}
+
+#[test]
+fn servers_are_connected_to_by_name_and_by_address() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let vacant = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let closed = vacant.local_addr().unwrap().port();
+    drop(vacant);
+    let hosts =
+        [("127.0.0.1", port), ("localhost", port), ("127.0.0.1", closed), ("no.invalid", port)];
+    let mut scene = Scene::with(&config(&hosts), Vec::new());
+    let cases = [Ok(()), Ok(()), Err(Closed::Refused), Err(Closed::Unresolved)];
+    let mut servers = Vec::new();
+    for (number, result) in (0u8..).zip(cases) {
+        let id = scene.driver.machine.names.insert(());
+        scene.tell(Output::Connect { conn: id, to: BackendId(number) });
+        scene.until("the answer", |heard| !heard.is_empty());
+        assert_eq!(scene.heard(), [Heard::Connected(id, result)], "node {number}");
+        if result.is_ok() {
+            let (mut server, _) = listener.accept().unwrap();
+            server.write_all(b"hello").unwrap();
+            scene.until("the greeting", |heard| !heard.is_empty());
+            assert_eq!(scene.heard(), [Heard::Read(id, b"hello".to_vec())]);
+            servers.push(server);
+        }
+    }
+}
+
+#[test]
+fn an_attempt_that_is_given_up_ends_once() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hosts = [("127.0.0.1", port), ("localhost", port)];
+    let mut scene = Scene::with(&config(&hosts), Vec::new());
+    for number in [0, 1] {
+        let id = scene.driver.machine.names.insert(());
+        let outputs = &mut scene.driver.machine.outputs;
+        outputs.push(Output::Connect { conn: id, to: BackendId(number) });
+        outputs.push(Output::Close { conn: id, when: Close::Now });
+        scene.driver.pump();
+        assert_eq!(scene.heard(), [Heard::Closed(id, Closed::ByUs)]);
+    }
+    let post = scene.driver.post.clone();
+    let message = Box::new(Message::AskCounts);
+    post.send(Peer::Control, Mail::Message { from: Peer::Control, message });
+    scene.until("a message", |heard| heard.contains(&Heard::Message));
+    assert_eq!(scene.heard(), [Heard::Message], "nothing more is told of them");
+}
+
+#[test]
+fn a_connection_is_small() {
+    let len = size_of::<Option<(u32, Connection)>>();
+    assert!(len <= 128, "{len} bytes of every idle client");
+}
