@@ -42,35 +42,13 @@ const LANES: &[Lane] = &[
 const REAL_SEEDS: u64 = 60;
 
 /// What is left out where there is one server.
-const ON_ONE: &[Topic] = &[
-    Topic::Resets,
-    Topic::Closings,
-    Topic::Unnamed,
-    Topic::UntoldSettings,
-    Topic::ReportedSettings,
-];
+const ON_ONE: &[Topic] = &[Topic::Resets];
 
 /// What is left out where there are several.
-const ON_SEVERAL: &[Topic] = &[
-    Topic::Resets,
-    Topic::Closings,
-    Topic::Unnamed,
-    Topic::Named,
-    Topic::UntoldSettings,
-    Topic::ReportedSettings,
-    Topic::SettingStatements,
-];
+const ON_SEVERAL: &[Topic] = &[Topic::Resets];
 
 /// What is left out where connections are shared.
-const SHARED: &[Topic] = &[
-    Topic::Resets,
-    Topic::Closings,
-    Topic::Unnamed,
-    Topic::Named,
-    Topic::UntoldSettings,
-    Topic::ReportedSettings,
-    Topic::SettingStatements,
-];
+const SHARED: &[Topic] = &[Topic::Resets];
 
 /// Clients with connections of their own.
 const fn own(rounds: usize, clients: usize, left_out: &'static [Topic]) -> Manner {
