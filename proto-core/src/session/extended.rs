@@ -278,7 +278,7 @@ impl Session {
             if std::mem::take(&mut self.catalog) == Catalog::Changing {
                 desk.catalog_stale(&self.who.database);
             }
-            self.ask_what_is_held(desk, id);
+            self.ask_again_what_is_held(desk, id);
         }
     }
 

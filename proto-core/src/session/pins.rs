@@ -42,9 +42,6 @@ impl Session {
         self.note_pins(desk);
         let splits = desk.config.routing.load_balance && desk.topology.nodes.len() > 1;
         let matters = self.is_shared() || splits;
-        if self.found.has(Pin::Unknown) && self.audit == Audit::Settled {
-            self.audit = Audit::Due;
-        }
         if self.audit != Audit::Due || !matters || self.held.primary != Some(id) {
             return;
         }
@@ -55,6 +52,15 @@ impl Session {
         link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Audit });
         let query = desk.audit_query.clone();
         desk.send_link(id, query);
+    }
+
+    /// Asks once more where the server did not tell. Only the client's next statement gives cause
+    /// for that: a server that cannot tell would be asked for ever.
+    pub(super) fn ask_again_what_is_held(&mut self, desk: &mut Desk, id: ConnId) {
+        if self.found.has(Pin::Unknown) && self.audit == Audit::Settled {
+            self.audit = Audit::Due;
+        }
+        self.ask_what_is_held(desk, id);
     }
 
     /// The server's answer.
