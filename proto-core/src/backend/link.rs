@@ -133,6 +133,8 @@ pub enum Pending {
     Close {
         /// Who receives it.
         owner: Owner,
+        /// The client's name for the statement that ceases to exist; none for anything else.
+        name: Option<Bytes>,
     },
     /// Everything up to and including a `ReadyForQuery`.
     Ready {
@@ -148,14 +150,16 @@ impl Pending {
     #[must_use]
     pub const fn owner(&self) -> Owner {
         match self {
-            Self::Parse { owner, .. } | Self::Close { owner } | Self::Ready { owner, .. } => *owner,
+            Self::Parse { owner, .. } | Self::Close { owner, .. } | Self::Ready { owner, .. } => {
+                *owner
+            }
         }
     }
 
     /// Nobody is to receive it any more.
     pub const fn disown(&mut self) {
         match self {
-            Self::Parse { owner, .. } | Self::Close { owner } | Self::Ready { owner, .. } => {
+            Self::Parse { owner, .. } | Self::Close { owner, .. } | Self::Ready { owner, .. } => {
                 *owner = Owner::Nobody;
             }
         }
@@ -305,7 +309,7 @@ impl Link {
             Some(Pending::Ready { owner, .. }) => *owner,
             // A ParseComplete or CloseComplete may be pgherd's inside a batch of the client's;
             // everything else in the batch is the client's.
-            Some(Pending::Parse { owner, .. } | Pending::Close { owner }) => match owner {
+            Some(Pending::Parse { owner, .. } | Pending::Close { owner, .. }) => match owner {
                 Owner::Client | Owner::Proxy => Owner::Client,
                 Owner::Nobody => Owner::Nobody,
             },
@@ -344,17 +348,20 @@ impl Link {
         Some((owner, statement))
     }
 
-    /// Takes note of a `CloseComplete`; returns who receives it, or nothing if none was owed.
-    pub fn on_closed(&mut self) -> Option<Owner> {
-        let owner = match self.pending.front() {
-            Some(Pending::Close { owner }) => *owner,
+    /// Takes note of a `CloseComplete`; returns who receives it and the client's name for the
+    /// statement that is gone, or nothing if none was owed.
+    pub fn on_closed(&mut self) -> Option<(Owner, Option<Bytes>)> {
+        match self.pending.front() {
+            Some(Pending::Close { .. }) => {}
             Some(Pending::Ready { owner: owner @ (Owner::Proxy | Owner::Nobody), .. }) => {
-                return Some(*owner);
+                return Some((*owner, None));
             }
             Some(Pending::Ready { .. } | Pending::Parse { .. }) | None => return None,
-        };
-        self.pending.pop_front();
-        Some(owner)
+        }
+        match self.pending.pop_front() {
+            Some(Pending::Close { owner, name }) => Some((owner, name)),
+            Some(Pending::Ready { .. } | Pending::Parse { .. }) | None => None,
+        }
     }
 
     /// Takes note of an error: the server skips what it has of the current batch.

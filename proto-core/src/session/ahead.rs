@@ -1,12 +1,12 @@
 //! Looking ahead: what a batch of the extended protocol does, before any of it is sent.
 
 use super::desk::Desk;
-use super::serve::{Nature, Opens, nature_of};
+use super::serve::{Nature, Opens};
 use super::show::{Sent, Verb};
 use super::{Effect, Session};
 use crate::limits;
 use crate::route::Side;
-use crate::route::class::{Kind, StateChange};
+use crate::route::class::{Hold, Kind, StateChange};
 use crate::wire::error::Violation;
 use crate::wire::frame::{Frame, Framer};
 use crate::wire::frontend::{self, LOOKS, Subject, tag};
@@ -39,9 +39,9 @@ pub(super) struct Plan {
 #[derive(Default)]
 struct Survey<'a> {
     /// Statements parsed in the batch.
-    parsed: Vec<(&'a [u8], Nature)>,
+    parsed: Vec<(&'a [u8], Nature, Option<Effect>)>,
     /// Portals bound in the batch.
-    portals: Vec<(&'a [u8], Nature)>,
+    portals: Vec<(&'a [u8], Nature, Option<Effect>)>,
     nature: Option<Nature>,
     effect: Option<Effect>,
     statements: u32,
@@ -49,6 +49,12 @@ struct Survey<'a> {
     local: u32,
     doubt: Doubt,
     needs_unnamed: Doubt,
+    /// How many of the statements that are carried out have an effect.
+    effects: u32,
+    /// Whether one of them ends a transaction.
+    ends: Doubt,
+    /// Whether anything is carried out.
+    executed: Doubt,
     /// How long it is, if its end is in view.
     len: Option<usize>,
 }
@@ -88,11 +94,24 @@ impl Survey<'_> {
         if self.doubt == Doubt::Yes && nature.side == Some(Side::Replica) {
             nature.side = fallback.side;
         }
-        let mut effect = self.effect;
-        if effect.is_some() && self.statements > 1 {
-            // Which of them took effect will not be known.
-            effect = None;
+        if self.doubt == Doubt::Yes {
+            // What else belongs to the batch may leave anything.
             nature.state = nature.state.and(StateChange::Unknown);
+        }
+        if self.executed == Doubt::No && self.doubt == Doubt::No {
+            // What is only prepared does nothing yet.
+            nature.state = StateChange::None;
+            if nature.kind == Kind::Setting {
+                nature.kind = Kind::Empty;
+            }
+        }
+        let mut effect = self.effect;
+        // A batch takes effect as a whole or not at all, unless it ends a transaction half way.
+        let is_divided = self.effects > 1 || (self.statements > 1 && self.ends == Doubt::Yes);
+        if effect.is_some() && (is_divided || self.doubt == Doubt::Yes) {
+            // What of it took effect will not be known, nor can the server tell of every value.
+            effect = None;
+            nature.state = nature.state.and(StateChange::Holds(Hold::Setting));
         }
         if nature.kind == Kind::Read {
             // They are counted one by one.
@@ -161,18 +180,16 @@ impl Session {
                     }
                     survey.statements += 1;
                     survey.local += u32::from(self.answers(nature.kind));
-                    if survey.effect.is_none() && name.is_empty() {
-                        survey.effect = self.effect_of(desk, nature, Some(text));
-                    }
-                    survey.parsed.push((name, nature));
+                    let effect = self.effect_of(desk, nature, Some(text));
+                    survey.parsed.push((name, nature, effect));
                     survey.add(nature);
                 }
                 None => survey.doubt = Doubt::Yes,
             },
             tag::BIND => match frontend::bind(body) {
                 Some((portal, name)) => {
-                    if let Some(nature) = self.use_of(desk, survey, name) {
-                        survey.portals.push((portal, nature));
+                    if let Some((nature, effect)) = self.use_of(desk, survey, name) {
+                        survey.portals.push((portal, nature, effect));
                     }
                 }
                 None => survey.doubt = Doubt::Yes,
@@ -186,10 +203,16 @@ impl Session {
             },
             tag::EXECUTE => match frontend::execute(body) {
                 Some(portal) => {
-                    let kind = survey.portals.iter().rev().find(|(name, _)| *name == portal);
-                    if let Some((_, nature)) = kind {
+                    let found = survey.portals.iter().rev().find(|(name, ..)| *name == portal);
+                    if let Some((_, nature, effect)) = found {
                         survey.sent.add(nature.verb, nature.counted());
+                        survey.effects += u32::from(effect.is_some());
+                        survey.effect = survey.effect.take().or_else(|| effect.clone());
+                        if nature.kind == Kind::End {
+                            survey.ends = Doubt::Yes;
+                        }
                     }
+                    survey.executed = Doubt::Yes;
                     survey.use_portal(portal);
                 }
                 None => survey.doubt = Doubt::Yes,
@@ -205,9 +228,14 @@ impl Session {
     }
 
     /// Notes the use of a statement by name; returns what it is, if a server has it.
-    fn use_of(&self, desk: &mut Desk, survey: &mut Survey<'_>, name: &[u8]) -> Option<Nature> {
-        if let Some((_, nature)) = survey.parsed.iter().rev().find(|(n, _)| *n == name) {
-            return Some(*nature);
+    fn use_of(
+        &self,
+        desk: &mut Desk,
+        survey: &mut Survey<'_>,
+        name: &[u8],
+    ) -> Option<(Nature, Option<Effect>)> {
+        if let Some((_, nature, effect)) = survey.parsed.iter().rev().find(|(n, ..)| *n == name) {
+            return Some((*nature, effect.clone()));
         }
         if self.is_local(name) {
             survey.statements += 1;
@@ -215,17 +243,20 @@ impl Session {
             return None;
         }
         survey.statements += 1;
-        if let Some(statement) = self.statements.get(name) {
-            let nature = nature_of(&statement.class, self.transaction(desk), self.freedom(desk));
+        let is_changing = self.is_changing(desk, name);
+        if let Some(statement) = self.statements.get(name).filter(|_| !is_changing) {
+            let statement = statement.clone();
+            let nature = self.nature(&statement.class, self.transaction(desk), self.freedom(desk));
             let nature = Nature { verb: Verb::of(statement.text()), ..nature };
             survey.add(nature);
-            return Some(nature);
+            let effect = self.effect_of(desk, nature, Some(statement.text()));
+            return Some((nature, effect));
         }
         if name.is_empty() {
             if let Some(text) = self.unnamed.text() {
                 let nature = self.judge(desk, Some(text));
                 survey.add(nature);
-                return Some(nature);
+                return Some((nature, self.effect_of(desk, nature, Some(text))));
             }
             if self.unnamed.only_at().is_some() {
                 survey.needs_unnamed = Doubt::Yes;
@@ -239,7 +270,7 @@ impl Session {
 impl Survey<'_> {
     fn use_portal(&mut self, portal: &[u8]) {
         // A portal of an earlier batch lives only inside a transaction, which decides the place.
-        if self.local == 0 && !self.portals.iter().any(|(name, _)| *name == portal) {
+        if self.local == 0 && !self.portals.iter().any(|(name, ..)| *name == portal) {
             self.doubt = Doubt::Yes;
         }
     }

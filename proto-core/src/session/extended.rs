@@ -11,6 +11,8 @@ use super::seat::Seat;
 use super::serve::{Catalog, Incoming};
 use super::settings::Change;
 use super::{Effect, Ended, Limbo, Session, Taken, Turn};
+use bytes::Bytes;
+
 use crate::backend::applied::Setting;
 use crate::backend::link::{Batch, Owner, Pending, Request};
 use crate::id::ConnId;
@@ -165,14 +167,19 @@ impl Session {
                 None => {}
             },
             tag::CLOSE => {
-                match frontend::subject(message.body) {
-                    Some(Subject::Statement(name)) => self.forget_statement(desk, id, name),
-                    Some(Subject::Portal(_)) => {}
+                let name = match frontend::subject(message.body) {
+                    Some(Subject::Statement(name)) => {
+                        if name.is_empty() {
+                            self.forget_statement(desk, id, name);
+                        }
+                        Some(Bytes::copy_from_slice(name)).filter(|name| !name.is_empty())
+                    }
+                    Some(Subject::Portal(_)) => None,
                     None if message.is_seen() => return Err(malformed),
-                    None => {}
-                }
+                    None => None,
+                };
                 if let Some(link) = desk.links.get_mut(id).filter(|l| l.batch != Batch::Failed) {
-                    link.expect(Pending::Close { owner: Owner::Client });
+                    link.expect(Pending::Close { owner: Owner::Client, name });
                 }
             }
             _ => {}

@@ -11,9 +11,10 @@ use crate::backend::applied::{Applied, Wanted};
 use crate::backend::audit::{self, Pin, Pins};
 use crate::backend::link::{Owner, Pending, Request, Wear};
 use crate::id::ConnId;
-use crate::route::class::{Hold, Kind, StateChange};
+use crate::route::class::{Class, Hold, Kind, Reason, StateChange};
+use crate::route::{Freedom, Transaction};
 
-use super::serve::Nature;
+use super::serve::{Nature, nature_of};
 use super::settings::Change;
 
 impl Session {
@@ -24,6 +25,11 @@ impl Session {
         if nature.state == StateChange::Holds(Hold::Setting) {
             // The server may not be able to tell of it.
             self.settings.lose_track();
+        }
+        let undoes = matches!(nature.state, StateChange::Unknown | StateChange::Undoes);
+        if undoes && self.is_shared() {
+            // They may be among what it undoes, and to prepare them anew does no harm.
+            link.prepared.clear();
         }
         match (nature.state, nature.kind) {
             (StateChange::None, Kind::Write) => link.wear = link.wear.max(Wear::Written),
@@ -65,10 +71,32 @@ impl Session {
 
     /// The server's answer.
     pub(super) fn on_findings(&mut self, row: &[u8]) {
-        let is_tracked = |name: &[u8]| {
-            self.settings.has(name) || self.who.first.iter().any(|setting| setting.name == name)
-        };
+        let is_tracked = |name: &[u8]| self.is_followed(name);
         self.findings = Some(audit::findings(row, &self.who.user, is_tracked));
+    }
+
+    /// Whether a parameter is known to have been set.
+    fn is_followed(&self, name: &[u8]) -> bool {
+        self.settings.has(name) || self.who.first.iter().any(|setting| setting.name == name)
+    }
+
+    /// What a text means for this session: of a parameter that is known to have been set, the
+    /// server does not tell that it has been set in another way since.
+    pub(super) fn nature(
+        &self,
+        class: &Class,
+        transaction: Transaction,
+        freedom: Freedom,
+    ) -> Nature {
+        let nature = nature_of(class, transaction, freedom);
+        match (&class.reason, class.state) {
+            (Reason::StickyParameter { name }, state @ StateChange::Holds(Hold::Setting))
+                if self.is_followed(name.as_bytes()) =>
+            {
+                Nature { state, ..nature }
+            }
+            _ => nature,
+        }
     }
 
     /// The server has answered.
@@ -82,11 +110,17 @@ impl Session {
         if let Some(link) = desk.links.get_mut(id)
             && self.is_shared()
             && self.audit == Audit::Settled
-            && self.found.is_empty()
+            && self.pins().is_empty()
         {
             // Parameters of extensions that are not loaded are in no view of the server's.
             link.applied = Applied::Unknown;
             link.wear = Wear::Written;
+        }
+        if let Some(link) = desk.links.get_mut(id)
+            && self.is_shared()
+        {
+            // What was on its way behind the statement may have been undone by it.
+            link.prepared.clear();
         }
         self.ask_what_is_held(desk, id);
     }
@@ -123,13 +157,10 @@ impl Session {
 
     /// What the session wants to be set on a link.
     pub(super) fn wanted(&self, link: &crate::backend::link::Link) -> Wanted<'_> {
-        let first = if link.is_bare() {
-            &self.who.first[..]
-        } else if link.startup.application_name() == self.who.startup.application_name() {
-            &[]
-        } else {
-            self.who.first.get(..1).unwrap_or_default()
-        };
+        // The name of the application is in front.
+        let is_named = link.startup.application_name() == self.who.startup.application_name();
+        let end = if link.is_bare() { self.who.first.len() } else { 1 };
+        let first = self.who.first.get(usize::from(is_named)..end).unwrap_or_default();
         Wanted { first, then: self.settings.kept() }
     }
 

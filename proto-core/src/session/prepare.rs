@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::Session;
 use super::desk::Desk;
 use super::serve::Incoming;
-use crate::backend::link::{Batch, Link, Owner, Pending, Request};
+use crate::backend::link::{Batch, Link, Owner, Pending, Request, Wear};
 use crate::backend::statement::Statement;
 use crate::id::ConnId;
 use crate::limits;
@@ -80,7 +80,7 @@ impl Session {
         let mut statement = None;
         let mut instead = None;
         if !name.is_empty() {
-            if self.statements.get(name).is_some() || is_coming(desk.links.get(id), name) {
+            if self.exists(desk.links.get(id), name) {
                 // The server says that it exists already.
                 self.take_name(desk, id, name);
             } else if self.can_keep(message, name) {
@@ -92,6 +92,10 @@ impl Session {
                 statement = Some((Bytes::copy_from_slice(name), kept));
             } else {
                 self.statements.note_unkept();
+                // The server knows it by the client's name, which nobody else is to find there.
+                if let Some(link) = desk.links.get_mut(id) {
+                    link.wear = Wear::Dirty;
+                }
             }
         }
         if let Some(link) = desk.links.get_mut(id)
@@ -100,6 +104,20 @@ impl Session {
             link.expect(Pending::Parse { owner: Owner::Client, statement });
         }
         instead
+    }
+
+    /// Tells whether a name will mean a statement once a link has answered everything.
+    fn exists(&self, link: Option<&Box<Link>>, name: &[u8]) -> bool {
+        match coming(link, name) {
+            Coming::Statement(_) => true,
+            Coming::End => false,
+            Coming::Nothing => self.statements.get(name).is_some(),
+        }
+    }
+
+    /// Tells whether what a name means is about to change.
+    pub(super) fn is_changing(&self, desk: &Desk, name: &[u8]) -> bool {
+        self.held.iter().any(|id| coming(desk.links.get(id), name) != Coming::Nothing)
     }
 
     /// What is not whole in view cannot be repeated, and there is room for so many only.
@@ -146,7 +164,7 @@ impl Session {
             return;
         }
         link.prepared.remove(name);
-        link.expect(Pending::Close { owner: Owner::Proxy });
+        link.expect(Pending::Close { owner: Owner::Proxy, name: None });
         let body = [b"S", name, b"\0"].concat();
         desk.send_link(id, frontend::compose(tag::CLOSE, &body));
     }
@@ -158,10 +176,10 @@ impl Session {
             self.bring_unnamed(desk, id);
             return None;
         }
-        let is_new = is_coming(desk.links.get(id), name);
-        let statement = match self.statements.get(name) {
-            Some(statement) if !is_new => statement.clone(),
-            Some(_) | None => return coming_name(desk.links.get(id), name),
+        let statement = match (coming(desk.links.get(id), name), self.statements.get(name)) {
+            (Coming::Statement(server_name), _) => return Some(server_name),
+            (Coming::Nothing, Some(statement)) => statement.clone(),
+            (Coming::End, _) | (Coming::Nothing, None) => return None,
         };
         let link = desk.links.get_mut(id)?;
         let server_name = statement.name.clone();
@@ -209,7 +227,7 @@ impl Session {
         if self.unnamed.parse.is_empty() {
             // Another session's must not be taken for it.
             link.unnamed = 0;
-            link.expect(Pending::Close { owner: Owner::Proxy });
+            link.expect(Pending::Close { owner: Owner::Proxy, name: None });
             return desk.send_link(id, frontend::compose(tag::CLOSE, b"S\0"));
         }
         link.unnamed = self.unnamed.stamp;
@@ -263,24 +281,34 @@ fn close_apart(desk: &mut Desk, id: ConnId, name: &[u8]) {
     desk.send_link(id, frontend::compose(tag::SYNC, b""));
 }
 
-/// Tells whether the client is preparing a statement of this name on a link.
-fn is_coming(link: Option<&Box<Link>>, name: &[u8]) -> bool {
-    coming_name(link, name).is_some()
+/// What a name will mean once a link has answered everything.
+#[derive(Debug, PartialEq, Eq)]
+enum Coming {
+    /// What it means now.
+    Nothing,
+    /// A statement that the client is preparing, by the server's name for it.
+    Statement(Bytes),
+    /// Nothing more: the client has closed it.
+    End,
 }
 
-/// The name by which the server will know what the client is preparing under `name`.
-fn coming_name(link: Option<&Box<Link>>, name: &[u8]) -> Option<Bytes> {
-    link?.pending.iter().rev().find_map(|pending| match pending {
+fn coming(link: Option<&Box<Link>>, name: &[u8]) -> Coming {
+    let Some(link) = link else { return Coming::Nothing };
+    let latest = link.pending.iter().rev().find_map(|pending| match pending {
         Pending::Parse { owner: Owner::Client, statement: Some((n, s)) } if n == name => {
-            Some(s.name.clone())
+            Some(Coming::Statement(s.name.clone()))
         }
+        Pending::Close { owner: Owner::Client, name: Some(n) } if n == name => Some(Coming::End),
         Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. } => None,
-    })
+    });
+    latest.unwrap_or(Coming::Nothing)
 }
 
-/// Tells whether a statement is being prepared on a link, by the server's name for it.
+/// Tells whether a statement is being prepared on a link in the batch at hand, by the server's name for it.
 fn is_under_way(link: &Link, server_name: &[u8]) -> bool {
-    link.pending.iter().any(|pending| match pending {
+    // An error may still keep an earlier batch from doing so.
+    let is_same = |pending: &&Pending| !matches!(pending, Pending::Ready { .. });
+    link.pending.iter().rev().take_while(is_same).any(|pending| match pending {
         Pending::Parse { statement: Some((_, statement)), .. } => statement.name == server_name,
         Pending::Parse { statement: None, .. } | Pending::Close { .. } | Pending::Ready { .. } => {
             false

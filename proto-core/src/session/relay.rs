@@ -173,7 +173,13 @@ impl Session {
                 }
                 Ok(parsed.0)
             }
-            tag::CLOSE_COMPLETE => link.on_closed().ok_or(Violation::Unexpected { tag }),
+            tag::CLOSE_COMPLETE => {
+                let (owner, name) = link.on_closed().ok_or(Violation::Unexpected { tag })?;
+                if let (Owner::Client, Some(name)) = (owner, &name) {
+                    self.forget_statement(desk, id, name);
+                }
+                Ok(owner)
+            }
             tag::DATA_ROW if link.is_audited() => {
                 self.on_findings(body);
                 Ok(owner)

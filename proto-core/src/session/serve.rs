@@ -188,7 +188,7 @@ impl Session {
             };
         };
         let class = self.class_of(desk, text);
-        Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
+        Nature { verb: Verb::of(text), ..self.nature(class, transaction, freedom) }
     }
 
     /// Remembers that a standby has refused a text.
@@ -539,7 +539,8 @@ fn command_of(reason: &Reason) -> Command {
 
 /// How a text ends its transaction.
 fn end_of(text: Option<&[u8]>) -> Ended {
-    let mut words = text.unwrap_or_default().split(|byte| !byte.is_ascii_alphabetic());
+    let text = route::from_first_word(text.unwrap_or_default());
+    let mut words = text.split(|byte| !byte.is_ascii_alphabetic());
     let first = words.find(|word| !word.is_empty()).unwrap_or_default();
     if first.eq_ignore_ascii_case(b"commit") || first.eq_ignore_ascii_case(b"end") {
         Ended::Committed

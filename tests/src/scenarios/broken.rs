@@ -38,12 +38,8 @@ pub fn a_statement_closed_in_its_own_batch_is_gone(w: &mut impl World) {
 pub fn a_name_is_used_twice_in_one_batch(w: &mut impl World) {
     let a = w.connect("a");
     let once = |value: &str| {
-        [
-            compose::parse("s", &format!("select {value}")),
-            named("s"),
-            compose::close_statement("s"),
-        ]
-        .concat()
+        [compose::parse("s", &format!("select {value}")), named("s"), compose::close_statement("s")]
+            .concat()
     };
     w.post(&a, &[once("1"), once("2"), compose::sync()].concat());
     let answer = w.finish(&a).good();
@@ -54,11 +50,8 @@ pub fn a_name_is_used_twice_in_one_batch(w: &mut impl World) {
 pub fn a_close_that_is_skipped_closes_nothing(w: &mut impl World) {
     let (a, b) = (w.connect("a"), w.connect("b"));
     prepare(w, &a, "s", "select 1");
-    let batch = [
-        compose::parse("", "select from where"),
-        compose::close_statement("s"),
-        compose::sync(),
-    ];
+    let batch =
+        [compose::parse("", "select from where"), compose::close_statement("s"), compose::sync()];
     w.post(&a, &batch.concat());
     assert_eq!(w.finish(&a).code(), "42601");
     w.run(&b, "select 1");
@@ -71,11 +64,8 @@ pub fn an_unnamed_statement_that_is_skipped_replaces_nothing(w: &mut impl World)
     let a = w.connect("a");
     prepare(w, &a, "s", "select 1");
     prepare(w, &a, "", "select 2");
-    let batch = [
-        compose::bind("", "s", &["too", "many"]),
-        compose::parse("", "select 3"),
-        compose::sync(),
-    ];
+    let batch =
+        [compose::bind("", "s", &["too", "many"]), compose::parse("", "select 3"), compose::sync()];
     w.post(&a, &batch.concat());
     assert!(w.finish(&a).failed());
     w.post(&a, &[named(""), compose::sync()].concat());
@@ -257,8 +247,7 @@ pub fn a_setting_of_a_transaction_that_pgherd_ends(w: &mut impl World) {
 
 /// A login with a parameter that the server refuses ends as at the server.
 pub fn a_login_with_an_invalid_parameter_fails(w: &mut impl World) {
-    for (name, value, code) in
-        [("work_mem", "much", "22023"), ("no_such_parameter", "1", "42704")]
+    for (name, value, code) in [("work_mem", "much", "22023"), ("no_such_parameter", "1", "42704")]
     {
         let login = Login::app("a").with("options", &format!("-c {name}={value}"));
         let error = w.try_connect(&login).expect_err("it is refused");
