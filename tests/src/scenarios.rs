@@ -201,6 +201,7 @@ scenarios! {
         a_followed_setting_set_in_another_way with few_shared,
         a_setting_of_login_set_in_another_way with few_shared,
         a_setting_of_a_transaction_that_pgherd_ends with few_shared,
+        a_question_takes_no_setting_away with few_shared,
         a_refused_batch_runs_its_own_unnamed_statement with shared,
         a_refused_batch_that_closes_its_statement with shared,
         a_refused_batch_before_a_query with shared,

@@ -52,9 +52,9 @@ impl Shelf {
     /// Finds the statement that a client prepares, or puts it onto the shelf.
     ///
     /// `text` is the body of the `Parse` behind the name: the query and its parameter types.
-    /// `path` is what makes equal texts mean different things: the sessions' `search_path`.
-    pub fn share(&mut self, path: &[u8], text: &[u8], class: &Class) -> Arc<Statement> {
-        let key = [path, &[0], text].concat();
+    /// `manner` is what makes equal texts mean different things: the parameters that are set.
+    pub fn share(&mut self, manner: &[u8], text: &[u8], class: &Class) -> Arc<Statement> {
+        let key = [manner, &[0], text].concat();
         if let Some(statement) = self.by_text.get(key.as_slice()) {
             return statement.clone();
         }

@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) sent: Sent,
     /// How many bytes it takes, if all of it is in view.
     pub(super) len: Option<usize>,
+    /// Whether it uses the unnamed statement of an earlier batch.
+    pub(super) leans: Doubt,
     /// It uses the unnamed statement of an earlier batch, which only one link has.
     pub(super) needs_unnamed: bool,
 }
@@ -49,6 +51,7 @@ struct Survey<'a> {
     local: u32,
     doubt: Doubt,
     needs_unnamed: Doubt,
+    leans: Doubt,
     /// How many of the statements that are carried out have an effect.
     effects: u32,
     /// Whether one of them ends a transaction.
@@ -60,7 +63,7 @@ struct Survey<'a> {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Doubt {
+pub(super) enum Doubt {
     #[default]
     No,
     Yes,
@@ -118,7 +121,11 @@ impl Survey<'_> {
             nature.kind = Kind::Empty;
         }
         let needs_unnamed = self.needs_unnamed == Doubt::Yes;
-        Ahead::Server(Plan { nature, effect, sent: self.sent, needs_unnamed, len: self.len })
+        // One that also makes another unnamed statement cannot be repeated.
+        let makes_unnamed = self.parsed.iter().any(|(name, ..)| name.is_empty());
+        let len = self.len.filter(|_| self.leans == Doubt::No || !makes_unnamed);
+        let (sent, leans) = (self.sent, self.leans);
+        Ahead::Server(Plan { nature, effect, sent, needs_unnamed, leans, len })
     }
 }
 
@@ -254,6 +261,7 @@ impl Session {
         }
         if name.is_empty() {
             if let Some(text) = self.unnamed.text() {
+                survey.leans = Doubt::Yes;
                 let nature = self.judge(desk, Some(text));
                 survey.add(nature);
                 return Some((nature, self.effect_of(desk, nature, Some(text))));

@@ -4,7 +4,7 @@
 //! the rest and because it is one implicit transaction; so the first message waits until the
 //! batch is in view, up to a bound.
 
-use super::ahead::{Ahead, Plan};
+use super::ahead::{Ahead, Doubt, Plan};
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::seat::Seat;
@@ -78,7 +78,10 @@ impl Session {
             let refusal = refusal.unwrap_or(Refusal::NotOnStandby);
             return Ok(self.fail_batch(desk, message, &refusal));
         };
-        let must_settle = plan.effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        let must_settle = plan.effect.is_some()
+            || self.effect.is_some()
+            || self.is_noticed(desk)
+            || self.leans_on_unnamed(desk);
         if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
@@ -106,6 +109,11 @@ impl Session {
         self.bring_up_to_date(desk, id);
         let len = plan.len;
         self.keep_for_retry(desk, id, message, plan.nature, len);
+        if let Some(link) = desk.links.get_mut(id)
+            && plan.leans == Doubt::Yes
+        {
+            link.kept.lean();
+        }
         self.note(desk, id, plan.nature, plan.effect);
         if let Some(link) = desk.links.get_mut(id) {
             desk.counts.sent(link.pool.backend, &plan.sent, plan.nature.why);

@@ -10,11 +10,13 @@ use bytes::Bytes;
 
 use super::Session;
 use super::desk::Desk;
-use super::serve::Incoming;
+use super::serve::{Command, Incoming, Nature, last_name};
+use super::{Taken, Turn};
 use crate::backend::link::{Batch, Link, Owner, Pending, Request, Wear};
 use crate::backend::statement::Statement;
 use crate::id::ConnId;
 use crate::limits;
+use crate::wire::backend::{Composer, TxStatus};
 use crate::wire::frame::HEADER_LEN;
 use crate::wire::frontend::{self, tag};
 
@@ -125,6 +127,16 @@ impl Session {
         message.is_whole() && self.statements.has_room(name.len(), message.len, 0)
     }
 
+    /// What makes equal texts mean different things: the parameters under which they are read. A
+    /// server reads literals of times, for one, when it prepares the statement.
+    fn manner(&self) -> Vec<u8> {
+        let first = self.who.first.iter().filter(|s| s.name != b"application_name"[..]);
+        let queries = first.chain(self.settings.kept()).map(|setting| &setting.query[..]);
+        let mut manner: Vec<u8> = queries.flatten().copied().collect();
+        manner.extend_from_slice(&self.settings.tentative());
+        manner
+    }
+
     fn keep_statement(
         &self,
         desk: &mut Desk,
@@ -135,7 +147,7 @@ impl Session {
         let class = self.class_of(desk, text).clone();
         if self.is_shared() {
             let tail = message.body.get(name.len() + 1..).unwrap_or_default();
-            return desk.shelf.share(self.settings.path(), tail, &class);
+            return desk.shelf.share(&self.manner(), tail, &class);
         }
         let parse = message.rest.get(..message.len).unwrap_or_default();
         let (name, parse) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(parse));
@@ -233,6 +245,37 @@ impl Session {
         link.unnamed = self.unnamed.stamp;
         link.expect(Pending::Parse { owner: Owner::Proxy, statement: None });
         desk.send_link(id, Bytes::copy_from_slice(&self.unnamed.parse));
+    }
+
+    /// Answers a `DEALLOCATE` of a statement that servers know by another name; none if it is not
+    /// one.
+    pub(super) fn deallocate(
+        &mut self,
+        desk: &mut Desk,
+        message: Incoming<'_>,
+        nature: Nature,
+        text: Option<&[u8]>,
+    ) -> Option<Taken> {
+        let is_apart = matches!(self.turn, Turn::None);
+        if nature.command != Command::Deallocate || !self.is_shared() || !is_apart {
+            return None;
+        }
+        if self.must_settle(desk) {
+            return Some(Taken::Nothing);
+        }
+        let name = text.and_then(last_name).filter(|name| self.statements.get(name).is_some())?;
+        let status = self.status(desk);
+        if status == TxStatus::Failed {
+            // The server says so.
+            return None;
+        }
+        self.statements.remove(&name);
+        self.unnamed.forget();
+        self.turn = Turn::None;
+        let mut composer = Composer::new();
+        composer.command_complete("DEALLOCATE").ready(status);
+        self.say(desk, composer);
+        Some(self.take_nowhere(desk, message))
     }
 
     /// The client closes a statement at a link, or has closed it there.

@@ -137,10 +137,14 @@ impl Settings {
         &self.kept
     }
 
-    /// What makes equal texts mean different things: the `search_path`, as it was set.
-    pub(super) fn path(&self) -> &[u8] {
-        let path = self.kept.iter().find(|setting| setting.name == b"search_path"[..]);
-        path.map_or(&[], |setting| &setting.query)
+    /// What the open transaction has set, one after the other.
+    pub(super) fn tentative(&self) -> Vec<u8> {
+        let part = |change: &Change| match change {
+            Change::Set(setting) => setting.query.to_vec(),
+            Change::Reset(name) => [&b"-"[..], name].concat(),
+            Change::ResetAll => b"-".to_vec(),
+        };
+        self.tentative.iter().flat_map(part).collect()
     }
 
     pub(super) fn clear(&mut self) {

@@ -322,3 +322,13 @@ pub fn a_name_given_anew_means_the_new_text(w: &mut impl World) {
     w.post(&a, &[named("s"), compose::sync()].concat());
     assert_eq!(w.finish(&a).good().value(), "2");
 }
+
+/// What a client has set in a way that cannot be followed stays when it calls a function that
+/// may leave anything: the server is asked, and its answer takes nothing away.
+pub fn a_question_takes_no_setting_away(w: &mut impl World) {
+    let a = w.connect("a");
+    w.run(&a, "set work_mem = '5MB'; select 1");
+    w.run(&a, "select pg_advisory_lock(4714)");
+    w.run(&a, "select pg_advisory_unlock(4714)");
+    assert_eq!(w.run(&a, "show work_mem").value(), "5MB");
+}
