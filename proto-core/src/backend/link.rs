@@ -119,6 +119,9 @@ pub enum Owner {
     Nobody,
 }
 
+/// The client's name for a statement, and the statement.
+pub type Named = (Bytes, Arc<Statement>);
+
 /// An answer that the server owes.
 #[derive(Debug)]
 pub enum Pending {
@@ -127,7 +130,7 @@ pub enum Pending {
         /// Who receives it.
         owner: Owner,
         /// The client's name for it and the statement.
-        statement: Option<(Bytes, Arc<Statement>)>,
+        statement: Option<Named>,
     },
     /// A `CloseComplete`.
     Close {
@@ -331,7 +334,7 @@ impl Link {
 
     /// Takes note of a `ParseComplete`; returns who receives it and what exists now, or nothing
     /// if none was owed.
-    pub fn on_parsed(&mut self) -> Option<(Owner, Option<(Bytes, Arc<Statement>)>)> {
+    pub fn on_parsed(&mut self) -> Option<(Owner, Option<Named>)> {
         match self.pending.front() {
             Some(Pending::Parse { .. }) => {}
             Some(Pending::Ready { owner: owner @ (Owner::Proxy | Owner::Nobody), .. }) => {

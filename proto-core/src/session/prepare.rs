@@ -82,7 +82,7 @@ impl Session {
         let mut statement = None;
         let mut instead = None;
         if !name.is_empty() {
-            if self.exists(desk.links.get(id), name) {
+            if self.exists(desk, id, name) {
                 // The server says that it exists already.
                 self.take_name(desk, id, name);
             } else if self.can_keep(message, name) {
@@ -109,8 +109,8 @@ impl Session {
     }
 
     /// Tells whether a name will mean a statement once a link has answered everything.
-    fn exists(&self, link: Option<&Box<Link>>, name: &[u8]) -> bool {
-        match coming(link, name) {
+    fn exists(&self, desk: &Desk, id: ConnId, name: &[u8]) -> bool {
+        match coming(desk, id, name) {
             Coming::Statement(_) => true,
             Coming::End => false,
             Coming::Nothing => self.statements.get(name).is_some(),
@@ -119,7 +119,7 @@ impl Session {
 
     /// Tells whether what a name means is about to change.
     pub(super) fn is_changing(&self, desk: &Desk, name: &[u8]) -> bool {
-        self.held.iter().any(|id| coming(desk.links.get(id), name) != Coming::Nothing)
+        self.held.iter().any(|id| coming(desk, id, name) != Coming::Nothing)
     }
 
     /// What is not whole in view cannot be repeated, and there is room for so many only.
@@ -188,7 +188,7 @@ impl Session {
             self.bring_unnamed(desk, id);
             return None;
         }
-        let statement = match (coming(desk.links.get(id), name), self.statements.get(name)) {
+        let statement = match (coming(desk, id, name), self.statements.get(name)) {
             (Coming::Statement(server_name), _) => return Some(server_name),
             (Coming::Nothing, Some(statement)) => statement.clone(),
             (Coming::End, _) | (Coming::Nothing, None) => return None,
@@ -335,8 +335,8 @@ enum Coming {
     End,
 }
 
-fn coming(link: Option<&Box<Link>>, name: &[u8]) -> Coming {
-    let Some(link) = link else { return Coming::Nothing };
+fn coming(desk: &Desk, id: ConnId, name: &[u8]) -> Coming {
+    let Some(link) = desk.links.get(id) else { return Coming::Nothing };
     let latest = link.pending.iter().rev().find_map(|pending| match pending {
         Pending::Parse { owner: Owner::Client, statement: Some((n, s)) } if n == name => {
             Some(Coming::Statement(s.name.clone()))

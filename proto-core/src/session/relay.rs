@@ -166,19 +166,8 @@ impl Session {
                 }
                 Ok(owner)
             }
-            tag::PARSE_COMPLETE => {
-                let parsed = link.on_parsed().ok_or(Violation::Unexpected { tag })?;
-                if let (Owner::Client, Some((name, statement))) = &parsed {
-                    self.statements.insert(name.clone(), statement.clone());
-                }
-                Ok(parsed.0)
-            }
-            tag::CLOSE_COMPLETE => {
-                let (owner, name) = link.on_closed().ok_or(Violation::Unexpected { tag })?;
-                if let (Owner::Client, Some(name)) = (owner, &name) {
-                    self.forget_statement(desk, id, name);
-                }
-                Ok(owner)
+            tag::PARSE_COMPLETE | tag::CLOSE_COMPLETE => {
+                self.on_prepared(desk, id, tag).ok_or(Violation::Unexpected { tag })
             }
             tag::DATA_ROW if link.is_audited() => {
                 self.on_findings(body);
@@ -210,6 +199,24 @@ impl Session {
             _ if tag_is_answer(tag) && !link.pending_is_empty() => Ok(owner),
             _ => Err(Violation::Unexpected { tag }),
         }
+    }
+
+    /// A statement exists now, or no longer; returns who hears of it, or nothing if neither was
+    /// awaited.
+    fn on_prepared(&mut self, desk: &mut Desk, id: ConnId, tag: u8) -> Option<Owner> {
+        let link = desk.links.get_mut(id)?;
+        if tag == tag::PARSE_COMPLETE {
+            let (owner, statement) = link.on_parsed()?;
+            if let (Owner::Client, Some((name, statement))) = (owner, statement) {
+                self.statements.insert(name, statement);
+            }
+            return Some(owner);
+        }
+        let (owner, name) = link.on_closed()?;
+        if let (Owner::Client, Some(name)) = (owner, name) {
+            self.forget_statement(desk, id, &name);
+        }
+        Some(owner)
     }
 
     fn on_server_error(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) -> Owner {
