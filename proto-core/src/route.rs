@@ -27,6 +27,7 @@ mod words;
 pub mod writes;
 
 use class::{Access, Class, Isolation, Kind, StateChange};
+pub(crate) use tokens::from_first_word;
 pub use why::Why;
 use writes::{Balancing, OnWrite, Touched, TransactionReads, Writes};
 

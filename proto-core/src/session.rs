@@ -381,6 +381,7 @@ impl Session {
         let is_idle = match self.state {
             State::Serving => {
                 matches!(self.turn, Turn::None)
+                    && self.again.is_none()
                     && self.held.iter().all(|id| desk.links.get(id).is_none_or(|l| !l.is_engaged()))
             }
             State::Starting { .. } | State::Asking | State::Proving(_) | State::Welcoming => true,

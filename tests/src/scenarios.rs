@@ -1,6 +1,7 @@
 //! The scenarios: one file per theme, one function per scenario, every one in every lane.
 
 pub mod ahead;
+pub mod broken;
 pub mod cancel;
 pub mod copy;
 pub mod extended;
@@ -177,6 +178,31 @@ scenarios! {
         what_is_rolled_back_pins_nobody with few_shared,
         statement_mode_has_no_transactions with statement_mode,
         both_connections_are_given_back with shared_standby,
+    }
+    broken {
+        a_statement_closed_in_its_own_batch_is_gone with one_shared,
+        a_name_is_used_twice_in_one_batch with one_shared,
+        a_close_that_is_skipped_closes_nothing with one_shared,
+        a_batch_behind_a_failed_one_finds_its_statement with one_shared,
+        a_long_statement_is_nobody_elses with one_shared,
+        deallocate_of_a_statement_of_the_protocol with one_shared,
+        deallocate_all_beside_another_harms_nobody with one_shared,
+        discard_all_by_name_harms_nobody with one_shared,
+        a_commit_behind_a_comment_commits_settings with one_shared,
+        a_set_behind_a_comment_sets with one_shared,
+        a_default_is_what_was_asked_for_at_login with one_shared,
+        a_login_with_an_invalid_parameter_fails with one_shared,
+        what_comes_behind_a_flush_pins with few_shared,
+        a_setting_behind_a_flush_is_its_sessions with few_shared,
+        a_setting_by_name_in_a_longer_batch with few_shared,
+        a_followed_setting_set_in_another_way with few_shared,
+        a_setting_of_login_set_in_another_way with few_shared,
+        a_setting_of_a_transaction_that_pgherd_ends with few_shared,
+        a_question_takes_no_setting_away with few_shared,
+        a_refused_batch_runs_its_own_unnamed_statement with shared,
+        a_refused_batch_that_closes_its_statement with shared,
+        a_refused_batch_before_a_query with shared,
+        a_name_given_anew_means_the_new_text with standby_only,
     }
     limits {
         a_user_at_its_limit_waits_alone with two_a_user,

@@ -4,7 +4,7 @@
 //! statement has taken it away again. The server knows: after statements in doubt, and outside
 //! transactions, it is asked. The answer decides whether a session is pinned to its connection.
 
-/// The question, one row of eight columns: channels listened to, relations in the session's
+/// The question, one row of eight columns: channels listened to, what is in the session's
 /// temporary schema, held cursors, advisory locks, statements made by `PREPARE`, parameters set in
 /// the session (their names, separated by commas), the role, the session's user.
 ///
@@ -12,8 +12,9 @@
 /// `pg_settings`. Parameters of extensions that are not loaded are in none of them.
 pub const QUERY: &str = "SELECT \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_listening_channels()), \
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class \
-      WHERE relnamespace = pg_catalog.pg_my_temp_schema()), \
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend \
+      WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+      AND refobjid = pg_catalog.pg_my_temp_schema()), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks \
       WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()), \

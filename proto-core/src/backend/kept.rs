@@ -26,6 +26,15 @@ pub struct Kept {
     /// How long each statement's are: everything that one `ReadyForQuery` answers.
     lens: VecDeque<usize>,
     front: Front,
+    leans: Leans,
+}
+
+/// Whether any of it uses the unnamed statement that an earlier one has made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Leans {
+    #[default]
+    No,
+    Yes,
 }
 
 /// Whether the oldest one can still be sent elsewhere.
@@ -63,9 +72,21 @@ impl Kept {
         }
         if self.lens.is_empty() {
             self.front = Front::Open;
+            self.leans = Leans::No;
         }
         self.bytes.extend_from_slice(bytes);
         self.lens.push_back(bytes.len());
+    }
+
+    /// What was kept last uses an unnamed statement that it does not make itself.
+    pub fn lean(&mut self) {
+        self.leans = Leans::Yes;
+    }
+
+    /// Tells whether the unnamed statement must stay what it is, to send again what is kept.
+    #[must_use]
+    pub fn leans(&self) -> bool {
+        self.leans == Leans::Yes && !self.lens.is_empty()
     }
 
     /// Something is sent that is not kept.

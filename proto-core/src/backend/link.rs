@@ -125,6 +125,9 @@ pub enum Owner {
     Nobody,
 }
 
+/// The client's name for a statement, and the statement.
+pub type Named = (Bytes, Arc<Statement>);
+
 /// An answer that the server owes.
 #[derive(Debug)]
 pub enum Pending {
@@ -135,7 +138,7 @@ pub enum Pending {
         /// The stamp of the unnamed statement that exists from then on, if it is one; else 0.
         stamp: u64,
         /// The client's name for it and the statement.
-        statement: Option<(Bytes, Arc<Statement>)>,
+        statement: Option<Named>,
     },
     /// A `CloseComplete`.
     Close {

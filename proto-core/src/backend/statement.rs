@@ -39,6 +39,9 @@ impl Statement {
     }
 }
 
+/// How the names begin by which servers know statements that sessions share.
+pub const SHARED_PREFIX: &str = "pgherd_";
+
 /// The statements that the sessions of a shard share, by what follows the name in their `Parse`.
 #[derive(Debug, Default)]
 pub struct Shelf {
@@ -52,15 +55,15 @@ impl Shelf {
     /// Finds the statement that a client prepares, or puts it onto the shelf.
     ///
     /// `text` is the body of the `Parse` behind the name: the query and its parameter types.
-    /// `path` is what makes equal texts mean different things: the sessions' `search_path`.
-    pub fn share(&mut self, path: &[u8], text: &[u8], class: &Class) -> Arc<Statement> {
-        let key = [path, &[0], text].concat();
+    /// `manner` is what makes equal texts mean different things: the parameters that are set.
+    pub fn share(&mut self, manner: &[u8], text: &[u8], class: &Class) -> Arc<Statement> {
+        let key = [manner, &[0], text].concat();
         if let Some(statement) = self.by_text.get(key.as_slice()) {
             return statement.clone();
         }
         self.make_room(key.len());
         self.named += 1;
-        let name = Bytes::from(format!("pgherd_{}", self.named));
+        let name = Bytes::from(format!("{SHARED_PREFIX}{}", self.named));
         let body = [&name, &b"\0"[..], text].concat();
         let parse = frontend::compose(tag::PARSE, &body);
         let statement = Arc::new(Statement { name, parse, class: class.clone() });

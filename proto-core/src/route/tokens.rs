@@ -61,6 +61,17 @@ impl Token {
     }
 }
 
+/// Returns a text from its first word on, without the comments and semicolons in front.
+pub(crate) fn from_first_word(text: &[u8]) -> &[u8] {
+    let mut tokens = Tokens::new(text);
+    while let Ok(Some(token)) = tokens.next() {
+        if !matches!(token.shape, Shape::Comment | Shape::Symbol(b';')) {
+            return text.get(token.start..).unwrap_or_default();
+        }
+    }
+    text
+}
+
 /// Cuts a text into tokens. White space is left out, comments are not.
 pub(super) struct Tokens<'a> {
     text: &'a [u8],

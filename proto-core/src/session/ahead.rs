@@ -6,7 +6,7 @@ use super::show::{Sent, Verb};
 use super::{Effect, Session};
 use crate::limits;
 use crate::route::Side;
-use crate::route::class::{Kind, StateChange};
+use crate::route::class::{Hold, Kind, StateChange};
 use crate::wire::error::Violation;
 use crate::wire::frame::{Frame, Framer};
 use crate::wire::frontend::{self, LOOKS, Subject, tag};
@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) len: Option<usize>,
     /// How many bytes of it were looked at.
     pub(super) looked: usize,
+    /// Whether it uses the unnamed statement of an earlier batch.
+    pub(super) leans: Doubt,
     /// It uses the unnamed statement of an earlier batch, which only one link has.
     pub(super) needs_unnamed: bool,
 }
@@ -41,9 +43,9 @@ pub(super) struct Plan {
 #[derive(Default)]
 struct Survey<'a> {
     /// Statements parsed in the batch.
-    parsed: Vec<(&'a [u8], Nature)>,
+    parsed: Vec<(&'a [u8], Nature, Option<Effect>)>,
     /// Portals bound in the batch.
-    portals: Vec<(&'a [u8], Nature)>,
+    portals: Vec<(&'a [u8], Nature, Option<Effect>)>,
     nature: Option<Nature>,
     effect: Option<Effect>,
     statements: u32,
@@ -51,13 +53,20 @@ struct Survey<'a> {
     local: u32,
     doubt: Doubt,
     needs_unnamed: Doubt,
+    leans: Doubt,
+    /// How many of the statements that are carried out have an effect.
+    effects: u32,
+    /// Whether one of them ends a transaction.
+    ends: Doubt,
+    /// Whether anything is carried out.
+    executed: Doubt,
     /// How long it is, if its end is in view.
     len: Option<usize>,
     looked: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Doubt {
+pub(super) enum Doubt {
     #[default]
     No,
     Yes,
@@ -93,25 +102,35 @@ impl Survey<'_> {
         if self.doubt == Doubt::Yes && nature.side == Some(Side::Replica) {
             nature.side = fallback.side;
         }
-        let mut effect = self.effect;
-        if effect.is_some() && self.statements > 1 {
-            // Which of them took effect will not be known.
-            effect = None;
+        if self.doubt == Doubt::Yes {
+            // What else belongs to the batch may leave anything.
             nature.state = nature.state.and(StateChange::Unknown);
+        }
+        if self.executed == Doubt::No && self.doubt == Doubt::No {
+            // What is only prepared does nothing yet.
+            nature.state = StateChange::None;
+            if nature.kind == Kind::Setting {
+                nature.kind = Kind::Empty;
+            }
+        }
+        let mut effect = self.effect;
+        // A batch takes effect as a whole or not at all, unless it ends a transaction half way.
+        let is_divided = self.effects > 1 || (self.statements > 1 && self.ends == Doubt::Yes);
+        if effect.is_some() && (is_divided || self.doubt == Doubt::Yes) {
+            // What of it took effect will not be known, nor can the server tell of every value.
+            effect = None;
+            nature.state = nature.state.and(StateChange::Holds(Hold::Setting));
         }
         if nature.kind == Kind::Read {
             // They are counted one by one.
             nature.kind = Kind::Empty;
         }
         let needs_unnamed = self.needs_unnamed == Doubt::Yes;
-        Ahead::Server(Plan {
-            nature,
-            effect,
-            sent: self.sent,
-            needs_unnamed,
-            len: self.len,
-            looked: self.looked,
-        })
+        // One that also makes another unnamed statement cannot be repeated.
+        let makes_unnamed = self.parsed.iter().any(|(name, ..)| name.is_empty());
+        let len = self.len.filter(|_| self.leans == Doubt::No || !makes_unnamed);
+        let (sent, leans) = (self.sent, self.leans);
+        Ahead::Server(Plan { nature, effect, sent, needs_unnamed, leans, len, looked: self.looked })
     }
 }
 
@@ -174,18 +193,16 @@ impl Session {
                     }
                     survey.statements += 1;
                     survey.local += u32::from(self.answers(nature.kind));
-                    if survey.effect.is_none() && name.is_empty() {
-                        survey.effect = self.effect_of(desk, nature, Some(text));
-                    }
-                    survey.parsed.push((name, nature));
+                    let effect = self.effect_of(desk, nature, Some(text));
+                    survey.parsed.push((name, nature, effect));
                     survey.add(nature);
                 }
                 None => survey.doubt = Doubt::Yes,
             },
             tag::BIND => match frontend::bind(body) {
                 Some((portal, name)) => {
-                    if let Some(nature) = self.use_of(desk, survey, name) {
-                        survey.portals.push((portal, nature));
+                    if let Some((nature, effect)) = self.use_of(desk, survey, name) {
+                        survey.portals.push((portal, nature, effect));
                     }
                 }
                 None => survey.doubt = Doubt::Yes,
@@ -199,10 +216,16 @@ impl Session {
             },
             tag::EXECUTE => match frontend::execute(body) {
                 Some(portal) => {
-                    let kind = survey.portals.iter().rev().find(|(name, _)| *name == portal);
-                    if let Some((_, nature)) = kind {
+                    let found = survey.portals.iter().rev().find(|(name, ..)| *name == portal);
+                    if let Some((_, nature, effect)) = found {
                         survey.sent.add(nature.verb, nature.counted());
+                        survey.effects += u32::from(effect.is_some());
+                        survey.effect = survey.effect.take().or_else(|| effect.clone());
+                        if nature.kind == Kind::End {
+                            survey.ends = Doubt::Yes;
+                        }
                     }
+                    survey.executed = Doubt::Yes;
                     survey.use_portal(portal);
                 }
                 None => survey.doubt = Doubt::Yes,
@@ -218,9 +241,14 @@ impl Session {
     }
 
     /// Notes the use of a statement by name; returns what it is, if a server has it.
-    fn use_of(&self, desk: &mut Desk, survey: &mut Survey<'_>, name: &[u8]) -> Option<Nature> {
-        if let Some((_, nature)) = survey.parsed.iter().rev().find(|(n, _)| *n == name) {
-            return Some(*nature);
+    fn use_of(
+        &self,
+        desk: &mut Desk,
+        survey: &mut Survey<'_>,
+        name: &[u8],
+    ) -> Option<(Nature, Option<Effect>)> {
+        if let Some((_, nature, effect)) = survey.parsed.iter().rev().find(|(n, ..)| *n == name) {
+            return Some((*nature, effect.clone()));
         }
         if self.is_local(name) {
             survey.statements += 1;
@@ -228,17 +256,21 @@ impl Session {
             return None;
         }
         survey.statements += 1;
-        if let Some(statement) = self.statements.get(name) {
-            let nature = self.judge_prepared(desk, statement);
+        let is_changing = self.is_changing(desk, name);
+        if let Some(statement) = self.statements.get(name).filter(|_| !is_changing) {
+            let statement = statement.clone();
+            let nature = self.judge_prepared(desk, &statement);
             let nature = Nature { verb: Verb::of(statement.text()), ..nature };
             survey.add(nature);
-            return Some(nature);
+            let effect = self.effect_of(desk, nature, Some(statement.text()));
+            return Some((nature, effect));
         }
         if name.is_empty() {
             if let Some(text) = self.unnamed.text() {
+                survey.leans = Doubt::Yes;
                 let nature = self.judge(desk, Some(text));
                 survey.add(nature);
-                return Some(nature);
+                return Some((nature, self.effect_of(desk, nature, Some(text))));
             }
             if self.unnamed.only_at().is_some() {
                 survey.needs_unnamed = Doubt::Yes;
@@ -252,7 +284,7 @@ impl Session {
 impl Survey<'_> {
     fn use_portal(&mut self, portal: &[u8]) {
         // A portal of an earlier batch lives only inside a transaction, which decides the place.
-        if self.local == 0 && !self.portals.iter().any(|(name, _)| *name == portal) {
+        if self.local == 0 && !self.portals.iter().any(|(name, ..)| *name == portal) {
             self.doubt = Doubt::Yes;
         }
     }

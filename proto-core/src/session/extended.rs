@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::ahead::{Ahead, Plan};
+use super::ahead::{Ahead, Doubt, Plan};
 use super::desk::Desk;
 use super::nature::{Catalog, Opens};
 use super::refusal::Refusal;
@@ -81,8 +81,11 @@ impl Session {
             return Ok(self.fail_batch(desk, message, &refusal));
         };
         let closes = self.engaged(desk).is_some_and(|(_, link)| link.closes());
-        let must_settle =
-            closes || plan.effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        let must_settle = closes
+            || self.leans_on_unnamed(desk)
+            || plan.effect.is_some()
+            || self.effect.is_some()
+            || self.is_noticed(desk);
         if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
@@ -119,6 +122,11 @@ impl Session {
         let len = plan.len;
         self.looked = plan.looked;
         self.keep_for_retry(desk, id, message, plan.nature, len);
+        if let Some(link) = desk.links.get_mut(id)
+            && plan.leans == Doubt::Yes
+        {
+            link.kept.lean();
+        }
         self.note(desk, id, plan.nature, plan.effect);
         if let Some(link) = desk.links.get_mut(id) {
             desk.counts.sent(link.pool.backend, &plan.sent, plan.nature.why);
@@ -325,7 +333,7 @@ impl Session {
             if std::mem::take(&mut self.catalog) == Catalog::Changing {
                 desk.catalog_stale(&self.who.database);
             }
-            self.ask_what_is_held(desk, id);
+            self.ask_again_what_is_held(desk, id);
         }
     }
 

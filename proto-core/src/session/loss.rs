@@ -178,6 +178,8 @@ impl Session {
             link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
         }
         desk.send_link(id, frontend::compose_query("ROLLBACK"));
+        self.effect = None;
+        self.settings.end_transaction(false);
         self.limbo = Limbo::Told;
         TxStatus::Failed
     }

@@ -123,14 +123,28 @@ impl Session {
         let view = self.look(desk);
         let class = view.memo.classify(text, &view.lore);
         let nature = nature_of(&view.outlook.facts(class, &self.writes));
-        Nature { verb: Verb::of(text), ..nature }
+        Nature { verb: Verb::of(text), state: self.leaves(class, nature), ..nature }
     }
 
     /// Decides what a prepared statement means for this session.
     pub(super) fn judge_prepared(&self, desk: &mut Desk, statement: &Statement) -> Nature {
         let view = self.look(desk);
         let nature = nature_of(&view.outlook.facts(&statement.class, &self.writes));
-        Nature { verb: Verb::of(statement.text()), ..nature }
+        let state = self.leaves(&statement.class, nature);
+        Nature { verb: Verb::of(statement.text()), state, ..nature }
+    }
+
+    /// What a statement leaves behind: of a parameter that is known to have been set, the server
+    /// does not tell that it has been set in another way since.
+    fn leaves(&self, class: &Class, nature: Nature) -> StateChange {
+        match (&class.reason, class.state) {
+            (Reason::StickyParameter { name }, state @ StateChange::Holds(Hold::Setting))
+                if self.is_followed(name.as_bytes()) =>
+            {
+                state
+            }
+            (_, _) => nature.state,
+        }
     }
 
     /// Remembers that a standby has refused a text.
@@ -304,7 +318,8 @@ fn command_of(reason: &Reason) -> Command {
 
 /// How a text ends its transaction.
 fn end_of(text: Option<&[u8]>) -> Ended {
-    let mut words = text.unwrap_or_default().split(|byte| !byte.is_ascii_alphabetic());
+    let text = route::from_first_word(text.unwrap_or_default());
+    let mut words = text.split(|byte| !byte.is_ascii_alphabetic());
     let first = words.find(|word| !word.is_empty()).unwrap_or_default();
     if first.eq_ignore_ascii_case(b"commit") || first.eq_ignore_ascii_case(b"end") {
         Ended::Committed
@@ -390,7 +405,7 @@ fn nature_of(facts: &Facts<'_>) -> Nature {
 }
 
 /// The name at the end of a `DEALLOCATE`, folded as PostgreSQL folds it; none for `ALL`.
-fn last_name(text: &[u8]) -> Option<Bytes> {
+pub(super) fn last_name(text: &[u8]) -> Option<Bytes> {
     let text = std::str::from_utf8(text).ok()?;
     let text = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     if let Some(quoted) = text.strip_suffix('"') {

@@ -28,6 +28,11 @@ impl Session {
         if nature.kind == Kind::Write && nature.command != Command::LastValue {
             link.writer = Some(self.id);
         }
+        let undoes = matches!(nature.state, StateChange::Unknown | StateChange::Undoes);
+        if undoes && self.is_shared() {
+            // They may be among what it undoes, and to prepare them anew does no harm.
+            link.prepared.clear();
+        }
         match (nature.state, nature.kind) {
             (StateChange::None, Kind::Write) => link.wear = link.wear.max(Wear::Written),
             (StateChange::None, _) => {}
@@ -45,9 +50,6 @@ impl Session {
         self.note_pins(desk);
         let splits = desk.config.routing.load_balance && desk.topology.nodes.len() > 1;
         let matters = self.is_shared() || splits;
-        if self.found.has(Pin::Unknown) && self.audit == Audit::Settled {
-            self.audit = Audit::Due;
-        }
         if self.audit != Audit::Due || !matters || self.held.primary != Some(id) {
             return;
         }
@@ -60,12 +62,24 @@ impl Session {
         desk.send_link(id, query);
     }
 
+    /// Asks once more where the server did not tell. Only the client's next statement gives cause
+    /// for that: a server that cannot tell would be asked for ever.
+    pub(super) fn ask_again_what_is_held(&mut self, desk: &mut Desk, id: ConnId) {
+        if self.found.has(Pin::Unknown) && self.audit == Audit::Settled {
+            self.audit = Audit::Due;
+        }
+        self.ask_what_is_held(desk, id);
+    }
+
     /// The server's answer.
     pub(super) fn on_findings(&mut self, row: &[u8]) {
-        let is_tracked = |name: &[u8]| {
-            self.settings.has(name) || self.who.first.iter().any(|setting| setting.name == name)
-        };
+        let is_tracked = |name: &[u8]| self.is_followed(name);
         self.findings = Some(audit::findings(row, &self.who.user, is_tracked));
+    }
+
+    /// Whether a parameter is known to have been set.
+    pub(super) fn is_followed(&self, name: &[u8]) -> bool {
+        self.settings.has(name) || self.who.first.iter().any(|setting| setting.name == name)
     }
 
     /// The server has answered.
@@ -79,11 +93,17 @@ impl Session {
         if let Some(link) = desk.links.get_mut(id)
             && self.is_shared()
             && self.audit == Audit::Settled
-            && self.found.is_empty()
+            && self.pins().is_empty()
         {
             // Parameters of extensions that are not loaded are in no view of the server's.
             link.applied = Applied::Unknown;
             link.wear = Wear::Written;
+        }
+        if let Some(link) = desk.links.get_mut(id)
+            && self.is_shared()
+        {
+            // What was on its way behind the statement may have been undone by it.
+            link.prepared.clear();
         }
         self.ask_what_is_held(desk, id);
     }
@@ -120,13 +140,10 @@ impl Session {
 
     /// What the session wants to be set on a link.
     pub(super) fn wanted(&self, link: &crate::backend::link::Link) -> Wanted<'_> {
-        let first = if link.is_bare() {
-            &self.who.first[..]
-        } else if link.startup.application_name() == self.who.startup.application_name() {
-            &[]
-        } else {
-            self.who.first.get(..1).unwrap_or_default()
-        };
+        // The name of the application is in front.
+        let is_named = link.startup.application_name() == self.who.startup.application_name();
+        let end = if link.is_bare() { self.who.first.len() } else { 1 };
+        let first = self.who.first.get(usize::from(is_named)..end).unwrap_or_default();
         Wanted { first, then: self.settings.kept() }
     }
 

@@ -11,11 +11,14 @@ use bytes::Bytes;
 
 use super::Session;
 use super::desk::Desk;
+use super::nature::{Command, Nature, last_name};
 use super::serve::Incoming;
-use crate::backend::link::{Batch, Becomes, IN_DOUBT, Link, Owner, Pending, Request};
-use crate::backend::statement::Statement;
+use super::{Taken, Turn};
+use crate::backend::link::{Batch, Becomes, IN_DOUBT, Link, Owner, Pending, Request, Wear};
+use crate::backend::statement::{SHARED_PREFIX, Statement};
 use crate::id::ConnId;
 use crate::limits;
+use crate::wire::backend::{Composer, TxStatus};
 use crate::wire::frame::HEADER_LEN;
 use crate::wire::frontend::{self, tag};
 
@@ -161,6 +164,10 @@ impl Session {
                 statement = Some((Bytes::copy_from_slice(name), kept));
             } else {
                 self.statements.note_unkept();
+                // The server knows it by the client's name, which nobody else is to find there.
+                if let Some(link) = desk.links.get_mut(id) {
+                    link.wear = Wear::Dirty;
+                }
             }
         }
         if let Some(link) = desk.links.get_mut(id)
@@ -181,9 +188,25 @@ impl Session {
         }
     }
 
+    /// Tells whether what a name means is about to change.
+    pub(super) fn is_changing(&self, desk: &Desk, name: &[u8]) -> bool {
+        let changes = |id| desk.links.get(id).is_some_and(|link| link.becomes(name).is_some());
+        self.held.iter().any(changes)
+    }
+
     /// What is not whole in view cannot be repeated, and there is room for so many only.
     fn can_keep(&self, message: Incoming<'_>, name: &[u8]) -> bool {
         message.is_whole() && self.statements.has_room(name.len(), message.len, 0)
+    }
+
+    /// What makes equal texts mean different things: the parameters under which they are read. A
+    /// server reads literals of times, for one, when it prepares the statement.
+    fn manner(&self) -> Vec<u8> {
+        let first = self.who.first.iter().filter(|s| s.name != b"application_name"[..]);
+        let queries = first.chain(self.settings.kept()).map(|setting| &setting.query[..]);
+        let mut manner: Vec<u8> = queries.flatten().copied().collect();
+        manner.extend_from_slice(&self.settings.tentative());
+        manner
     }
 
     fn keep_statement(
@@ -196,7 +219,7 @@ impl Session {
         let class = self.class_of(desk, text).clone();
         if self.is_shared() {
             let tail = message.body.get(name.len() + 1..).unwrap_or_default();
-            return desk.shelf.share(self.settings.path(), tail, &class);
+            return desk.shelf.share(&self.manner(), tail, &class);
         }
         let parse = message.rest.get(..message.len).unwrap_or_default();
         let (name, parse) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(parse));
@@ -212,7 +235,9 @@ impl Session {
         self.close_on(desk, id, name);
         let body = [name, b"\0\0\0\0"].concat();
         if let Some(link) = desk.links.get_mut(id).filter(|link| link.batch != Batch::Failed) {
-            link.litter.push(Bytes::copy_from_slice(name));
+            if !link.litter.iter().any(|other| other == name) {
+                link.litter.push(Bytes::copy_from_slice(name));
+            }
             link.expect(Pending::Parse { owner: Owner::Proxy, stamp: 0, statement: None });
             desk.send_link(id, frontend::compose(tag::PARSE, &body));
         }
@@ -237,7 +262,11 @@ impl Session {
             self.bring_unnamed(desk, id);
             return None;
         }
-        let statement = self.known(desk, id, name)?;
+        let Some(statement) = self.known(desk, id, name) else {
+            // Nobody finds another's statement by the name that servers know it by.
+            let is_own = self.is_shared() && name.starts_with(SHARED_PREFIX.as_bytes());
+            return is_own.then(|| Bytes::from([b"no_", name].concat()));
+        };
         let link = desk.links.get_mut(id)?;
         let server_name = statement.name.clone();
         if link.batch == Batch::Failed
@@ -293,6 +322,37 @@ impl Session {
         }
     }
 
+    /// Answers a `DEALLOCATE` of a statement that servers know by another name; none if it is not
+    /// one.
+    pub(super) fn deallocate(
+        &mut self,
+        desk: &mut Desk,
+        message: Incoming<'_>,
+        nature: Nature,
+        text: Option<&[u8]>,
+    ) -> Option<Taken> {
+        let is_apart = matches!(self.turn, Turn::None);
+        if nature.command != Command::Deallocate || !self.is_shared() || !is_apart {
+            return None;
+        }
+        if self.must_settle(desk) {
+            return Some(Taken::Nothing);
+        }
+        let name = text.and_then(last_name).filter(|name| self.statements.get(name).is_some())?;
+        let status = self.status(desk);
+        if status == TxStatus::Failed {
+            // The server says so.
+            return None;
+        }
+        self.statements.remove(&name);
+        self.unnamed.forget();
+        self.turn = Turn::None;
+        let mut composer = Composer::new();
+        composer.command_complete("DEALLOCATE").ready(status);
+        self.say(desk, composer);
+        Some(self.take_nowhere(desk, message))
+    }
+
     /// A statement that the client has closed at a link exists no longer.
     pub(super) fn forget_statement(&mut self, desk: &mut Desk, id: ConnId, name: &[u8]) {
         self.forget_local(name);
@@ -339,9 +399,12 @@ fn close_apart(desk: &mut Desk, id: ConnId, name: &[u8]) {
     desk.send_link(id, frontend::compose(tag::SYNC, b""));
 }
 
-/// Tells whether a statement is being prepared on a link, by the server's name for it.
+/// Tells whether a statement is being prepared on a link in the batch at hand, by the server's name
+/// for it.
 fn is_under_way(link: &Link, server_name: &[u8]) -> bool {
-    link.pending.iter().any(|pending| match pending {
+    // An error may still keep an earlier batch from doing so.
+    let is_same = |pending: &&Pending| !matches!(pending, Pending::Ready { .. });
+    link.pending.iter().rev().take_while(is_same).any(|pending| match pending {
         Pending::Parse { statement: Some((_, statement)), .. } => statement.name == server_name,
         Pending::Parse { statement: None, .. } | Pending::Close { .. } | Pending::Ready { .. } => {
             false

@@ -63,6 +63,11 @@ impl Session {
         }
     }
 
+    /// Tells whether something that may have to be sent again uses the unnamed statement as it is.
+    pub(super) fn leans_on_unnamed(&self, desk: &Desk) -> bool {
+        self.held.iter().any(|id| desk.links.get(id).is_some_and(|link| link.kept.leans()))
+    }
+
     /// Looks at the beginning of an answer of a link before anything of it passes. True if nothing
     /// may pass yet.
     pub(super) fn withholds(&mut self, desk: &mut Desk, id: ConnId, unread: &[u8]) -> bool {

@@ -144,6 +144,9 @@ impl Session {
             self.say_error(desk, &refusal.unwrap_or(Refusal::NotOnStandby), Some(status));
             return Ok(self.take_nowhere(desk, message));
         };
+        if let Some(taken) = self.deallocate(desk, message, nature, text) {
+            return Ok(taken);
+        }
         if let Turn::At(link) = self.turn {
             // A Query in the middle of a batch ends it, as in PostgreSQL.
             return Ok(self.send_query(desk, link, message, nature, None));
@@ -156,7 +159,10 @@ impl Session {
         }
         // Whether an effect comes about is known when its statement has been answered, and only one
         // is remembered until then.
-        let must_settle = effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        let must_settle = effect.is_some()
+            || self.effect.is_some()
+            || self.is_noticed(desk)
+            || self.leans_on_unnamed(desk);
         if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }

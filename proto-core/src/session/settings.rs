@@ -22,9 +22,14 @@ impl Change {
     /// Reads what a statement does that sets the parameter `name`; none if it does not fit into a
     /// message.
     pub(super) fn of(name: &str, text: &[u8]) -> Option<Self> {
-        let words = text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+        let first = crate::route::from_first_word(text);
+        let words = first.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
         let mut words = words.filter(|word| !word.is_empty());
-        if !words.next()?.eq_ignore_ascii_case(b"reset") {
+        let is_reset = words.next()?.eq_ignore_ascii_case(b"reset");
+        if !is_reset && ends_with_default(first) {
+            return Some(Self::Reset(Bytes::copy_from_slice(name.as_bytes())));
+        }
+        if !is_reset {
             return Setting::of_text(name, text).map(Self::Set);
         }
         if name == "all" {
@@ -32,6 +37,17 @@ impl Change {
         }
         Some(Self::Reset(Bytes::copy_from_slice(name.as_bytes())))
     }
+}
+
+/// Tells whether a `SET` says `TO DEFAULT` or `= DEFAULT`, which is what `RESET` does.
+fn ends_with_default(text: &[u8]) -> bool {
+    let text = text.trim_ascii_end();
+    let text = text.strip_suffix(b";").unwrap_or(text).trim_ascii_end();
+    let Some((front, word)) = text.split_at_checked(text.len().saturating_sub(7)) else {
+        return false;
+    };
+    let is_apart = front.last().is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'=');
+    word.eq_ignore_ascii_case(b"default") && is_apart
 }
 
 /// The parameters that a session has set.
@@ -121,10 +137,14 @@ impl Settings {
         &self.kept
     }
 
-    /// What makes equal texts mean different things: the `search_path`, as it was set.
-    pub(super) fn path(&self) -> &[u8] {
-        let path = self.kept.iter().find(|setting| setting.name == b"search_path"[..]);
-        path.map_or(&[], |setting| &setting.query)
+    /// What the open transaction has set, one after the other.
+    pub(super) fn tentative(&self) -> Vec<u8> {
+        let part = |change: &Change| match change {
+            Change::Set(setting) => setting.query.to_vec(),
+            Change::Reset(name) => [&b"-"[..], name].concat(),
+            Change::ResetAll => b"-".to_vec(),
+        };
+        self.tentative.iter().flat_map(part).collect()
     }
 
     pub(super) fn clear(&mut self) {

@@ -38,6 +38,7 @@ impl Verb {
     /// Tells what a text is counted as.
     #[must_use]
     pub fn of(text: &[u8]) -> Self {
+        let text = crate::route::from_first_word(text);
         let start = text.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'(');
         let text = text.get(start.unwrap_or(text.len())..).unwrap_or_default();
         let len = text.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(text.len());
