@@ -29,7 +29,6 @@ use crate::wire::frontend;
 use crate::wire::startup::Params;
 use inquiries::Inquiries;
 use record::Record;
-pub(crate) use record::figure;
 use view::Fact;
 
 /// The control plane of one process.

@@ -46,6 +46,27 @@ pub struct Figure {
     pub of: &'static str,
 }
 
+/// Words for the figures of [`View::Checks`].
+pub(crate) mod figure {
+    pub(crate) const TOTAL: &str = "total_count";
+    pub(crate) const SUCCESS: &str = "success_count";
+    pub(crate) const FAIL: &str = "fail_count";
+    pub(crate) const RETRY: &str = "retry_count";
+    pub(crate) const RETRY_MAX: &str = "max_retry_count";
+    /// Microseconds.
+    pub(crate) const DURATION: &str = "duration";
+    /// Microseconds.
+    pub(crate) const DURATION_MAX: &str = "max_duration";
+    /// Microseconds.
+    pub(crate) const DURATION_MIN: &str = "min_duration";
+    /// Seconds since 1970; zero is never.
+    pub(crate) const LAST: &str = "last_health_check";
+    /// Seconds since 1970; zero is never.
+    pub(crate) const LAST_SUCCESS: &str = "last_successful_health_check";
+    /// Seconds since 1970; zero is never.
+    pub(crate) const LAST_FAIL: &str = "last_failed_health_check";
+}
+
 /// What one shard, or all of them together, have to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sheet {

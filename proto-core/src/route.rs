@@ -10,6 +10,7 @@ pub mod balance;
 pub mod catalog;
 pub mod class;
 pub mod classify;
+pub mod examples;
 mod functions;
 pub mod lore;
 pub mod memo;
@@ -210,7 +211,9 @@ fn read<'a>(facts: &Facts<'a>) -> Route<'a> {
         OnWrite::DmlAdaptive | OnWrite::DmlAdaptiveGlobal => {
             match facts.writes.touched(&facts.class.reads) {
                 Touched::Nothing => replica(Why::DespiteWrite),
-                touched => primary(Why::Written(touched)),
+                touched @ (Touched::Relation(_) | Touched::Anything) => {
+                    primary(Why::Written(touched))
+                }
             }
         }
     }

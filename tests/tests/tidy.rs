@@ -22,7 +22,7 @@ const MEMBERS: [&str; 7] =
 const LAYERS: [&[&str]; 8] = [
     &["shard", "control"],
     &["session", "cancel", "health", "failover", "recovery", "watchdog", "admin"],
-    &["machine", "message", "output"],
+    &["machine", "message", "output", "inquiry"],
     &["route", "pool", "backend", "auth", "cache", "config", "flow"],
     &["topology"],
     &["wire"],

@@ -142,3 +142,6 @@ fn balancing(settings: &Settings, findings: &mut Findings) -> Balancing {
     });
     Balancing { on_write, transaction_reads, dependents }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,29 +3,8 @@
 //! It counts rounds, each an attempt and its retries. It decides nothing.
 
 use crate::id::BackendId;
-use crate::inquiry::Sheet;
+use crate::inquiry::{Sheet, figure};
 use crate::time::{Duration, Instant, WallClock};
-
-/// Words for the figures of a record.
-pub(crate) mod figure {
-    pub(crate) const TOTAL: &str = "total_count";
-    pub(crate) const SUCCESS: &str = "success_count";
-    pub(crate) const FAIL: &str = "fail_count";
-    pub(crate) const RETRY: &str = "retry_count";
-    pub(crate) const RETRY_MAX: &str = "max_retry_count";
-    /// Microseconds.
-    pub(crate) const DURATION: &str = "duration";
-    /// Microseconds.
-    pub(crate) const DURATION_MAX: &str = "max_duration";
-    /// Microseconds.
-    pub(crate) const DURATION_MIN: &str = "min_duration";
-    /// Seconds since 1970; zero is never.
-    pub(crate) const LAST: &str = "last_health_check";
-    /// Seconds since 1970; zero is never.
-    pub(crate) const LAST_SUCCESS: &str = "last_successful_health_check";
-    /// Seconds since 1970; zero is never.
-    pub(crate) const LAST_FAIL: &str = "last_failed_health_check";
-}
 
 /// How the checks of one node went.
 #[derive(Debug, Default)]

@@ -267,4 +267,4 @@ fn whole_relation(parts: &[String], plain: Reason, lore: &Lore<'_>) -> Class {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -250,7 +250,7 @@ mod tests {
 
     use super::super::catalog::Reader;
     use super::super::class::Kind;
-    use super::super::classify::tests::statements;
+    use super::super::examples::examples;
     use super::super::pattern::Pattern;
     use super::super::rules::{FunctionRule, Rules};
     use super::*;
@@ -401,9 +401,9 @@ mod tests {
         #[test]
         fn the_memo_agrees_with_the_parser(number in 0..100_000_u32, literal in "[a-z0-9 ;()-]{0,12}") {
             let mut memo = memo();
-            for (_, _, statement) in statements() {
-                memo.classify(statement.as_bytes(), &lore());
-                let text = vary(statement, number, &literal);
+            for example in examples() {
+                memo.classify(example.text.as_bytes(), &lore());
+                let text = vary(&example.text, number, &literal);
                 let expected = classify(text.as_bytes(), &lore());
                 prop_assert_eq!(memo.classify(text.as_bytes(), &lore()), &expected, "{}", text);
             }

@@ -5,7 +5,7 @@ use super::functions::Effect;
 use super::pattern::Pattern;
 
 /// What the operator says of functions, texts and comments.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// Which functions write.
     pub functions: FunctionRule,
@@ -50,6 +50,12 @@ pub(super) enum Saying {
     Reads,
     /// It writes.
     Writes,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::new(FunctionRule::Catalog, Vec::new(), Vec::new(), Comments::Bind)
+    }
 }
 
 impl Rules {

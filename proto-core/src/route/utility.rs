@@ -7,7 +7,7 @@ use super::asks;
 use super::class::{Access, Ask, Class, Hold, Isolation, Kind, Reason, StateChange};
 use super::settings::{reset, set, show};
 use super::statement::Statement;
-use super::tokens::Shape;
+use super::tokens::{Shape, Token};
 
 /// What the first words tell.
 pub(super) enum Verdict<'a> {
@@ -66,7 +66,7 @@ pub(super) fn recognise<'a>(statement: &Statement<'a>) -> Verdict<'a> {
         ["explain" | "analyze" | "analyse", ..] => return explain(statement, &words),
         ["copy", rest @ ..] => return copy(statement, rest),
         ["create", rest @ ..] => return create(statement, rest),
-        ["declare", ..] if statement.has_word("hold") => {
+        ["declare", ..] if holds(statement) => {
             session_command("declare", StateChange::Holds(Hold::HeldCursor))
         }
         ["declare", ..] => return declare(statement),
@@ -250,6 +250,13 @@ fn create<'a>(statement: &Statement<'a>, words: &[&str]) -> Verdict<'a> {
         return Verdict::Creates;
     }
     Verdict::Known(command("create"))
+}
+
+/// Tells whether a cursor outlives its transaction.
+fn holds(statement: &Statement<'_>) -> bool {
+    let is = |token: &Token, word| token.is_word(statement.text, word);
+    let mut pairs = statement.tokens.iter().zip(statement.tokens.iter().skip(1));
+    pairs.any(|(one, next)| is(one, "with") && is(next, "hold"))
 }
 
 /// Finds the query of a cursor, behind the last `FOR` in front of it.

@@ -30,7 +30,7 @@ impl Session {
         let Some(link) = desk.links.get(id).filter(|link| link.batch != Batch::Failed) else {
             return;
         };
-        let Some(statement) = self.statement_of(message) else { return };
+        let Some(statement) = self.text_of(message) else { return };
         let label = self.label(desk);
         if notes.has(StatementNotes::LOG) {
             log::info!("{label}: statement: {statement}");
@@ -59,7 +59,7 @@ impl Session {
     }
 
     /// What is said of a message; nothing if it carries no statement.
-    fn statement_of(&self, message: Incoming<'_>) -> Option<String> {
+    fn text_of(&self, message: Incoming<'_>) -> Option<String> {
         if !message.is_seen() {
             return Some(format!("(too long to be looked at: {} bytes)", message.len));
         }
@@ -69,7 +69,11 @@ impl Session {
             tag::PARSE => format!("Parse: {}", lossy(frontend::parse(message.body)?.1)),
             tag::BIND => {
                 let (_, name) = frontend::bind(message.body)?;
-                format!("Bind: {}", lossy(self.statements.get(name)?.text()))
+                let text = match name {
+                    [] => self.unnamed.text()?,
+                    _ => self.statements.get(name)?.text(),
+                };
+                format!("Bind: {}", lossy(text))
             }
             _ => return None,
         })

@@ -13,7 +13,7 @@ use crate::backend::link::{Owner, Pending, Request, Wear};
 use crate::id::ConnId;
 use crate::route::class::{Hold, Kind, StateChange};
 
-use super::serve::Nature;
+use super::nature::{Command, Nature};
 use super::settings::Change;
 
 impl Session {
@@ -24,6 +24,9 @@ impl Session {
         if nature.state == StateChange::Holds(Hold::Setting) {
             // The server may not be able to tell of it.
             self.settings.lose_track();
+        }
+        if nature.kind == Kind::Write && nature.command != Command::LastValue {
+            link.writer = Some(self.id);
         }
         match (nature.state, nature.kind) {
             (StateChange::None, Kind::Write) => link.wear = link.wear.max(Wear::Written),
@@ -39,6 +42,7 @@ impl Session {
 
     /// Asks the server what its session holds, if that is in doubt and anybody wants to know.
     pub(super) fn ask_what_is_held(&mut self, desk: &mut Desk, id: ConnId) {
+        self.note_pins(desk);
         let splits = desk.config.routing.load_balance && desk.topology.nodes.len() > 1;
         let matters = self.is_shared() || splits;
         if self.found.has(Pin::Unknown) && self.audit == Audit::Settled {
@@ -67,11 +71,7 @@ impl Session {
     /// The server has answered.
     pub(super) fn on_audited(&mut self, desk: &mut Desk, id: ConnId) {
         let unknown = || Pins::from_iter([Pin::Unknown]);
-        let before =
-            std::mem::replace(&mut self.found, self.findings.take().unwrap_or_else(unknown));
-        for pin in self.found.iter().filter(|pin| !before.has(*pin)) {
-            desk.counts.pinned(pin.word());
-        }
+        self.found = self.findings.take().unwrap_or_else(unknown);
         if self.audit == Audit::Asked {
             self.audit = Audit::Settled;
         }

@@ -24,6 +24,7 @@ use crate::route::asks::{self, Asked};
 use crate::route::class::PoolShow;
 
 pub(crate) use census::collect;
+pub(super) use pins::PinLog;
 pub use tally::{Nature as Counted, Sent, Tally, Verb};
 
 /// What a client asks pgherd.

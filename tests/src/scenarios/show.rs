@@ -345,3 +345,69 @@ pub fn askers_that_leave_harm_nobody(w: &mut impl World) {
         !cells(&answer, &rows, "pool_pid").iter().any(|pid| left.iter().any(|left| left == pid))
     });
 }
+
+/// Two connections that all sessions share.
+#[must_use]
+pub fn shared() -> Setup {
+    Setup::weights(&[1.0])
+        .set("pool_mode = \"transaction\"")
+        .set("pool_size_max = 2")
+        .set("worker_threads = 1")
+}
+
+/// What binds a session to its connection is shown as long as it does, and counted for ever.
+pub fn pins_are_shown_with_their_causes(w: &mut impl World) {
+    let (app, admin) = (w.connect("app"), w.connect("admin"));
+    let of = |w: &mut _, cause: &str, column: &str| {
+        let answer = Play::run(w, &admin, "show pool_pins");
+        cell(&answer, column, "cause", cause)
+    };
+    w.run(&app, "listen somebody");
+    w.run(&app, "create temporary table bound (n int)");
+    w.wait("both causes are known", LIMIT, |w| {
+        let answer = w.run(&admin, "show pool_pins");
+        let rows = answer.rows();
+        let causes = cells(&answer, &rows, "cause");
+        causes.contains(&"listen") && causes.contains(&"temporary_table")
+    });
+    for cause in ["listen", "temporary_table"] {
+        assert_eq!(of(w, cause, "pool_pid"), process(&app));
+        assert_eq!((of(w, cause, "sessions"), of(w, cause, "total")), ("1".into(), "1".into()));
+        assert_eq!(of(w, cause, "backend_id"), "0");
+        assert!(!of(w, cause, "since").is_empty());
+    }
+    let server = of(w, "listen", "pool_backendpid");
+    assert_eq!(w.run(&app, "select pg_backend_pid()").value(), server);
+    let pools = w.run(&admin, "show pool_pools");
+    let pool = |column: &str| cell(&pools, column, "pool_backendpid", &server);
+    assert_eq!((pool("pool_state"), pool("pool_mode")), ("pinned".into(), "transaction".into()));
+    assert_eq!(pool("pins"), "listen,temporary_table");
+
+    w.run(&app, "unlisten *");
+    w.run(&app, "drop table bound");
+    w.wait("nothing binds it any more", LIMIT, |w| of(w, "listen", "sessions") == "0");
+    assert_eq!((of(w, "listen", "total"), of(w, "listen", "pool_pid")), ("1".into(), "".into()));
+}
+
+/// Who waits for a connection is shown so, and so is the length of the line.
+pub fn waiting_sessions_are_shown(w: &mut impl World) {
+    let admin = w.connect("admin");
+    let holders: Vec<Client> = (0..2).map(|n| w.connect(&format!("holder{n}"))).collect();
+    for holder in &holders {
+        w.run(holder, "begin");
+    }
+    let waiter = w.connect("waiter");
+    w.query_start(&waiter, "select pg_backend_pid()");
+    let waiting = process(&waiter);
+    w.wait("it is in line", LIMIT, |w| {
+        let answer = w.run(&admin, "show pool_processes");
+        cell(&answer, "status", "pool_pid", &waiting) == "Wait for server connection"
+    });
+    let pools = w.run(&admin, "show pool_pools");
+    let rows = pools.rows();
+    assert!(cells(&pools, &rows, "pool_waiting").contains(&"1"), "{rows:?}");
+    for holder in &holders {
+        w.run(holder, "commit");
+    }
+    w.finish(&waiter).good();
+}

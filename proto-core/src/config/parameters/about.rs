@@ -217,6 +217,8 @@ const TABLE: &[(&str, &str)] = &[
     ("pool_queue_max", "clients that wait for a connection of one pool"),
     ("pool_connection_age_max", "seconds after which a server connection is closed"),
     ("catalog_refresh_period", "seconds after which facts of the catalog are looked up again"),
+    ("transaction_reads", "where transactions read that have not written"),
+    ("stateless_function_list", "functions that leave nothing in the session"),
     ("client_max", "client connections at once"),
     ("failover_wait_timeout", "seconds that a write waits for a primary"),
     ("shutdown_timeout", "seconds that a shutdown waits for transactions"),

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 
 use super::super::class::Access;
+use super::super::examples::examples;
 use super::super::rules::Rules;
+use super::super::{Facts, Freedom, Route, Side, Transaction, decide};
 use super::*;
 
 static NO_RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
@@ -13,19 +15,6 @@ static NO_RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
 fn classify(text: &[u8], allow_sql_comments: bool) -> Class {
     let comments = if allow_sql_comments { Comments::Ignored } else { Comments::Bind };
     super::classify(text, &Lore { comments, ..Lore::bare(&NO_RULES) })
-}
-
-/// Returns the table: kind, state and statement.
-pub(in super::super) fn statements()
--> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    include_str!("statements.txt")
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| {
-            let mut columns = line.splitn(3, " | ");
-            let mut column = || columns.next().expect("a line has three columns");
-            (column(), column(), column())
-        })
 }
 
 const fn word(kind: Kind) -> &'static str {
@@ -60,23 +49,24 @@ const fn state_word(state: StateChange) -> &'static str {
 }
 
 #[test]
-fn statements_are_classified() {
+fn statements_are_classified_and_routed() {
     let mut wrong = Vec::new();
     let mut count = 0;
-    for (kind, state, statement) in statements() {
+    for example in examples() {
         count += 1;
-        let text = statement.replace("\\n", "\n");
-        let class = classify(text.as_bytes(), false);
-        let found_state = state_word(class.state);
-        if (word(class.kind), found_state) != (kind, state) {
-            wrong.push(format!(
-                "{statement}\n    is {} {found_state}: {}",
-                word(class.kind),
-                class.reason
-            ));
+        let class = classify(example.text.as_bytes(), false);
+        let side = match decide(&Facts::new(&class, Transaction::None, Freedom::Free)) {
+            _ if matches!(class.kind, Kind::Pgherd(_)) => "pgherd",
+            Route::Send { side: Side::Replica, .. } => "replica",
+            Route::Send { side: Side::Primary, .. } => "primary",
+            Route::Defer { .. } | Route::Refuse { .. } => "nowhere",
+        };
+        let found = [side, class.reason.word(), word(class.kind), state_word(class.state)];
+        if found != [example.side, example.word, example.kind, example.state] {
+            wrong.push(format!("{}\n    is {}", example.text, found.join(" | ")));
         }
     }
-    assert!(count >= 250, "{count} statements");
+    assert!(count >= 500, "{count} statements");
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -191,8 +181,8 @@ fn calls(statement: &Statement<'_>, name: &str) -> bool {
         .any(|pair| pair[0].is_word(statement.text, name) && pair[1].shape == Shape::Symbol(b'('))
 }
 
-fn all() -> Vec<&'static str> {
-    statements().map(|(_, _, statement)| statement).collect()
+fn all() -> Vec<String> {
+    examples().map(|example| example.text.into_owned()).collect()
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! What one shard has to say to a question that all shards answer.
 
 use super::nodes::{MEMO, REFUSED, ROUTED};
-use super::pins::{PINNED, Pin};
+use super::pins::PINNED;
 use super::tally::Stay;
 use crate::backend::link::{Link, State as LinkState};
 use crate::id::{ConnId, Table};
@@ -100,27 +100,25 @@ impl Session {
         }
     }
 
-    /// What binds the session to its connection to the primary.
-    fn shown_pins(&self, desk: &Desk) -> Vec<Pin> {
-        let Some(link) = self.held.primary else { return Vec::new() };
-        let since = desk.links.get(link).and_then(|link| link.history.lent).unwrap_or(desk.now);
-        self.pins().iter().map(|pin| Pin { link, cause: pin.word(), since }).collect()
+    /// The connection that it is pinned to, if it is pinned.
+    fn pinned_to(&self) -> Option<ConnId> {
+        self.unnamed.only_at().or(self.held.primary)
     }
 
     /// The session's rows of `SHOW pool_pins`, without the counts behind the cause.
     fn tell_pins(&self, desk: &Desk, sheet: &mut Sheet) {
-        for pin in self.shown_pins(desk) {
-            let link = desk.links.get(pin.link);
+        let link = self.pinned_to().and_then(|id| desk.links.get(id));
+        for (cause, since) in self.pinned(desk.now) {
             let server = link.and_then(|link| link.key.as_ref()).map_or(0, |(pid, _)| *pid);
             sheet.push(vec![
-                pin.cause.to_owned(),
+                cause.to_owned(),
                 self.process(desk).to_string(),
                 self.host(),
                 lossy(&self.who.database),
                 lossy(&self.who.user),
                 link.map(|link| link.pool.backend.to_string()).unwrap_or_default(),
                 server.to_string(),
-                print(desk, Some(pin.since)),
+                print(desk, Some(since)),
             ]);
         }
     }
@@ -135,15 +133,9 @@ fn link_row(desk: &Desk, sessions: &Table<Box<Session>>, id: ConnId, link: &Link
     };
     let session = by.and_then(|by| sessions.get(by));
     let is_lent = matches!(link.state, LinkState::Lent { .. });
-    let pins: Vec<&str> = session
-        .map(|session| {
-            session
-                .shown_pins(desk)
-                .iter()
-                .filter(|pin| pin.link == id)
-                .map(|pin| pin.cause)
-                .collect()
-        })
+    let pinned = session.filter(|session| session.pinned_to() == Some(id));
+    let pins: Vec<&str> = pinned
+        .map(|session| session.pinned(desk.now).map(|(cause, _)| cause).collect())
         .unwrap_or_default();
     let doing = session.map_or("Wait for connection", |session| session.doing(desk));
     let idle = session.filter(|session| session.doing(desk).starts_with("Idle"));

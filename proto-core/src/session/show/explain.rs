@@ -77,7 +77,7 @@ fn by_class(class: &Class, transaction: Transaction, freedom: Freedom) -> Facets
     };
     let mut reasons = vec![(why.to_string(), depends_on(&why).to_owned())];
     if !matches!(why, Why::Text(_)) {
-        reasons.push((class.reason.to_string(), "the text".to_owned()));
+        reasons.push((class.reason.to_string(), text_depends_on(&class.reason).to_owned()));
     }
     if class.kind == Kind::Setting && transaction == Transaction::None {
         let reason = "it is repeated on the session's other connections".to_owned();
@@ -86,13 +86,32 @@ fn by_class(class: &Class, transaction: Transaction, freedom: Freedom) -> Facets
     Facets { side, server, reasons }
 }
 
+/// Names what the class of a text depends on.
+const fn text_depends_on(reason: &Reason) -> &'static str {
+    if matches!(reason, Reason::UnknownFunction { .. } | Reason::VolatileFunction { .. }) {
+        "the text, the catalog, write_function_list, read_only_function_list"
+    } else if matches!(reason, Reason::ListedFunction { .. }) {
+        "the text, write_function_list, read_only_function_list"
+    } else if matches!(
+        reason,
+        Reason::UnknownOperator { .. } | Reason::UnloggedRelation { .. } | Reason::Sequence { .. }
+    ) {
+        "the text, the catalog"
+    } else if matches!(reason, Reason::CommentBefore) {
+        "the text, allow_sql_comments"
+    } else if matches!(reason, Reason::ListedText) {
+        "the text, primary_routing_query_pattern_list"
+    } else if matches!(reason, Reason::RefusedByStandby) {
+        "the text, what a standby answered to it"
+    } else {
+        "the text"
+    }
+}
+
 /// Names what a reason depends on.
 const fn depends_on(why: &Why<'_>) -> &'static str {
     match why {
-        Why::Text(Reason::UnknownFunction { .. } | Reason::UnknownOperator { .. }) => {
-            "the text, the catalog"
-        }
-        Why::Text(_) => "the text",
+        Why::Text(reason) => text_depends_on(reason),
         Why::InTransaction => "the transaction",
         Why::BeginsReadOnly | Why::BeginsReadWrite | Why::BeginsSerializable => "the text",
         Why::BeginsWithReads | Why::BeforeWrite => "transaction_reads, the transaction",
@@ -158,7 +177,8 @@ mod tests {
                 none,
                 Freedom::Free,
                 Some(Side::Primary),
-                "it calls f, which is not known to only read [the text, the catalog]",
+                "it calls f, which is not known to only read [the text, the catalog, \
+                 write_function_list, read_only_function_list]",
             ),
             ("show pool_nodes", none, Freedom::Free, None, "pgherd answers it [the text]"),
         ];

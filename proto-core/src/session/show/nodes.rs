@@ -1,8 +1,7 @@
 //! Tables with a row for each node.
 
 use super::tally::{ERRORS, READS, Verb};
-use crate::control::figure;
-use crate::inquiry::Sheet;
+use crate::inquiry::{Sheet, figure};
 use crate::session::Session;
 use crate::session::desk::Desk;
 use crate::time::WallTime;

@@ -2,22 +2,50 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::ConnId;
+use super::tally::Tally;
+use crate::backend::audit::Pins;
 use crate::inquiry::Sheet;
+use crate::session::Session;
+use crate::session::desk::Desk;
 use crate::time::Instant;
 
 /// The figure of pins since the start, by cause.
 pub(super) const PINNED: &str = "pinned";
 
-/// One reason why a session cannot give a connection back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) struct Pin {
-    /// The reason, as one word.
-    pub(in crate::session) cause: &'static str,
-    /// Since when.
-    pub(in crate::session) since: Instant,
-    /// The connection.
-    pub(in crate::session) link: ConnId,
+/// Since when a session is pinned, by cause.
+#[derive(Debug, Default)]
+pub(in crate::session) struct PinLog {
+    since: BTreeMap<&'static str, Instant>,
+}
+
+impl PinLog {
+    /// Takes note of what pins the session now, and counts what has not pinned it before.
+    fn note(&mut self, pins: Pins, now: Instant, tally: &mut Tally) {
+        if self.since.is_empty() && pins.is_empty() {
+            return;
+        }
+        self.since.retain(|word, _| pins.iter().any(|pin| pin.word() == *word));
+        for pin in pins.iter() {
+            self.since.entry(pin.word()).or_insert_with(|| {
+                tally.pinned(pin.word());
+                now
+            });
+        }
+    }
+}
+
+impl Session {
+    /// Takes note of what pins the session to its connection.
+    pub(in crate::session) fn note_pins(&mut self, desk: &mut Desk) {
+        let pins = self.pins();
+        self.pin_log.note(pins, desk.now, &mut desk.counts);
+    }
+
+    /// What pins the session: words, each with since when.
+    pub(super) fn pinned(&self, now: Instant) -> impl Iterator<Item = (&'static str, Instant)> {
+        let since = move |word| self.pin_log.since.get(word).copied().unwrap_or(now);
+        self.pins().iter().map(move |pin| (pin.word(), since(pin.word())))
+    }
 }
 
 /// Joins the causes with the sessions that are pinned for them. A cause for which nobody is pinned
@@ -55,6 +83,25 @@ pub(super) fn rows(sheet: Sheet) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::audit::Pin;
+    use crate::time::Duration;
+
+    #[test]
+    fn a_pin_counts_once_as_long_as_it_lasts() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let (listen, both) =
+            (Pins::from_iter([Pin::Listen]), Pins::from_iter([Pin::Listen, Pin::Temporary]));
+        let mut log = PinLog::default();
+        let mut tally = Tally::default();
+        for (second, pins) in [(1, listen), (2, both), (3, listen), (4, Pins::default()), (5, both)]
+        {
+            log.note(pins, at(second), &mut tally);
+        }
+        let since: Vec<_> = log.since.into_iter().collect();
+        assert_eq!(since, [("listen", at(5)), ("temporary_table", at(5))]);
+        let counts: Vec<_> = tally.pins().collect();
+        assert_eq!(counts, [("listen", 2), ("temporary_table", 2)]);
+    }
 
     #[test]
     fn causes_are_counted_beside_their_sessions() {
