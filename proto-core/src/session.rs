@@ -25,6 +25,7 @@ mod overrides;
 mod pins;
 mod prepare;
 pub mod refusal;
+mod regulars;
 mod relay;
 mod retry;
 mod seat;
