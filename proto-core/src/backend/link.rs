@@ -22,6 +22,9 @@ use crate::wire::backend::TxStatus;
 use crate::wire::frame::Framer;
 use crate::wire::startup::Params;
 
+/// The stamp of an unnamed statement of which it is not known whether it exists.
+pub const IN_DOUBT: u64 = u64::MAX;
+
 /// One connection to a server.
 #[derive(Debug)]
 pub struct Link {
@@ -59,7 +62,8 @@ pub struct Link {
     pub copy_in: CopyIn,
     /// Named prepared statements that exist on it.
     pub prepared: Prepared,
-    /// Which unnamed prepared statement exists on it: the stamp that its session gave it, or 0.
+    /// Which unnamed prepared statement exists on it: the stamp that its session gave it, 0 for
+    /// none, or [`IN_DOUBT`].
     pub unnamed: u64,
     /// Names by which its server was made to know something for a moment, to be closed.
     pub litter: Vec<Bytes>,
@@ -391,6 +395,12 @@ impl Link {
         Some((owner, name))
     }
 
+    /// Tells whether a statement of the client's is being closed, which may come to nothing.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.pending.iter().any(|p| matches!(p, Pending::Close { name: Some(_), .. }))
+    }
+
     /// What the messages under way make of a statement of the client's, by its name; nothing if
     /// none of them is about it.
     #[must_use]
@@ -408,17 +418,23 @@ impl Link {
         })
     }
 
-    /// Takes note of an error: the server skips what it has of the current batch.
-    pub fn on_failed(&mut self) {
+    /// Takes note of an error: the server skips what it has of the current batch. Returns the
+    /// stamp of the last unnamed statement that does not come about for that, or 0.
+    pub fn on_failed(&mut self) -> u64 {
         self.copy_in = CopyIn::No;
+        let mut last = 0;
         while let Some(Pending::Parse { .. } | Pending::Close { .. }) = self.pending.front() {
-            self.pending.pop_front();
-            // Which of them came about is not known.
-            self.unnamed = 0;
+            if let Some(Pending::Parse { stamp: stamp @ 1.., .. }) = self.pending.pop_front() {
+                last = stamp;
+            }
+        }
+        if last != 0 && self.unnamed == last {
+            self.unnamed = IN_DOUBT;
         }
         if self.pending.is_empty() && self.batch == Batch::Open {
             self.batch = Batch::Failed;
         }
+        last
     }
 
     /// Takes note of a `ReadyForQuery`; returns who receives it, or nothing if none was owed.

@@ -80,7 +80,9 @@ impl Session {
             let refusal = refusal.unwrap_or(Refusal::NotOnStandby);
             return Ok(self.fail_batch(desk, message, &refusal));
         };
-        let must_settle = plan.effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
+        let closes = self.engaged(desk).is_some_and(|(_, link)| link.closes());
+        let must_settle =
+            closes || plan.effect.is_some() || self.effect.is_some() || self.is_noticed(desk);
         if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }

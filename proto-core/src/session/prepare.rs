@@ -4,6 +4,7 @@
 //! Where connections are shared, they know it by a name that all clients share who prepare the same
 //! text, and messages that name it are sent with that name instead.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use super::Session;
 use super::desk::Desk;
 use super::serve::Incoming;
-use crate::backend::link::{Batch, Becomes, Link, Owner, Pending, Request};
+use crate::backend::link::{Batch, Becomes, IN_DOUBT, Link, Owner, Pending, Request};
 use crate::backend::statement::Statement;
 use crate::id::ConnId;
 use crate::limits;
@@ -24,7 +25,10 @@ use crate::wire::frontend::{self, tag};
 #[derive(Debug, Default)]
 pub(super) struct Unnamed {
     is: Kept,
-    becomes: Kept,
+    /// Oldest first.
+    becomes: VecDeque<Kept>,
+    /// Kept for its room.
+    spare: Option<Kept>,
 }
 
 /// One unnamed statement, or none.
@@ -36,6 +40,8 @@ struct Kept {
     parse: Vec<u8>,
     /// The link that has it, if it could not be kept.
     only_at: Option<ConnId>,
+    /// The link that was given it last.
+    at: Option<ConnId>,
 }
 
 impl Kept {
@@ -48,17 +54,22 @@ impl Kept {
         self.stamp = 0;
         self.parse.clear();
         self.only_at = None;
+        self.at = None;
     }
 }
 
 impl Unnamed {
     /// The one that the next message would use.
-    const fn last(&self) -> &Kept {
-        if self.becomes.stamp == 0 { &self.is } else { &self.becomes }
+    fn last(&self) -> &Kept {
+        self.becomes.back().unwrap_or(&self.is)
+    }
+
+    fn last_mut(&mut self) -> &mut Kept {
+        self.becomes.back_mut().unwrap_or(&mut self.is)
     }
 
     /// The link that alone has it.
-    pub(super) const fn only_at(&self) -> Option<ConnId> {
+    pub(super) fn only_at(&self) -> Option<ConnId> {
         self.last().only_at
     }
 
@@ -70,46 +81,42 @@ impl Unnamed {
     /// It exists no longer.
     pub(super) fn forget(&mut self) {
         self.is.forget();
-        self.becomes.forget();
+        self.becomes.clear();
     }
 
     /// The server has parsed the one of this stamp.
     pub(super) fn exists(&mut self, stamp: u64) {
-        if self.becomes.stamp == stamp {
-            std::mem::swap(&mut self.is, &mut self.becomes);
-            self.becomes.forget();
-        } else {
-            // The one that follows it is not there yet.
-            self.is.forget();
+        while let Some(next) = self.becomes.pop_front() {
+            let is_it = next.stamp == stamp;
+            let mut old = std::mem::replace(&mut self.is, next);
+            old.forget();
+            self.spare = Some(old);
+            if is_it {
+                return;
+            }
         }
     }
 
-    /// What was asked for does not come about.
-    pub(super) fn give_up(&mut self, failed: Failed) {
-        self.becomes.forget();
-        if failed == Failed::Itself {
-            // PostgreSQL has dropped the old one before it looks at the new one.
-            self.is.forget();
-        }
+    /// Those up to this stamp do not come about at a link; returns the stamp of the one that is
+    /// there.
+    ///
+    /// A `Parse` that fails drops the one before it, and one that is skipped does not. Which it was
+    /// only the server knows: what is there, if anything, is still this one.
+    fn give_up(&mut self, stamp: u64, at: ConnId) -> u64 {
+        self.becomes.retain(|next| next.stamp > stamp);
+        if self.is.at == Some(at) { self.is.stamp } else { IN_DOUBT }
     }
 
     fn ask_for(&mut self, stamp: u64, parse: Option<&[u8]>, at: ConnId) {
-        self.becomes.forget();
-        self.becomes.stamp = stamp;
+        let mut next = self.spare.take().unwrap_or_default();
+        next.stamp = stamp;
+        next.at = Some(at);
         match parse.filter(|parse| parse.len() <= limits::UNNAMED_LEN_MAX) {
-            Some(parse) => self.becomes.parse.extend_from_slice(parse),
-            None => self.becomes.only_at = Some(at),
+            Some(parse) => next.parse.extend_from_slice(parse),
+            None => next.only_at = Some(at),
         }
+        self.becomes.push_back(next);
     }
-}
-
-/// Which message of a batch has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failed {
-    /// The `Parse` of an unnamed statement.
-    Itself,
-    /// Another one.
-    Other,
 }
 
 impl Session {
@@ -225,7 +232,7 @@ impl Session {
 
     /// Prepares a statement of the session on a link, if it is not there yet; returns the name by
     /// which the server knows it, or nothing if it is no statement that is kept.
-    pub(super) fn prepare_on(&self, desk: &mut Desk, id: ConnId, name: &[u8]) -> Option<Bytes> {
+    pub(super) fn prepare_on(&mut self, desk: &mut Desk, id: ConnId, name: &[u8]) -> Option<Bytes> {
         if name.is_empty() {
             self.bring_unnamed(desk, id);
             return None;
@@ -260,7 +267,7 @@ impl Session {
     }
 
     /// Makes the unnamed statement of a link the session's own, or none if it has none.
-    fn bring_unnamed(&self, desk: &mut Desk, id: ConnId) {
+    fn bring_unnamed(&mut self, desk: &mut Desk, id: ConnId) {
         let Some(link) = desk.links.get_mut(id) else { return };
         let unnamed = self.unnamed.last();
         if link.unnamed == unnamed.stamp || link.batch == Batch::Failed {
@@ -275,6 +282,15 @@ impl Session {
         link.unnamed = unnamed.stamp;
         link.expect(Pending::Parse { owner: Owner::Proxy, stamp: 0, statement: None });
         desk.send_link(id, Bytes::copy_from_slice(&unnamed.parse));
+        self.unnamed.last_mut().at = Some(id);
+    }
+
+    /// A batch has failed at a link, and with it the unnamed statements up to this stamp.
+    pub(super) fn give_up_unnamed(&mut self, desk: &mut Desk, id: ConnId, stamp: u64) {
+        let is_there = self.unnamed.give_up(stamp, id);
+        if let Some(link) = desk.links.get_mut(id).filter(|link| link.unnamed == IN_DOUBT) {
+            link.unnamed = is_there;
+        }
     }
 
     /// A statement that the client has closed at a link exists no longer.

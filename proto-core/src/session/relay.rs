@@ -6,11 +6,10 @@
 use bytes::Bytes;
 
 use super::desk::Desk;
-use super::prepare::Failed;
 use super::refusal::Refusal;
 use super::{Outcome, Session, Turn, Wait};
 use crate::backend::applied::Applied;
-use crate::backend::link::{Batch, CopyIn, Link, Owner, Parsed, Pending, Request};
+use crate::backend::link::{Batch, CopyIn, Link, Owner, Parsed, Request};
 use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::limits;
@@ -235,16 +234,12 @@ impl Session {
         }
         let owner = link.owner();
         let is_setting = owner == Owner::Proxy && !link.is_audited();
-        let failed = match link.pending.front() {
-            Some(Pending::Parse { owner: Owner::Client, stamp: 1.., .. }) => Failed::Itself,
-            Some(Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. }) | None => {
-                Failed::Other
-            }
-        };
-        link.on_failed();
+        let stamp = link.on_failed();
         match owner {
             Owner::Client => {
-                self.unnamed.give_up(failed);
+                if stamp != 0 {
+                    self.give_up_unnamed(desk, id, stamp);
+                }
                 self.outcome = Outcome::Failed;
                 if matches!(self.wait, Wait::Turn) {
                     // What waited for the server's word on a COPY has it.
