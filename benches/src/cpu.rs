@@ -1,4 +1,4 @@
-//! The CPU time of a process and everything that it started.
+//! The CPU time and the memory of a process and everything that it started.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,22 @@ pub fn of_tree(root: u32) -> Duration {
         .sum();
     let per_second = rustix::param::clock_ticks_per_second();
     Duration::from_millis((ticks * 1000).checked_div(per_second).unwrap_or_default())
+}
+
+/// Returns the memory that a process and its descendants hold now, in bytes: their resident sets.
+///
+/// Linux only.
+#[must_use]
+pub fn memory_of_tree(root: u32) -> usize {
+    let processes = snapshot();
+    let page = rustix::param::page_size();
+    processes
+        .keys()
+        .filter(|pid| descends(**pid, root, &processes))
+        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/statm")).ok())
+        .filter_map(|statm| statm.split_whitespace().nth(1)?.parse::<usize>().ok())
+        .map(|pages| pages * page)
+        .sum()
 }
 
 struct Process {

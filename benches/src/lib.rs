@@ -5,11 +5,14 @@
 //! - **End to end** (`pgherd-bench`): pgbench against a real herd, directly and through each proxy
 //!   of [`target::TARGETS`], for each of [`scenario::SCENARIOS`], in interleaved rounds of one run.
 //!   What counts are ratios: they survive a change of machine, numbers do not.
+//!   Behind them, [`crowd`]: thousands of clients over a few server connections.
 //! - **The core alone** (`cargo bench`, and `pgherd-instructions`): the operations of [`ops::OPS`]
 //!   on the machines without sockets, in nanoseconds, allocations and instructions. `tests/alloc.rs`
 //!   fails when a forwarded read allocates.
 
+pub mod client;
 pub mod cpu;
+pub mod crowd;
 pub mod ops;
 pub mod pgbench;
 pub mod proxy;

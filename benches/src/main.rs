@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use clap::Parser;
+use pgherd_benches::crowd;
 use pgherd_benches::pgbench;
-use pgherd_benches::proxy::Running;
+use pgherd_benches::proxy::{Layout, Running};
 use pgherd_benches::report::{self, Machine, Report};
 use pgherd_benches::rounds::{self, Effort, Ready};
 use pgherd_benches::scenario::{SCALE, SCENARIOS, Scenario};
@@ -24,7 +25,7 @@ struct Args {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// How long a turn takes
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=250))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=250))]
     seconds: u32,
     /// Clients, instead of what the scenarios say
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=60))]
@@ -32,7 +33,7 @@ struct Args {
     /// Play only scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// Measure only targets whose name contains this, `direct` and `pgbouncer` beside them
+    /// Measure only targets whose name contains this, `direct` and PgBouncer beside them
     #[arg(long, value_name = "TEXT")]
     target: Option<String>,
     /// Write the results to this file, too
@@ -53,15 +54,18 @@ fn main() -> ExitCode {
 fn bench(args: &Args) -> Result<(), Trouble> {
     let scenarios: Vec<&Scenario> =
         SCENARIOS.iter().filter(|scenario| matches(args.only.as_deref(), scenario.name)).collect();
-    let targets: Vec<&Target> = TARGETS.iter().filter(|target| is_wanted(args, target)).collect();
-    if scenarios.is_empty() {
+    let targets: Vec<&Target> =
+        TARGETS.iter().filter(|target| is_wanted(args, target.name)).collect();
+    let has_crowd = matches(args.only.as_deref(), crowd::NAME);
+    if scenarios.is_empty() && !has_crowd {
         return Err(Trouble::Nothing);
     }
     let started = Instant::now();
     let progress = |step: &str| eprintln!("{:6.1} s  {step}", started.elapsed().as_secs_f64());
     let herd = build(&targets, &mut { progress })?;
     // Declared after the herd, so that they end before it.
-    let (ready, missing) = start(&herd, &targets, &mut { progress })?;
+    let targets = if scenarios.is_empty() { Vec::new() } else { targets };
+    let (ready, mut missing) = start(&herd, &targets, &mut { progress })?;
     let effort = Effort { rounds: args.rounds, seconds: args.seconds, clients: args.clients };
     let machine = machine(&herd)?;
     println!("{} CPUs, {}, {}\n", machine.cores, machine.system, machine.postgres);
@@ -71,11 +75,21 @@ fn bench(args: &Args) -> Result<(), Trouble> {
         println!("{}", report::table(&heading(scenario, effort), &played));
         results.extend(played);
     }
+    // Nobody else is to have a server connection meanwhile.
+    drop(ready);
+    let mut crowds = Vec::new();
+    if has_crowd {
+        let is_wanted = |name: &str| is_wanted(args, name);
+        let (found, lacking) = crowd::play(&herd, is_wanted, &mut { progress })?;
+        println!("{}", crowd::table(&found));
+        crowds = found;
+        missing.extend(lacking);
+    }
     println!("CPU ms: user and system time of the proxy's processes for each 1,000 transactions.");
     for reason in &missing {
         println!("Not measured: {reason}");
     }
-    let report = Report { machine, effort, results, missing };
+    let report = Report { machine, effort, results, crowds, missing };
     args.json.as_ref().map_or(Ok(()), |path| write(path, &report))
 }
 
@@ -84,9 +98,10 @@ fn matches(filter: Option<&str>, name: &str) -> bool {
 }
 
 /// Whether a target is measured. Without those that the ratios are to, there were no ratios.
-fn is_wanted(args: &Args, target: &Target) -> bool {
-    use pgherd_benches::target::{DIRECT, YARDSTICK};
-    matches(args.target.as_deref(), target.name) || [DIRECT, YARDSTICK].contains(&target.name)
+fn is_wanted(args: &Args, target: &str) -> bool {
+    use pgherd_benches::target::{DIRECT, YARDSTICK, YARDSTICK_POOLED};
+    let always = [DIRECT, YARDSTICK, YARDSTICK_POOLED];
+    matches(args.target.as_deref(), target) || always.contains(&target)
 }
 
 fn heading(scenario: &Scenario, effort: Effort) -> String {
@@ -126,7 +141,7 @@ fn start(
             continue;
         };
         progress(&format!("starting {}", target.name));
-        match Running::start(proxy, herd, target.nodes) {
+        match Running::start(herd, Layout::of(proxy, target)) {
             Ok(proxy) => ready.push(Ready { target, port: proxy.port(), proxy: Some(proxy) }),
             Err(trouble @ Trouble::Missing { program: "pgherd", .. }) => return Err(trouble),
             Err(trouble) if trouble.is_interrupt() => return Err(trouble),

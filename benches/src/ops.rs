@@ -1,6 +1,7 @@
 //! The operations of the core that are measured, each ready to be repeated.
 
 use bytes::Bytes;
+use pgherd_core::config::PoolMode;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::route::classify::classify;
 use pgherd_core::route::lore::Lore;
@@ -71,21 +72,42 @@ pub const OPS: &[Op] = &[
         unit: "query",
         goal_ns: Some(1000),
         allocations_max: Some(0),
-        make: simple_query,
+        make: || simple_query(PoolMode::Session),
     },
     Op {
         name: "extended query",
         unit: "query",
         goal_ns: None,
-        allocations_max: Some(2),
-        make: extended_query,
+        allocations_max: Some(0),
+        make: || extended_query(PoolMode::Session),
     },
     Op {
         name: "prepared query",
         unit: "query",
         goal_ns: None,
-        allocations_max: Some(1),
-        make: prepared_query,
+        allocations_max: Some(0),
+        make: || prepared_query(PoolMode::Session),
+    },
+    Op {
+        name: "simple pooled",
+        unit: "query",
+        goal_ns: Some(1000),
+        allocations_max: Some(0),
+        make: || simple_query(PoolMode::Transaction),
+    },
+    Op {
+        name: "extended pooled",
+        unit: "query",
+        goal_ns: None,
+        allocations_max: Some(0),
+        make: || extended_query(PoolMode::Transaction),
+    },
+    Op {
+        name: "prepared pooled",
+        unit: "query",
+        goal_ns: None,
+        allocations_max: Some(0),
+        make: || prepared_query(PoolMode::Transaction),
     },
 ];
 
@@ -113,7 +135,7 @@ fn frame_rows() -> Box<dyn FnMut() -> usize> {
 }
 
 fn relay_rows() -> Box<dyn FnMut() -> usize> {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new(PoolMode::Session);
     let (bytes, count) = rows();
     rig.from_client(frontend::compose_query(SELECT));
     Box::new(move || {
@@ -124,7 +146,7 @@ fn relay_rows() -> Box<dyn FnMut() -> usize> {
 
 /// A row that is longer than the run of the benchmark.
 fn relay_long_row() -> Box<dyn FnMut() -> usize> {
-    let mut rig = Rig::new();
+    let mut rig = Rig::new(PoolMode::Session);
     rig.from_client(frontend::compose_query(SELECT));
     let len = u32::try_from(ROW_READS * READ_LEN + 4).unwrap_or_default();
     let header: Bytes = [b"D".as_slice(), &len.to_be_bytes()].concat().into();
@@ -160,12 +182,11 @@ fn classify_new() -> Box<dyn FnMut() -> usize> {
     })
 }
 
-fn simple_query() -> Box<dyn FnMut() -> usize> {
-    let query = frontend::compose_query(SELECT);
-    round_trip(Rig::new(), query, rig::answer())
+fn simple_query(mode: PoolMode) -> Box<dyn FnMut() -> usize> {
+    round_trip(Rig::new(mode), frontend::compose_query(SELECT), rig::answer())
 }
 
-fn extended_query() -> Box<dyn FnMut() -> usize> {
+fn extended_query(mode: PoolMode) -> Box<dyn FnMut() -> usize> {
     let parse = [b"\0", SELECT.as_bytes(), b"\0\0\0"].concat();
     let query = [
         frontend::compose(tag::PARSE, &parse),
@@ -174,15 +195,18 @@ fn extended_query() -> Box<dyn FnMut() -> usize> {
         frontend::compose(tag::EXECUTE, &[0; 5]),
         frontend::compose(tag::SYNC, b""),
     ];
-    round_trip(Rig::new(), query.concat().into(), extended_answer(b"1\0\0\0\x04"))
+    round_trip(Rig::new(mode), query.concat().into(), extended_answer(b"1\0\0\0\x04"))
 }
 
-fn prepared_query() -> Box<dyn FnMut() -> usize> {
-    let mut rig = Rig::new();
+fn prepared_query(mode: PoolMode) -> Box<dyn FnMut() -> usize> {
+    let mut rig = Rig::new(mode);
     let parse = [b"P0\0", SELECT.as_bytes(), b"\0\0\0"].concat();
     let sync = frontend::compose(tag::SYNC, b"");
     rig.from_client([frontend::compose(tag::PARSE, &parse), sync.clone()].concat().into());
-    rig.from_server(Bytes::from_static(b"1\0\0\0\x04Z\0\0\0\x05I"));
+    // Where connections are shared, whatever was prepared by that name there is closed first.
+    let closed: &[u8] = if mode == PoolMode::Session { b"" } else { b"3\0\0\0\x04" };
+    let prepared = [closed, b"1\0\0\0\x04Z\0\0\0\x05I"].concat();
+    assert_eq!(rig.from_server(prepared.into()), 11, "the client hears of its own statement");
     let query = [
         frontend::compose(tag::BIND, b"\0P0\0\0\0\0\0\0\0"),
         frontend::compose(tag::DESCRIBE, b"P\0"),
@@ -199,7 +223,8 @@ fn extended_answer(first: &[u8]) -> Bytes {
 
 fn round_trip(mut rig: Rig, query: Bytes, answer: Bytes) -> Box<dyn FnMut() -> usize> {
     Box::new(move || {
-        assert_eq!(rig.from_client(query.clone()), query.len());
+        // Where connections are shared, the name of a prepared statement is a longer one there.
+        assert!(rig.from_client(query.clone()) >= query.len());
         assert_eq!(rig.from_server(answer.clone()), answer.len());
         1
     })

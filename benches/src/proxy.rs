@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use pgherd_herd::{HOST, Herd, USER, free_port};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::target::Proxy;
+use crate::target::{Pooling, Proxy, Target};
 use crate::trouble::Trouble;
 
 /// A proxy that runs. Dropping it stops it.
@@ -43,18 +43,68 @@ enum RunAs {
     Servers,
 }
 
+/// How a proxy is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Which proxy.
+    pub proxy: Proxy,
+    /// How many servers it uses.
+    pub nodes: usize,
+    /// When it takes a server connection back.
+    pub pooling: Pooling,
+    /// Server connections that it may hold to each server.
+    pub connections_max: u16,
+    /// Clients that it may serve.
+    pub clients_max: u16,
+    /// How clients prove who they are.
+    pub method: Method,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `scram-sha-256`, which takes a client milliseconds.
+    Scram,
+    /// `md5`, which takes it none: for thousands at once.
+    Md5,
+}
+
+impl Method {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Scram => "scram-sha-256",
+            Self::Md5 => "md5",
+        }
+    }
+}
+
+impl Layout {
+    /// Sets a target up for the clients of pgbench: none of them waits for a connection.
+    #[must_use]
+    pub const fn of(proxy: Proxy, target: &Target) -> Self {
+        Self {
+            proxy,
+            nodes: target.nodes,
+            pooling: target.pooling,
+            connections_max: CONNECTIONS_MAX,
+            clients_max: CONNECTIONS_MAX,
+            method: Method::Scram,
+        }
+    }
+}
+
 /// Where the files of one proxy are.
 struct Place<'a> {
     herd: &'a Herd,
-    nodes: usize,
+    layout: Layout,
     directory: PathBuf,
 }
 
 impl Running {
-    /// Starts a proxy before the first `nodes` servers of a herd, and waits until it serves.
-    pub fn start(proxy: Proxy, herd: &Herd, nodes: usize) -> Result<Self, Trouble> {
-        let place = Place::make(proxy, herd, nodes)?;
-        let launch = match proxy {
+    /// Starts a proxy before the first servers of a herd, and waits until it serves.
+    pub fn start(herd: &Herd, layout: Layout) -> Result<Self, Trouble> {
+        let place = Place::make(herd, layout)?;
+        let launch = match layout.proxy {
             Proxy::Pgherd => pgherd::launch(&place),
             Proxy::PgBouncer => pgbouncer::launch(&place),
             Proxy::Pgpool => pgpool::launch(&place),
@@ -135,9 +185,10 @@ impl Launch {
 
 impl<'a> Place<'a> {
     /// Makes a directory in the herd's, with which it goes.
-    fn make(proxy: Proxy, herd: &'a Herd, nodes: usize) -> Result<Self, Trouble> {
-        let name = format!("{proxy:?}-{nodes}").to_lowercase();
-        let place = Self { herd, nodes, directory: herd.directory().join(name) };
+    fn make(herd: &'a Herd, layout: Layout) -> Result<Self, Trouble> {
+        let Layout { proxy, nodes, pooling, clients_max, .. } = layout;
+        let name = format!("{proxy:?}-{nodes}-{pooling:?}-{clients_max}").to_lowercase();
+        let place = Self { herd, layout, directory: herd.directory().join(name) };
         let path = &place.directory;
         DirBuilder::new().mode(0o700).create(path).map_err(Trouble::io("create", path))?;
         place.own(path)?;
@@ -165,7 +216,7 @@ impl<'a> Place<'a> {
 
     /// Lists the servers: name and port.
     fn servers(&self) -> impl Iterator<Item = (String, u16)> {
-        self.herd.nodes().iter().take(self.nodes).map(|node| (node.name(), node.port()))
+        self.herd.nodes().iter().take(self.layout.nodes).map(|node| (node.name(), node.port()))
     }
 
     fn port() -> Result<u16, Trouble> {

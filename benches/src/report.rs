@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::crowd::Gathering;
 use crate::rounds::{Effort, Result, Sample};
 use crate::target::{DIRECT, YARDSTICK};
 
@@ -16,6 +17,8 @@ pub struct Report {
     pub effort: Effort,
     /// What it came to, in the order of the run.
     pub results: Vec<Result>,
+    /// What thousands of clients came to.
+    pub crowds: Vec<Gathering>,
     /// What could not be measured, and why.
     pub missing: Vec<String>,
 }
@@ -73,46 +76,80 @@ impl Result {
     }
 }
 
-/// Prints the results of one scenario as a table.
+/// Prints the results of one scenario as a table in Markdown.
 #[must_use]
 pub fn table(heading: &str, results: &[Result]) -> String {
-    let of = |name: &str| results.iter().find(|result| result.target == name);
-    let direct = of(DIRECT).and_then(Result::tps).map(|spread| spread.median);
-    let yardstick = of(YARDSTICK).and_then(Result::cpu).map(|spread| spread.median);
-    let mut text = format!("{heading}\n");
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "  {:14} {:>8} {:19} {:>10}   {:>8} {:15} {:>12}",
-        "", "tps", " (min..max)", "/ direct", "CPU ms", " (min..max)", "/ PgBouncer"
-    );
+    let direct = median(results, DIRECT, Result::tps);
+    let columns = ["", "tps", "min..max", "/ direct", "CPU ms", "min..max", "/ PgBouncer"];
+    let mut rows = vec![columns.map(str::to_owned)];
+    rows.extend(results.iter().map(|result| {
+        let peer = median(results, result.yardstick, Result::cpu);
+        row(result, direct, peer.or_else(|| median(results, YARDSTICK, Result::cpu)))
+    }));
+    let mut text = format!("### {heading}\n\n{}", markdown(&rows));
     for result in results {
-        let _ = writeln!(text, "  {}", row(result, direct, yardstick));
         if let Some(failure) = &result.failure {
-            let _ = writeln!(text, "    a turn failed: {failure}");
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\n{}: a turn failed: {failure}", result.target);
         }
     }
     text
 }
 
-fn row(result: &Result, direct: Option<f64>, yardstick: Option<f64>) -> String {
+fn median(results: &[Result], target: &str, of: impl Fn(&Result) -> Option<Spread>) -> Option<f64> {
+    let result = results.iter().find(|result| result.target == target)?;
+    of(result).map(|spread| spread.median)
+}
+
+fn row(result: &Result, direct: Option<f64>, peer: Option<f64>) -> [String; 7] {
     let ratio = |value: f64, unit: Option<f64>| match unit {
         Some(unit) if unit > 0.0 => format!("{:.2}", value / unit),
         Some(_) | None => "-".to_owned(),
     };
-    let mut text = format!("{:14}", result.target);
-    match result.tps() {
-        Some(tps) => {
-            let spread = format!("({:.0}..{:.0})", tps.min, tps.max);
-            let _ = write!(text, " {:>8.0} {spread:19}", tps.median);
-            let _ = write!(text, " {:>10}", ratio(tps.median, direct));
+    let dash = || "-".to_owned();
+    let [tps, tps_range, to_direct] = result.tps().map_or_else(
+        || [(); 3].map(|()| dash()),
+        |tps| {
+            let range = format!("{:.0}..{:.0}", tps.min, tps.max);
+            [format!("{:.0}", tps.median), range, ratio(tps.median, direct)]
+        },
+    );
+    let [cpu, cpu_range, to_peer] = result.cpu().map_or_else(
+        || [(); 3].map(|()| dash()),
+        |cpu| {
+            let range = format!("{:.1}..{:.1}", cpu.min, cpu.max);
+            [format!("{:.1}", cpu.median), range, ratio(cpu.median, peer)]
+        },
+    );
+    [result.target.to_owned(), tps, tps_range, to_direct, cpu, cpu_range, to_peer]
+}
+
+/// Prints rows, the first of which is the heading; all columns but the first are numbers.
+#[must_use]
+pub fn markdown<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(2)
+    });
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            // Writing to a String cannot fail.
+            let _ = match column {
+                0 => write!(text, "| {cell:width$} |"),
+                _ => write!(text, " {cell:>width$} |"),
+            };
         }
-        None => text.push_str("        -"),
-    }
-    if let Some(cpu) = result.cpu() {
-        let spread = format!("({:.1}..{:.1})", cpu.min, cpu.max);
-        let _ = write!(text, "   {:>8.1} {spread:15}", cpu.median);
-        let _ = write!(text, " {:>12}", ratio(cpu.median, yardstick));
+        text.push('\n');
+        if number == 0 {
+            for (column, width) in widths.into_iter().enumerate() {
+                let _ = match column {
+                    0 => write!(text, "|{:-<1$}|", "", width + 2),
+                    _ => write!(text, "{:-<1$}:|", "", width + 1),
+                };
+            }
+            text.push('\n');
+        }
     }
     text
 }
@@ -139,19 +176,29 @@ mod tests {
 
     #[test]
     fn ratios_are_to_the_server_and_to_the_yardstick() {
-        let result = |target, tps, cpu_ms_per_1000| Result {
+        let result = |target, yardstick, tps, cpu_ms_per_1000| Result {
             scenario: "s",
             target,
+            yardstick,
             samples: vec![Sample { transactions: 1, tps, latency_ms: 1.0, cpu_ms_per_1000 }],
             failure: None,
         };
         let results = [
-            result(DIRECT, 1000.0, None),
-            result(YARDSTICK, 800.0, Some(10.0)),
-            result("pgherd", 500.0, Some(12.5)),
+            result(DIRECT, YARDSTICK, 1000.0, None),
+            result(YARDSTICK, YARDSTICK, 800.0, Some(10.0)),
+            result("pgherd", YARDSTICK, 500.0, Some(12.5)),
+            result("pgbouncer pooled", "pgbouncer pooled", 500.0, Some(5.0)),
+            result("pgherd pooled", "pgbouncer pooled", 250.0, Some(12.5)),
+            result("other pooled", "not measured", 250.0, Some(12.5)),
         ];
         let text = table("s", &results);
-        let last = text.lines().last().unwrap();
-        assert!(last.contains("0.50") && last.ends_with("1.25"), "{text}");
+        let ends: Vec<&str> = text
+            .lines()
+            .rev()
+            .take(4)
+            .map(|row| row.trim_end_matches('|').rsplit_once('|').unwrap().1.trim())
+            .collect();
+        assert_eq!(ends, ["1.25", "2.50", "1.00", "1.25"], "{text}");
+        assert!(text.lines().last().unwrap().contains("| 0.25 |"), "{text}");
     }
 }

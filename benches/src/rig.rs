@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use pgherd_core::config::check::KeyFile;
-use pgherd_core::config::{Files, load};
+use pgherd_core::config::{Files, PoolMode, load};
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::{BackendId, ConnId, ShardId};
+use pgherd_core::limits;
 use pgherd_core::machine::Machine as _;
 use pgherd_core::message::{Arrival, Closed, Message, Peer, Room};
 use pgherd_core::output::Output;
@@ -27,7 +28,8 @@ pub struct Rig {
     shard: Shard,
     now: Instant,
     client: Side,
-    server: Option<Side>,
+    /// The client's, and behind it one that the shard has of its own accord.
+    servers: Vec<Side>,
     events: VecDeque<Event>,
 }
 
@@ -50,11 +52,13 @@ enum Event {
 }
 
 impl Rig {
-    /// Makes a session that is logged in and holds its server connection.
+    /// Makes a session that is logged in and has had a server connection before: it holds that
+    /// one where sessions keep them.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(mode: PoolMode) -> Self {
         let now = Instant::ZERO;
-        let config = load("rig.toml", &InMemory).expect("the rig's configuration is in order");
+        let file = InMemory(mode);
+        let config = load("rig.toml", &file).expect("the rig's configuration is in order");
         let mut config = config.config;
         config.worker_threads = 1;
         let entropy = Entropy::from_seed([7; 32]);
@@ -67,7 +71,7 @@ impl Rig {
         while shard.poll_output().is_some() {}
         let id = shard.handle_accept(now, Arrival { address: None, room: Room::Free });
         let client = Side { id, unread: Bytes::new(), received: 0 };
-        let mut rig = Self { shard, now, client, server: None, events: VecDeque::new() };
+        let mut rig = Self { shard, now, client, servers: Vec::new(), events: VecDeque::new() };
         rig.drain();
         let params = [("user", "bench"), ("database", "bench")];
         let params = params.map(|(name, value)| (Bytes::from(name), Bytes::from(value)));
@@ -78,7 +82,15 @@ impl Rig {
         rig.from_client(query);
         assert!(rig.received_by_server() >= before + len, "the query must have reached the server");
         rig.from_server(answer());
+        rig.settle();
         rig
+    }
+
+    /// Lets the time pass after which the shard has asked for the catalog of a new database.
+    fn settle(&mut self) {
+        self.now = self.now + limits::ERRAND_RETRY_DELAY;
+        self.shard.handle_timeout(self.now);
+        self.drain();
     }
 
     /// Has the client say something, and returns how many bytes the server has received of it.
@@ -92,14 +104,14 @@ impl Rig {
     /// Has the server say something, and returns how many bytes the client has received of it.
     pub fn from_server(&mut self, bytes: Bytes) -> usize {
         let before = self.client.received;
-        if let Some(id) = self.server.as_ref().map(|server| server.id) {
+        if let Some(id) = self.servers.first().map(|server| server.id) {
             self.deliver(id, bytes);
         }
         self.client.received - before
     }
 
     fn received_by_server(&self) -> usize {
-        self.server.as_ref().map_or(0, |server| server.received)
+        self.servers.first().map_or(0, |server| server.received)
     }
 
     fn deliver(&mut self, id: ConnId, bytes: Bytes) {
@@ -139,15 +151,14 @@ impl Rig {
     }
 
     fn read(&mut self, id: ConnId) {
-        let sides = [Some(&self.client), self.server.as_ref()];
-        if let Some(side) = sides.into_iter().flatten().find(|side| side.id == id) {
+        let sides = std::iter::once(&self.client).chain(&self.servers);
+        if let Some(side) = sides.into_iter().find(|side| side.id == id) {
             self.shard.handle_read(self.now, id, &side.unread);
         }
     }
 
     fn side(&mut self, id: ConnId) -> Option<&mut Side> {
-        let sides = [Some(&mut self.client), self.server.as_mut()];
-        sides.into_iter().flatten().find(|side| side.id == id)
+        std::iter::once(&mut self.client).chain(&mut self.servers).find(|side| side.id == id)
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -159,19 +170,24 @@ impl Rig {
             Output::Copy { to, len, .. } => self.receive(to, len),
             Output::Skip { from, len } => self.consume(from, len),
             Output::Send { to, bytes } => {
-                let is_startup =
-                    self.server.as_ref().is_some_and(|s| s.id == to && s.received == 0);
+                let received = self.servers.iter().find(|s| s.id == to).map(|s| s.received);
                 self.receive(to, bytes.len());
-                if is_startup {
+                if received == Some(0) {
                     self.events.push_back(Event::Arrived(to, welcome()));
+                } else if received.is_some() && bytes.first() == Some(&frontend::tag::QUERY) {
+                    // A setting or a question of the shard's own.
+                    self.events.push_back(Event::Arrived(to, done()));
                 }
             }
             Output::Reread { conn } => self.events.push_back(Event::Reread(conn)),
             Output::Connect { conn, .. } => {
-                self.server = Some(Side { id: conn, unread: Bytes::new(), received: 0 });
+                self.servers.push(Side { id: conn, unread: Bytes::new(), received: 0 });
                 self.events.push_back(Event::Connected(conn));
             }
-            Output::Close { conn, .. } => self.events.push_back(Event::Closed(conn)),
+            Output::Close { conn, .. } => {
+                self.servers.retain(|server| server.id != conn);
+                self.events.push_back(Event::Closed(conn));
+            }
             Output::Move { .. } | Output::Post { .. } => {}
         }
     }
@@ -187,12 +203,6 @@ impl Rig {
             side.received += len;
         }
         self.events.push_back(Event::Sent(to, len));
-    }
-}
-
-impl Default for Rig {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -220,6 +230,13 @@ fn welcome() -> Bytes {
     composer.finish()
 }
 
+/// Composes the answer to a query that has no rows.
+fn done() -> Bytes {
+    let mut composer = Composer::new();
+    composer.command_complete("SET").ready(TxStatus::Idle);
+    composer.finish()
+}
+
 fn topology() -> Topology {
     let node = Node {
         id: BackendId(0),
@@ -228,6 +245,7 @@ fn topology() -> Topology {
         seen: Seen::Up,
         server_role: Role::Primary,
         lag: Some(0),
+        lag_time: None,
         replication_state: String::new(),
         sync_state: String::new(),
         changed: WallClock::default().start,
@@ -235,11 +253,11 @@ fn topology() -> Topology {
     Topology { primary: Some(BackendId(0)), nodes: vec![node], ..Topology::default() }
 }
 
-struct InMemory;
+struct InMemory(PoolMode);
 
 impl Files for InMemory {
     fn read(&self, _path: &str) -> Result<String, String> {
-        Ok(CONFIG.to_owned())
+        Ok(format!("pool_mode = \"{}\"\n{CONFIG}", self.0.name()))
     }
 
     fn exists(&self, _path: &str) -> bool {

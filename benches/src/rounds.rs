@@ -58,6 +58,8 @@ pub struct Result {
     pub scenario: &'static str,
     /// The target's name.
     pub target: &'static str,
+    /// The target that its CPU time is compared with.
+    pub yardstick: &'static str,
     /// A sample a round.
     pub samples: Vec<Sample>,
     /// Why a turn failed; the last reason, if more did.
@@ -76,6 +78,7 @@ pub fn play(
     let empty = |ready: &Ready| Result {
         scenario: name,
         target: ready.target.name,
+        yardstick: ready.target.yardstick(),
         samples: Vec::new(),
         failure: None,
     };
@@ -112,7 +115,8 @@ fn turn(
     })
 }
 
-fn per_1000(cpu: Duration, transactions: u64) -> f64 {
+/// Milliseconds for each 1,000 transactions.
+pub(crate) fn per_1000(cpu: Duration, transactions: u64) -> f64 {
     // Transactions of one run are far below 2^52.
     #[expect(clippy::cast_precision_loss, reason = "see above")]
     let count = transactions.max(1) as f64;

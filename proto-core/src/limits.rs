@@ -131,8 +131,8 @@ pub const RETRY_LEN_MAX: usize = 16 * 1024;
 /// the statement, in bytes: descriptions of some hundred columns.
 pub const WITHHELD_LEN_MAX: usize = 16 * 1024;
 
-/// Different startup packets whose answers are remembered, per shard: one for each user, database
-/// and client library.
+/// Different startup packets that are remembered, with their answers, per shard: one for each
+/// user, database and client library.
 pub const GREETINGS_MAX: usize = 1024;
 
 /// How long they are remembered, so that a parameter that changes on the servers is told soon.

@@ -25,6 +25,7 @@ mod overrides;
 mod pins;
 mod prepare;
 pub mod refusal;
+mod regulars;
 mod relay;
 mod retry;
 mod seat;
@@ -78,6 +79,7 @@ pub struct Session {
     /// What a cancel request for this session must present.
     secret: Bytes,
     held: Held,
+    pools: state::Pools,
     /// The node that it reads from.
     reads_at: Option<BackendId>,
     turn: Turn,
@@ -164,6 +166,7 @@ impl Session {
             who: Who { version: VERSION_3_0, ..Who::default() },
             secret: Bytes::new(),
             held: Held::default(),
+            pools: state::Pools::default(),
             reads_at: None,
             turn: Turn::None,
             looked: 0,

@@ -6,6 +6,7 @@
 
 mod bell;
 mod connection;
+mod descriptors;
 mod dial;
 mod driver;
 mod listener;

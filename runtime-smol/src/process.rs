@@ -9,6 +9,7 @@ use pgherd_core::id::ShardId;
 use pgherd_core::message::{Message, Peer, Shutdown};
 use pgherd_core::time::WallClock;
 
+use crate::descriptors;
 use crate::driver::Setting;
 use crate::listener::{self, Listener};
 use crate::mailbox::{Mailbox, Post};
@@ -79,6 +80,7 @@ impl Operator {
 /// An address cannot be listened on, or the system lacks what a machine waits with.
 pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
     let Options { config, clock, seed } = options;
+    descriptors::raise(&config);
     let listeners = listener::open(&config)?;
     let count = config.worker_threads.max(1);
     let (post, control_box, shard_boxes) = Post::new(count).map_err(StartError::Poller)?;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::Signal as ProcessSignal;
+use rustix::process::{Resource, Rlimit, Signal as ProcessSignal, getrlimit, setrlimit};
 
 use crate::client::{Answer, Client, Login};
 use crate::play::Play;
@@ -46,6 +46,7 @@ impl Real {
     /// There is no PostgreSQL or no pgherd to run.
     #[must_use]
     pub fn new(lot: &Lot, setup: &Setup) -> Self {
+        allow_a_crowd();
         let taken = lot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut grounds = taken.unwrap_or_else(Grounds::build);
         grounds.prepare(setup);
@@ -288,6 +289,13 @@ impl World for Real {
     fn scale(&self) -> Scale {
         Scale::REAL
     }
+}
+
+/// Raises the limit of open files of this process, whose clients are thousands.
+fn allow_a_crowd() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised).expect("up to its maximum a process may raise it");
 }
 
 /// How long a step lasts in which nothing happens.

@@ -8,6 +8,7 @@ pub mod extended;
 pub mod failures;
 pub mod hostile;
 pub mod limits;
+pub mod load;
 pub mod login;
 pub mod operate;
 pub mod pool;
@@ -213,6 +214,10 @@ scenarios! {
         connections_are_kept_ready with kept_ready,
         an_old_connection_is_replaced with short_lived,
         a_lowered_limit_closes_what_is_idle with roomy,
+    }
+    load {
+        a_storm_of_logins_and_queries with twenty_shared,
+        small_answers_pass_beside_large_ones with one_thread,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

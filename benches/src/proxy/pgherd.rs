@@ -6,15 +6,19 @@ use std::path::PathBuf;
 use pgherd_herd::{HOST, PASSWORD, USER};
 use rustix::process::Signal;
 
-use super::{Launch, Place, RunAs};
+use super::{Launch, Layout, Place, RunAs};
 use crate::trouble::Trouble;
 
 pub(super) fn launch(place: &Place<'_>) -> Result<Launch, Trouble> {
     let program = find()?;
     let port = Place::port()?;
+    let Layout { pooling, connections_max, clients_max, method, .. } = place.layout;
     let mut text = format!(
         "listen_addresses = \"{HOST}\"\nport = {port}\nunix_socket_directories = \"\"\n\
-         sr_check_user = \"{USER}\"\n"
+         sr_check_user = \"{USER}\"\nauth_method = \"{}\"\npool_mode = \"{}\"\n\
+         pool_size_max = {connections_max}\nclient_max = {clients_max}\n",
+        method.name(),
+        pooling.name(),
     );
     for (name, server) in place.servers() {
         // Writing to a String cannot fail.

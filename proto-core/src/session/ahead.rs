@@ -1,5 +1,7 @@
 //! Looking ahead: what a batch of the extended protocol does, before any of it is sent.
 
+use smallvec::SmallVec;
+
 use super::desk::Desk;
 use super::nature::{Nature, Opens};
 use super::show::{Sent, Verb};
@@ -39,13 +41,17 @@ pub(super) struct Plan {
     pub(super) needs_unnamed: bool,
 }
 
+/// What statements or portals are, by their names. Batches of one statement, which most are, are
+/// looked at without allocating.
+type Names<'a> = SmallVec<[(&'a [u8], Nature, Option<Effect>); 2]>;
+
 /// What has been seen of a batch.
 #[derive(Default)]
 struct Survey<'a> {
     /// Statements parsed in the batch.
-    parsed: Vec<(&'a [u8], Nature, Option<Effect>)>,
+    parsed: Names<'a>,
     /// Portals bound in the batch.
-    portals: Vec<(&'a [u8], Nature, Option<Effect>)>,
+    portals: Names<'a>,
     nature: Option<Nature>,
     effect: Option<Effect>,
     statements: u32,

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::greeting::Greetings;
+use super::regulars::Regulars;
 use crate::auth::scram::VerifierCache;
 use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
 use crate::backend::login::Failure;
@@ -148,6 +149,8 @@ pub struct Desk {
     pub shelf: Shelf,
     /// What clients hear when they have logged in.
     pub greetings: Greetings,
+    /// What sessions that began in the same words share.
+    pub(super) regulars: Regulars,
     /// Relations written a moment ago.
     pub recent: Recent,
     /// Unnamed prepared statements so far, each of which has its number for a stamp.
@@ -195,6 +198,7 @@ impl Desk {
             shutdown: None,
             shelf: Shelf::default(),
             greetings: Greetings::default(),
+            regulars: Regulars::default(),
             recent: Recent::new(config.routing.tracking, now),
             stamps: 0,
             audit_query: frontend::compose_query(crate::backend::audit::QUERY),

@@ -333,6 +333,7 @@ impl Session {
         };
         composer.key_data(self.process(desk), &self.secret).ready(TxStatus::Idle);
         self.say(desk, composer);
+        self.who = desk.regulars.meet(std::mem::take(&mut self.who));
         self.state = State::Serving;
         self.turn = Turn::None;
         self.passing = Passing::Nowhere;

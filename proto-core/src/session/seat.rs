@@ -121,11 +121,12 @@ impl Session {
     }
 
     fn ask_for(&mut self, desk: &mut Desk, side: Side, ticket: Ticket) -> Option<ConnId> {
-        let key = Arc::new(self.pool_key(ticket.backend));
+        let key = self.known_pool(side, ticket.backend);
         self.since.get_or_insert(desk.now);
         match self.ask_desk(desk, &key, ticket) {
             Asked::Lent(link) => {
                 *self.held.at(side) = Some(link);
+                self.note_pool(desk, side, link);
                 self.stop_waiting(desk);
                 Some(link)
             }
@@ -237,8 +238,26 @@ impl Session {
         )
     }
 
+    /// The key of the pool from which this session has its links to a server.
     pub(super) fn pool_key(&self, backend: BackendId) -> PoolKey {
         PoolKey { backend, database: self.who.database.clone(), user: self.who.user.clone() }
+    }
+
+    /// Notes from which pool a link has come.
+    fn note_pool(&mut self, desk: &Desk, side: Side, link: ConnId) {
+        let Some(link) = desk.links.get(link) else { return };
+        let known = self.pools.at(side);
+        if known.as_ref().is_none_or(|key| !Arc::ptr_eq(key, &link.pool)) {
+            *known = Some(link.pool.clone());
+        }
+    }
+
+    /// The same, as it was last time.
+    fn known_pool(&mut self, side: Side, backend: BackendId) -> Arc<PoolKey> {
+        match self.pools.at(side) {
+            Some(key) if key.backend == backend => key.clone(),
+            Some(_) | None => Arc::new(self.pool_key(backend)),
+        }
     }
 
     /// Whether reads may leave the primary.
@@ -264,6 +283,7 @@ impl Session {
         if let Some(old) = self.held.at(side).replace(id) {
             desk.give_back(old);
         }
+        self.note_pool(desk, side, id);
         self.wait = Wait::Nothing;
         self.look_again(desk);
     }

@@ -64,6 +64,25 @@ impl Held {
     }
 }
 
+/// The pools from which a session has had its links.
+///
+/// Where links are given back after every transaction they are asked for as often. The keys are the
+/// pools' own, so that keeping them takes no room and asking does not allocate.
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    primary: Option<Arc<PoolKey>>,
+    replica: Option<Arc<PoolKey>>,
+}
+
+impl Pools {
+    pub(super) fn at(&mut self, side: Side) -> &mut Option<Arc<PoolKey>> {
+        match side {
+            Side::Primary => &mut self.primary,
+            Side::Replica => &mut self.replica,
+        }
+    }
+}
+
 /// Who answers the client's messages up to its next `Sync`.
 #[derive(Debug, Default)]
 pub(super) enum Turn {

@@ -442,7 +442,7 @@ fn no_mail_is_lost_between_looking_and_waiting() {
             let post = scene.driver.post.clone();
             thread::spawn(move || {
                 for _ in 0..EACH {
-                    let message = Box::new(Message::AskCounts);
+                    let message = Box::new(Message::Drained);
                     post.send(Peer::Control, Mail::Message { from: Peer::Control, message });
                 }
             })
@@ -504,7 +504,7 @@ fn an_attempt_that_is_given_up_ends_once() {
         assert_eq!(scene.heard(), [Heard::Closed(id, Closed::ByUs)]);
     }
     let post = scene.driver.post.clone();
-    let message = Box::new(Message::AskCounts);
+    let message = Box::new(Message::Drained);
     post.send(Peer::Control, Mail::Message { from: Peer::Control, message });
     scene.until("a message", |heard| heard.contains(&Heard::Message));
     assert_eq!(scene.heard(), [Heard::Message], "nothing more is told of them");
