@@ -10,11 +10,13 @@ pub mod limits;
 pub mod login;
 pub mod operate;
 pub mod pool;
+pub mod resets;
 pub mod retry;
 pub mod routing;
 pub mod session;
 pub mod show;
 pub mod statements;
+pub mod statements_table;
 pub mod transaction;
 
 use std::any::Any;
@@ -221,6 +223,16 @@ scenarios! {
         a_fast_shutdown_tells_the_clients,
         an_immediate_shutdown_ends_at_once,
         a_reload_changes_a_weight with primary_only,
+    }
+    statements_table {
+        every_example_is_explained with standby_only,
+        harmless_examples_land_there with told_per_node,
+    }
+    resets {
+        what_a_session_leaves_is_cleaned_up with counted,
+        what_leaves_nothing_resets_nothing with counted,
+        what_a_bound_session_leaves_is_cleaned_up with counted_shared,
+        what_sessions_share_resets_nothing with counted_shared,
     }
     show {
         every_table_is_shown_by_both_protocols,
