@@ -1,8 +1,10 @@
 //! The scenarios: one file per theme, one function per scenario, every one in every lane.
 
 pub mod ahead;
+pub mod balancing;
 pub mod cancel;
 pub mod copy;
+pub mod crowd;
 pub mod extended;
 pub mod failures;
 pub mod hostile;
@@ -223,6 +225,32 @@ scenarios! {
         a_fast_shutdown_tells_the_clients,
         an_immediate_shutdown_ends_at_once,
         a_reload_changes_a_weight with primary_only,
+    }
+    balancing {
+        functions_are_balanced_as_the_catalog_says with one_standby,
+        unlogged_tables_and_sequences_are_the_primarys with one_standby,
+        functions_that_read_are_listed with with_readers,
+        functions_that_write_are_listed with with_writers,
+        texts_for_the_primary_are_listed with with_patterns,
+        a_comment_keeps_a_statement_on_the_primary with one_standby,
+        comments_may_be_allowed with with_comments,
+        statements_are_balanced_each with by_statement,
+        sessions_are_balanced_each with by_session,
+        lists_prefer_servers_in_their_order with redirected,
+        users_have_their_servers with redirected_users,
+        preferences_have_their_ratio with redirected_away,
+        the_least_delayed_standby_takes_over with prefer_lower_delay,
+        a_standby_that_is_late_serves_no_reads with by_time,
+    }
+    crowd {
+        a_crowd_is_served_in_fair_order with few,
+        whoever_asks_first_is_served_first with two,
+        waiters_time_out_with_the_figures_of_their_pool with two_in_haste,
+        a_server_is_lost_with_waiters_in_line with two,
+        a_storm_of_logins_needs_no_more_than_the_pool with four,
+        large_results_starve_nobody with four,
+        clients_die_at_every_point_of_a_transaction with two,
+        limits_are_never_exceeded with tight,
     }
     statements_table {
         every_example_is_explained with standby_only,
