@@ -1,5 +1,6 @@
 //! The scenarios: one file per theme, one function per scenario, every one in every lane.
 
+pub mod after_writes;
 pub mod ahead;
 pub mod balancing;
 pub mod cancel;
@@ -241,6 +242,9 @@ scenarios! {
         preferences_have_their_ratio with redirected_away,
         the_least_delayed_standby_takes_over with prefer_lower_delay,
         a_standby_that_is_late_serves_no_reads with by_time,
+    }
+    after_writes {
+        transactions_read_on_the_primary with primary_reads,
     }
     crowd {
         a_crowd_is_served_in_fair_order with few,

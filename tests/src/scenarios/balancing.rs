@@ -89,9 +89,7 @@ pub fn redirected_away() -> Setup {
 /// A standby that is behind leaves its reads to the least delayed one.
 #[must_use]
 pub fn prefer_lower_delay() -> Setup {
-    told(&[0.0, 1.0, 0.001])
-        .set("delay_threshold = 100")
-        .set("prefer_lower_delay_standby = true")
+    told(&[0.0, 1.0, 0.001]).set("delay_threshold = 100").set("prefer_lower_delay_standby = true")
 }
 
 /// A standby that is behind by some time gets no reads.
@@ -134,9 +132,12 @@ fn alone_goes_to(w: &mut impl World, node: usize, statements: &[&str]) {
 
 /// Makes functions that read, each of another volatility.
 fn define(w: &mut impl World, client: &Client) {
-    for (name, volatility) in
-        [("look_up", "stable"), ("look_hard", "immutable"), ("peek", "volatile"), ("poke", "stable")]
-    {
+    for (name, volatility) in [
+        ("look_up", "stable"),
+        ("look_hard", "immutable"),
+        ("peek", "volatile"),
+        ("poke", "stable"),
+    ] {
         w.run(
             client,
             &format!(
@@ -256,8 +257,9 @@ const MANY: usize = 40;
 pub fn statements_are_balanced_each(w: &mut impl World) {
     let app = w.connect("app");
     assert_eq!(nodes_read(w, &app, MANY).len(), 3);
-    let ahead: Vec<u8> =
-        (0..MANY).flat_map(|_| [compose::statement("select 1", &[]), compose::sync()].concat()).collect();
+    let ahead: Vec<u8> = (0..MANY)
+        .flat_map(|_| [compose::statement("select 1", &[]), compose::sync()].concat())
+        .collect();
     w.post(&app, &ahead);
     let nodes: BTreeSet<usize> = (0..MANY).map(|_| told_node(&w.finish(&app).good())).collect();
     assert_eq!(nodes.len(), 3, "sent ahead of their answers");

@@ -37,11 +37,8 @@ use Deed::{Says, Sends};
 fn begin(w: &mut impl World) {
     w.sql(PRIMARY, "create table resets (n int)").expect("the primary is well");
     w.sql(PRIMARY, "create table written (n serial)").expect("the primary is well");
-    w.sql(
-        PRIMARY,
-        "create function whatever() returns int language sql volatile as 'select 1'",
-    )
-    .expect("the primary is well");
+    w.sql(PRIMARY, "create function whatever() returns int language sql volatile as 'select 1'")
+        .expect("the primary is well");
 }
 
 fn count(w: &mut impl World) -> usize {
