@@ -113,6 +113,7 @@ fn topology(standbys: u8) -> Arc<Topology> {
             seen: Seen::Up,
             server_role: role,
             lag: Some(0),
+            lag_time: None,
             replication_state: String::new(),
             sync_state: String::new(),
             changed: WallTime(0),

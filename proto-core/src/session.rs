@@ -19,6 +19,7 @@ pub mod greeting;
 mod local;
 mod login;
 mod loss;
+mod nature;
 mod notes;
 mod overrides;
 mod pins;
@@ -46,6 +47,7 @@ use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::message::{Arrival, CancelKey, Closed, Room, Shutdown};
 use crate::output::{Close, Output};
+use crate::route::writes::Writes;
 use crate::time::Instant;
 use crate::wire::backend::{Composer, TxStatus, tag};
 use crate::wire::error::Violation;
@@ -79,6 +81,8 @@ pub struct Session {
     /// The node that it reads from.
     reads_at: Option<BackendId>,
     turn: Turn,
+    /// How many bytes of the batch at hand were looked at and have not been taken.
+    looked: usize,
     /// Where the rest of the client's current message goes.
     passing: Passing,
     /// The link whose message to the client is half way.
@@ -98,10 +102,13 @@ pub struct Session {
     /// Whether the server reported an error since its last `ReadyForQuery`.
     outcome: Outcome,
     /// Whether what is in progress may have opened a transaction that no `ReadyForQuery` has told.
-    opens: serve::Opens,
-    catalog: serve::Catalog,
+    opens: nature::Opens,
+    catalog: nature::Catalog,
     /// A transaction that was lost with its server, and that the client must still end.
     limbo: Limbo,
+    /// What it has written.
+    writes: Writes,
+    looseness: nature::Looseness,
     /// What a standby has refused and the primary has not been sent yet.
     again: Option<Again>,
     wait: Wait,
@@ -159,6 +166,7 @@ impl Session {
             held: Held::default(),
             reads_at: None,
             turn: Turn::None,
+            looked: 0,
             passing: Passing::Nowhere,
             speaking: None,
             statements: Statements::default(),
@@ -170,9 +178,11 @@ impl Session {
             audit: Audit::default(),
             effect: None,
             outcome: Outcome::Fine,
-            opens: serve::Opens::No,
-            catalog: serve::Catalog::default(),
+            opens: nature::Opens::No,
+            catalog: nature::Catalog::default(),
             limbo: Limbo::None,
+            writes: Writes::default(),
+            looseness: nature::Looseness::default(),
             again: None,
             wait: Wait::Nothing,
             since: None,
@@ -456,13 +466,15 @@ impl Session {
         desk.outputs.push(Output::Reread { conn: self.id });
     }
 
-    /// The link at which the session is engaged: an answer is owed there, a batch or a
-    /// transaction is open there. There is at most one.
+    /// The link at which the session is engaged: an answer is owed there, a batch is open there, or
+    /// else a transaction is. A transaction may be open on the primary while a read of it is
+    /// answered elsewhere.
     fn engaged<'a>(&self, desk: &'a Desk) -> Option<(ConnId, &'a Link)> {
-        self.held.iter().find_map(|id| {
+        let owing = self.held.iter().find_map(|id| {
             let link = desk.links.get(id)?;
-            link.is_engaged().then_some((id, link.as_ref()))
-        })
+            link.owes().then_some((id, link.as_ref()))
+        });
+        owing.or_else(|| self.in_transaction(desk))
     }
 
     /// What the log calls this session.

@@ -82,6 +82,9 @@ impl Shard {
         // A node that answers is suspected no longer, but for the first moment: somebody has just
         // failed to connect to it all the same.
         let now = self.desk.now;
+        for lag in after.nodes.iter().filter_map(|node| node.lag_time) {
+            self.desk.recent.measure(lag);
+        }
         self.desk.suspects.retain(|id, until| {
             let age = limits::SUSPICION_TIME.saturating_sub(*until - now);
             let is_young = *until > now && age < limits::PRIMARY_RETRY_DELAY;

@@ -9,6 +9,7 @@
 )]
 
 pub mod client;
+pub mod differential;
 pub mod play;
 pub mod real;
 pub mod scenarios;

@@ -53,6 +53,20 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words").into()
 }
 
+/// Derives the seeds of a scenario from its name, so that they are its own and always the same
+/// (the hash is FNV-1a, the mixing of the index splitmix64's).
+#[must_use]
+pub fn seed_of(name: &str, index: u64) -> u64 {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut seed = hash.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    // Short enough to be typed.
+    (seed ^ (seed >> 31)) & 0xffff_ffff
+}
+
 /// Lists scenarios: `theme { name, name with setup, … }`.
 macro_rules! scenarios {
     ($($theme:ident { $($name:ident $(with $setup:ident)?),* $(,)? })*) => {

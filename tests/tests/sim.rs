@@ -6,7 +6,7 @@ use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pgherd_tests::scenarios::{Scenario, all, panic_text};
+use pgherd_tests::scenarios::{Scenario, all, panic_text, seed_of};
 use pgherd_tests::sim::Sim;
 use pgherd_tests::world::World;
 
@@ -68,17 +68,4 @@ fn given_seed() -> Result<Option<u64>, Failed> {
         None => text.parse(),
     };
     parsed.map(Some).map_err(|_| format!("PGHERD_SEED={text:?} is no number").into())
-}
-
-/// Derives the seeds of a scenario from its name, so that they are its own and always the same
-/// (the hash is FNV-1a, the mixing of the index splitmix64's).
-fn seed_of(name: &str, index: u64) -> u64 {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mut seed = hash.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    // Short enough to be typed.
-    (seed ^ (seed >> 31)) & 0xffff_ffff
 }

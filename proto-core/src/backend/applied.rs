@@ -106,7 +106,13 @@ impl Applied {
             .iter()
             .filter(|setting| !is_wanted(&setting.name))
             .map(|setting| reset(&setting.name));
-        let sets = wanted.iter().filter(|s| !known.contains(s)).map(|s| s.query.clone());
+        let sets = wanted.iter().filter(|s| !known.contains(s)).flat_map(|setting| {
+            // A value of this one may name one half and leave the other as it was.
+            let is_halved = setting.name == b"datestyle"[..]
+                && known.iter().any(|set| set.name == setting.name);
+            let reset = is_halved.then(|| reset(&setting.name));
+            reset.into_iter().chain(std::iter::once(setting.query.clone()))
+        });
         resets.chain(sets).collect()
     }
 

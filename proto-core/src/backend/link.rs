@@ -67,6 +67,8 @@ pub struct Link {
     pub applied: Applied,
     /// What has been left behind on it since it was last clean.
     pub wear: Wear,
+    /// The session that has last written on it.
+    pub writer: Option<ConnId>,
     /// Reads in flight that can be sent elsewhere.
     pub kept: Kept,
     /// When it was opened, lent and given back.
@@ -126,6 +128,8 @@ pub enum Pending {
     Parse {
         /// Who receives it.
         owner: Owner,
+        /// The stamp of the unnamed statement that exists from then on, if it is one; else 0.
+        stamp: u64,
         /// The client's name for it and the statement.
         statement: Option<(Bytes, Arc<Statement>)>,
     },
@@ -133,6 +137,8 @@ pub enum Pending {
     Close {
         /// Who receives it.
         owner: Owner,
+        /// The client's name for the statement that exists no longer from then on, if it is one.
+        name: Option<Bytes>,
     },
     /// Everything up to and including a `ReadyForQuery`.
     Ready {
@@ -143,19 +149,41 @@ pub enum Pending {
     },
 }
 
+/// What a `ParseComplete` tells.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// Nothing that is of interest later.
+    Nothing,
+    /// The unnamed statement of this stamp exists.
+    Unnamed(u64),
+    /// A statement exists: the client's name for it, and what it is.
+    Named(Bytes, Arc<Statement>),
+}
+
+/// What becomes of a statement of the client's.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Becomes {
+    /// It is being prepared.
+    Prepared(Arc<Statement>),
+    /// It is being closed.
+    Closed,
+}
+
 impl Pending {
     /// Who receives it.
     #[must_use]
     pub const fn owner(&self) -> Owner {
         match self {
-            Self::Parse { owner, .. } | Self::Close { owner } | Self::Ready { owner, .. } => *owner,
+            Self::Parse { owner, .. } | Self::Close { owner, .. } | Self::Ready { owner, .. } => {
+                *owner
+            }
         }
     }
 
     /// Nobody is to receive it any more.
     pub const fn disown(&mut self) {
         match self {
-            Self::Parse { owner, .. } | Self::Close { owner } | Self::Ready { owner, .. } => {
+            Self::Parse { owner, .. } | Self::Close { owner, .. } | Self::Ready { owner, .. } => {
                 *owner = Owner::Nobody;
             }
         }
@@ -233,6 +261,7 @@ impl Link {
             litter: Vec::new(),
             applied: Applied::default(),
             wear: Wear::Clean,
+            writer: None,
             kept: Kept::default(),
             history: History::default(),
             cancels: 0,
@@ -305,7 +334,7 @@ impl Link {
             Some(Pending::Ready { owner, .. }) => *owner,
             // A ParseComplete or CloseComplete may be pgherd's inside a batch of the client's;
             // everything else in the batch is the client's.
-            Some(Pending::Parse { owner, .. } | Pending::Close { owner }) => match owner {
+            Some(Pending::Parse { owner, .. } | Pending::Close { owner, .. }) => match owner {
                 Owner::Client | Owner::Proxy => Owner::Client,
                 Owner::Nobody => Owner::Nobody,
             },
@@ -327,34 +356,56 @@ impl Link {
 
     /// Takes note of a `ParseComplete`; returns who receives it and what exists now, or nothing
     /// if none was owed.
-    pub fn on_parsed(&mut self) -> Option<(Owner, Option<(Bytes, Arc<Statement>)>)> {
+    pub fn on_parsed(&mut self) -> Option<(Owner, Parsed)> {
         match self.pending.front() {
             Some(Pending::Parse { .. }) => {}
             Some(Pending::Ready { owner: owner @ (Owner::Proxy | Owner::Nobody), .. }) => {
-                return Some((*owner, None));
+                return Some((*owner, Parsed::Nothing));
             }
             Some(Pending::Ready { .. } | Pending::Close { .. }) | None => return None,
         }
-        let Some(Pending::Parse { owner, statement }) = self.pending.pop_front() else {
+        let Some(Pending::Parse { owner, stamp, statement }) = self.pending.pop_front() else {
             return None;
         };
-        if let Some((_, statement)) = &statement {
-            self.prepared.insert(statement.name.clone());
-        }
-        Some((owner, statement))
+        let Some((name, statement)) = statement else {
+            return Some((
+                owner,
+                if stamp == 0 { Parsed::Nothing } else { Parsed::Unnamed(stamp) },
+            ));
+        };
+        self.prepared.insert(statement.name.clone());
+        Some((owner, Parsed::Named(name, statement)))
     }
 
-    /// Takes note of a `CloseComplete`; returns who receives it, or nothing if none was owed.
-    pub fn on_closed(&mut self) -> Option<Owner> {
-        let owner = match self.pending.front() {
-            Some(Pending::Close { owner }) => *owner,
+    /// Takes note of a `CloseComplete`; returns who receives it and the client's name for what
+    /// exists no longer, or nothing if none was owed.
+    pub fn on_closed(&mut self) -> Option<(Owner, Option<Bytes>)> {
+        match self.pending.front() {
+            Some(Pending::Close { .. }) => {}
             Some(Pending::Ready { owner: owner @ (Owner::Proxy | Owner::Nobody), .. }) => {
-                return Some(*owner);
+                return Some((*owner, None));
             }
             Some(Pending::Ready { .. } | Pending::Parse { .. }) | None => return None,
-        };
-        self.pending.pop_front();
-        Some(owner)
+        }
+        let Some(Pending::Close { owner, name }) = self.pending.pop_front() else { return None };
+        Some((owner, name))
+    }
+
+    /// What the messages under way make of a statement of the client's, by its name; nothing if
+    /// none of them is about it.
+    #[must_use]
+    pub fn becomes(&self, name: &[u8]) -> Option<Becomes> {
+        self.pending.iter().rev().find_map(|pending| match pending {
+            Pending::Parse { owner: Owner::Client, statement: Some((n, statement)), .. }
+                if n == name =>
+            {
+                Some(Becomes::Prepared(statement.clone()))
+            }
+            Pending::Close { owner: Owner::Client, name: Some(n) } if n == name => {
+                Some(Becomes::Closed)
+            }
+            Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. } => None,
+        })
     }
 
     /// Takes note of an error: the server skips what it has of the current batch.
@@ -416,7 +467,7 @@ mod tests {
     }
 
     fn parse(owner: Owner) -> Pending {
-        Pending::Parse { owner, statement: None }
+        Pending::Parse { owner, stamp: 0, statement: None }
     }
 
     fn ready(owner: Owner, request: Request) -> Pending {

@@ -257,6 +257,10 @@ impl StateChange {
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         match (self, other) {
+            // Of the others the server can tell.
+            (Self::Holds(Hold::Setting), _) | (_, Self::Holds(Hold::Setting)) => {
+                Self::Holds(Hold::Setting)
+            }
             (Self::Holds(hold), _) | (_, Self::Holds(hold)) => Self::Holds(hold),
             (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
             (Self::Undoes, _) | (_, Self::Undoes) => Self::Undoes,

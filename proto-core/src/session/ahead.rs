@@ -1,7 +1,7 @@
 //! Looking ahead: what a batch of the extended protocol does, before any of it is sent.
 
 use super::desk::Desk;
-use super::serve::{Nature, Opens, nature_of};
+use super::nature::{Nature, Opens};
 use super::show::{Sent, Verb};
 use super::{Effect, Session};
 use crate::limits;
@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) sent: Sent,
     /// How many bytes it takes, if all of it is in view.
     pub(super) len: Option<usize>,
+    /// How many bytes of it were looked at.
+    pub(super) looked: usize,
     /// It uses the unnamed statement of an earlier batch, which only one link has.
     pub(super) needs_unnamed: bool,
 }
@@ -51,6 +53,7 @@ struct Survey<'a> {
     needs_unnamed: Doubt,
     /// How long it is, if its end is in view.
     len: Option<usize>,
+    looked: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +79,8 @@ impl Survey<'_> {
                 },
                 verb: if earlier.verb == Verb::Ddl { earlier.verb } else { nature.verb },
                 why: if earlier.why == nature.why { nature.why } else { "batch" },
+                looseness: earlier.looseness.max(nature.looseness),
+                writes: earlier.writes.max(nature.writes),
             },
         });
     }
@@ -99,7 +104,14 @@ impl Survey<'_> {
             nature.kind = Kind::Empty;
         }
         let needs_unnamed = self.needs_unnamed == Doubt::Yes;
-        Ahead::Server(Plan { nature, effect, sent: self.sent, needs_unnamed, len: self.len })
+        Ahead::Server(Plan {
+            nature,
+            effect,
+            sent: self.sent,
+            needs_unnamed,
+            len: self.len,
+            looked: self.looked,
+        })
     }
 }
 
@@ -141,6 +153,7 @@ impl Session {
                 }
             }
             at += len;
+            survey.looked = at;
             if at >= limits::PIPELINE_VIEW_LEN || at > rest.len() {
                 survey.doubt = Doubt::Yes;
                 break;
@@ -216,7 +229,7 @@ impl Session {
         }
         survey.statements += 1;
         if let Some(statement) = self.statements.get(name) {
-            let nature = nature_of(&statement.class, self.transaction(desk), self.freedom(desk));
+            let nature = self.judge_prepared(desk, statement);
             let nature = Nature { verb: Verb::of(statement.text()), ..nature };
             survey.add(nature);
             return Some(nature);

@@ -29,6 +29,7 @@ use crate::message::{Closed, Message, Peer, Shutdown};
 use crate::output::{Close, Output, Outputs};
 use crate::pool::{PoolKey, Pools, Ticket};
 use crate::route::memo::Memo;
+use crate::route::recent::Recent;
 use crate::time::{Duration, Instant, Timers, WallClock};
 use crate::topology::{Status, Topology};
 use crate::wire::backend::TxStatus;
@@ -147,6 +148,8 @@ pub struct Desk {
     pub shelf: Shelf,
     /// What clients hear when they have logged in.
     pub greetings: Greetings,
+    /// Relations written a moment ago.
+    pub recent: Recent,
     /// Unnamed prepared statements so far, each of which has its number for a stamp.
     pub stamps: u64,
     /// The question what a server session holds, composed.
@@ -192,6 +195,7 @@ impl Desk {
             shutdown: None,
             shelf: Shelf::default(),
             greetings: Greetings::default(),
+            recent: Recent::new(config.routing.tracking, now),
             stamps: 0,
             audit_query: frontend::compose_query(crate::backend::audit::QUERY),
             scratch: BytesMut::new(),

@@ -4,16 +4,20 @@
 //! the rest and because it is one implicit transaction; so the first message waits until the
 //! batch is in view, up to a bound.
 
+use bytes::Bytes;
+
 use super::ahead::{Ahead, Plan};
 use super::desk::Desk;
+use super::nature::{Catalog, Opens};
 use super::refusal::Refusal;
 use super::seat::Seat;
-use super::serve::{Catalog, Incoming};
+use super::serve::Incoming;
 use super::settings::Change;
 use super::{Effect, Ended, Limbo, Session, Taken, Turn};
 use crate::backend::applied::Setting;
 use crate::backend::link::{Batch, Owner, Pending, Request};
 use crate::id::ConnId;
+use crate::route::class::Kind;
 use crate::wire::backend::{Composer, TxStatus};
 use crate::wire::error::Violation;
 use crate::wire::frame::HEADER_LEN;
@@ -88,6 +92,14 @@ impl Session {
             return self.start_batch(desk, link, message, plan);
         }
         match self.seat(desk, side) {
+            Seat::At(link) if self.refusal_at(desk, link, plan.nature).is_some() => {
+                if self.must_settle(desk) {
+                    return Ok(Taken::Nothing);
+                }
+                self.reject_transaction(desk);
+                self.release(desk);
+                Ok(self.fail_batch(desk, message, &Refusal::NoLastValue))
+            }
             Seat::At(link) => self.start_batch(desk, link, message, plan),
             Seat::Wait => Ok(Taken::Nothing),
             Seat::Refused(refusal) => Ok(self.fail_batch(desk, message, &refusal)),
@@ -103,6 +115,7 @@ impl Session {
     ) -> Result<Taken, Violation> {
         self.bring_up_to_date(desk, id);
         let len = plan.len;
+        self.looked = plan.looked;
         self.keep_for_retry(desk, id, message, plan.nature, len);
         self.note(desk, id, plan.nature, plan.effect);
         if let Some(link) = desk.links.get_mut(id) {
@@ -133,6 +146,11 @@ impl Session {
     ) -> Result<Taken, Violation> {
         let malformed = Violation::Malformed { tag: message.tag };
         self.tell_statement(desk, id, message);
+        let is_news = self.looked < message.len;
+        self.looked = self.looked.saturating_sub(message.len);
+        if is_news {
+            self.note_news(desk, id, message);
+        }
         match message.tag {
             tag::PARSE => {
                 let parsed = frontend::parse(message.body);
@@ -165,19 +183,45 @@ impl Session {
                 None => {}
             },
             tag::CLOSE => {
-                match frontend::subject(message.body) {
-                    Some(Subject::Statement(name)) => self.forget_statement(desk, id, name),
-                    Some(Subject::Portal(_)) => {}
+                let name = match frontend::subject(message.body) {
+                    Some(Subject::Statement(name)) => Some(Bytes::copy_from_slice(name)),
+                    Some(Subject::Portal(_)) => None,
                     None if message.is_seen() => return Err(malformed),
-                    None => {}
-                }
+                    None => None,
+                };
                 if let Some(link) = desk.links.get_mut(id).filter(|l| l.batch != Batch::Failed) {
-                    link.expect(Pending::Close { owner: Owner::Client });
+                    link.expect(Pending::Close { owner: Owner::Client, name });
                 }
             }
             _ => {}
         }
         Ok(self.take_to(desk, id, message))
+    }
+
+    /// Notes what a message of a batch means that was not in view when the batch began.
+    fn note_news(&mut self, desk: &mut Desk, id: ConnId, message: Incoming<'_>) {
+        let nature = match message.tag {
+            tag::PARSE => self.judge(desk, frontend::parse(message.body).map(|(_, text)| text)),
+            tag::BIND => match frontend::bind(message.body).map(|(_, name)| name) {
+                Some(name) => match self.statements.get(name).cloned() {
+                    Some(statement) => self.judge_prepared(desk, &statement),
+                    None => return,
+                },
+                None => return,
+            },
+            _ => return,
+        };
+        self.note_wear(desk, id, nature);
+        if matches!(nature.kind, Kind::Setting | Kind::DiscardAll) {
+            // When it takes effect is not followed.
+            self.settings.lose_track();
+        }
+        if nature.opens == Opens::Maybe {
+            self.opens = Opens::Maybe;
+        }
+        if self.held.primary == Some(id) {
+            self.note_looseness(nature);
+        }
     }
 
     /// Forwards a message with another name in the place of the one that it has there.
@@ -275,6 +319,7 @@ impl Session {
             self.settings.lose_track();
         }
         if tx == TxStatus::Idle {
+            self.writes.end_transaction();
             if std::mem::take(&mut self.catalog) == Catalog::Changing {
                 desk.catalog_stale(&self.who.database);
             }

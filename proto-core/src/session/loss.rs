@@ -7,8 +7,9 @@
 use bytes::Bytes;
 
 use super::desk::Desk;
+use super::nature::Nature;
 use super::refusal::Refusal;
-use super::serve::{Incoming, Nature};
+use super::serve::Incoming;
 use super::{Limbo, Outcome, Passing, Session, State, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Link, Owner, Pending, Request};
 use crate::id::{BackendId, ConnId};
@@ -94,8 +95,11 @@ impl Session {
         let is_open = loss.batch != Batch::None
             || matches!(self.turn, Turn::At(at) if at == id)
             || loss.copy_in == CopyIn::Yes(Request::Sync);
-        let opens = std::mem::take(&mut self.opens) == super::serve::Opens::Maybe;
-        let in_transaction = loss.tx != TxStatus::Idle || (opens && (loss.owed > 0 || is_open));
+        let opens = std::mem::take(&mut self.opens) == super::nature::Opens::Maybe;
+        // The transaction may be open elsewhere, and this was a read of it.
+        let is_beside = self.in_transaction(desk).is_some();
+        let in_transaction =
+            is_beside || loss.tx != TxStatus::Idle || (opens && (loss.owed > 0 || is_open));
         let status = if in_transaction { TxStatus::Failed } else { TxStatus::Idle };
         let refusal = loss.refusal();
         let told = refusal.tell();
@@ -113,10 +117,32 @@ impl Session {
         if is_open {
             self.turn = Turn::Discard;
         }
-        if in_transaction {
+        if is_beside {
+            if loss.owed > 0 || is_open {
+                self.reject_transaction(desk);
+            }
+        } else if in_transaction {
             let is_told = loss.owed > 0 || is_open;
             self.limbo = if is_told { Limbo::Told } else { Limbo::Untold(refusal) };
         }
+    }
+
+    /// Whether a link answers a read of a transaction that is open on another.
+    pub(super) fn is_beside(&self, desk: &Desk, id: ConnId) -> bool {
+        self.in_transaction(desk).is_some_and(|(other, _)| other != id)
+    }
+
+    /// A read of a transaction that is open elsewhere has been answered: what fails in it fails
+    /// all of it.
+    pub(super) fn on_ready_beside(&mut self, desk: &mut Desk) {
+        self.effect = None;
+        let status = match std::mem::take(&mut self.outcome) {
+            Outcome::Fine => TxStatus::Open,
+            Outcome::Failed => self.reject_transaction(desk),
+        };
+        let mut composer = Composer::new();
+        composer.ready(status);
+        self.say(desk, composer);
     }
 
     /// Answers a `Query` of a transaction that is lost.
@@ -147,10 +173,7 @@ impl Session {
     /// Rolls back a transaction that a statement must not run in; the client sees it as failed.
     /// Returns what the transaction is then, if there is one.
     pub(super) fn reject_transaction(&mut self, desk: &mut Desk) -> TxStatus {
-        let Some((id, link)) = self.engaged(desk) else { return TxStatus::Idle };
-        if link.tx == TxStatus::Idle {
-            return TxStatus::Idle;
-        }
+        let Some((id, _)) = self.in_transaction(desk) else { return TxStatus::Idle };
         if let Some(link) = desk.links.get_mut(id) {
             link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
         }

@@ -13,7 +13,7 @@ use crate::backend::link::{Owner, Pending, Request, Wear};
 use crate::id::ConnId;
 use crate::route::class::{Hold, Kind, StateChange};
 
-use super::serve::Nature;
+use super::nature::{Command, Nature};
 use super::settings::Change;
 
 impl Session {
@@ -24,6 +24,9 @@ impl Session {
         if nature.state == StateChange::Holds(Hold::Setting) {
             // The server may not be able to tell of it.
             self.settings.lose_track();
+        }
+        if nature.kind == Kind::Write && nature.command != Command::LastValue {
+            link.writer = Some(self.id);
         }
         match (nature.state, nature.kind) {
             (StateChange::None, Kind::Write) => link.wear = link.wear.max(Wear::Written),

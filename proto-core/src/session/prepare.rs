@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::Session;
 use super::desk::Desk;
 use super::serve::Incoming;
-use crate::backend::link::{Batch, Link, Owner, Pending, Request};
+use crate::backend::link::{Batch, Becomes, Link, Owner, Pending, Request};
 use crate::backend::statement::Statement;
 use crate::id::ConnId;
 use crate::limits;
@@ -19,8 +19,17 @@ use crate::wire::frame::HEADER_LEN;
 use crate::wire::frontend::{self, tag};
 
 /// The unnamed prepared statement of a session.
+///
+/// What the client has asked for takes the place of what there is when the server has parsed it.
 #[derive(Debug, Default)]
 pub(super) struct Unnamed {
+    is: Kept,
+    becomes: Kept,
+}
+
+/// One unnamed statement, or none.
+#[derive(Debug, Default)]
+struct Kept {
     /// Tells it from every other one of the shard; 0 for none.
     stamp: u64,
     /// Its `Parse` message; empty if it is too long to be kept.
@@ -29,34 +38,78 @@ pub(super) struct Unnamed {
     only_at: Option<ConnId>,
 }
 
-impl Unnamed {
-    /// The link that alone has it.
-    pub(super) const fn only_at(&self) -> Option<ConnId> {
-        self.only_at
-    }
-
-    /// Its text, if there is one and it was kept.
-    pub(super) fn text(&self) -> Option<&[u8]> {
+impl Kept {
+    fn text(&self) -> Option<&[u8]> {
         let (_, text) = frontend::parse(self.parse.get(HEADER_LEN..)?)?;
         (self.stamp != 0).then_some(text)
     }
 
-    /// It exists no longer.
-    pub(super) fn forget(&mut self) {
+    fn forget(&mut self) {
         self.stamp = 0;
         self.parse.clear();
         self.only_at = None;
     }
+}
 
-    fn set(&mut self, stamp: u64, parse: Option<&[u8]>, at: ConnId) {
-        self.stamp = stamp;
-        self.parse.clear();
-        self.only_at = None;
-        match parse.filter(|parse| parse.len() <= limits::UNNAMED_LEN_MAX) {
-            Some(parse) => self.parse.extend_from_slice(parse),
-            None => self.only_at = Some(at),
+impl Unnamed {
+    /// The one that the next message would use.
+    const fn last(&self) -> &Kept {
+        if self.becomes.stamp == 0 { &self.is } else { &self.becomes }
+    }
+
+    /// The link that alone has it.
+    pub(super) const fn only_at(&self) -> Option<ConnId> {
+        self.last().only_at
+    }
+
+    /// Its text, if there is one and it was kept.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        self.last().text()
+    }
+
+    /// It exists no longer.
+    pub(super) fn forget(&mut self) {
+        self.is.forget();
+        self.becomes.forget();
+    }
+
+    /// The server has parsed the one of this stamp.
+    pub(super) fn exists(&mut self, stamp: u64) {
+        if self.becomes.stamp == stamp {
+            std::mem::swap(&mut self.is, &mut self.becomes);
+            self.becomes.forget();
+        } else {
+            // The one that follows it is not there yet.
+            self.is.forget();
         }
     }
+
+    /// What was asked for does not come about.
+    pub(super) fn give_up(&mut self, failed: Failed) {
+        self.becomes.forget();
+        if failed == Failed::Itself {
+            // PostgreSQL has dropped the old one before it looks at the new one.
+            self.is.forget();
+        }
+    }
+
+    fn ask_for(&mut self, stamp: u64, parse: Option<&[u8]>, at: ConnId) {
+        self.becomes.forget();
+        self.becomes.stamp = stamp;
+        match parse.filter(|parse| parse.len() <= limits::UNNAMED_LEN_MAX) {
+            Some(parse) => self.becomes.parse.extend_from_slice(parse),
+            None => self.becomes.only_at = Some(at),
+        }
+    }
+}
+
+/// Which message of a batch has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// The `Parse` of an unnamed statement.
+    Itself,
+    /// Another one.
+    Other,
 }
 
 impl Session {
@@ -70,17 +123,26 @@ impl Session {
         parsed: Option<(&[u8], &[u8])>,
     ) -> Option<Bytes> {
         let (name, text) = parsed.unwrap_or_default();
+        if parsed.is_some() && self.held.primary == Some(id) {
+            self.note_writes(desk, text);
+        }
         if parsed.is_some() {
             self.forget_local(name);
         }
-        if parsed.is_some() && name.is_empty() {
-            let parse = message.rest.get(..message.len);
-            self.set_unnamed(desk, id, parse);
+        let mut stamp = 0;
+        let is_failed = desk.links.get(id).is_none_or(|link| link.batch == Batch::Failed);
+        if parsed.is_some() && name.is_empty() && !is_failed {
+            desk.stamps += 1;
+            stamp = desk.stamps;
+            self.unnamed.ask_for(stamp, message.rest.get(..message.len), id);
+            if let Some(link) = desk.links.get_mut(id) {
+                link.unnamed = stamp;
+            }
         }
         let mut statement = None;
         let mut instead = None;
         if !name.is_empty() {
-            if self.statements.get(name).is_some() || is_coming(desk.links.get(id), name) {
+            if self.known(desk, id, name).is_some() {
                 // The server says that it exists already.
                 self.take_name(desk, id, name);
             } else if self.can_keep(message, name) {
@@ -97,9 +159,19 @@ impl Session {
         if let Some(link) = desk.links.get_mut(id)
             && link.batch != Batch::Failed
         {
-            link.expect(Pending::Parse { owner: Owner::Client, statement });
+            link.expect(Pending::Parse { owner: Owner::Client, stamp, statement });
         }
         instead
+    }
+
+    /// The session's statement of a name, as it will be when everything under way at a link has
+    /// been carried out.
+    fn known(&self, desk: &Desk, id: ConnId, name: &[u8]) -> Option<Arc<Statement>> {
+        match desk.links.get(id).and_then(|link| link.becomes(name)) {
+            Some(Becomes::Prepared(statement)) => Some(statement),
+            Some(Becomes::Closed) => None,
+            None => self.statements.get(name).cloned(),
+        }
     }
 
     /// What is not whole in view cannot be repeated, and there is room for so many only.
@@ -134,7 +206,7 @@ impl Session {
         let body = [name, b"\0\0\0\0"].concat();
         if let Some(link) = desk.links.get_mut(id).filter(|link| link.batch != Batch::Failed) {
             link.litter.push(Bytes::copy_from_slice(name));
-            link.expect(Pending::Parse { owner: Owner::Proxy, statement: None });
+            link.expect(Pending::Parse { owner: Owner::Proxy, stamp: 0, statement: None });
             desk.send_link(id, frontend::compose(tag::PARSE, &body));
         }
     }
@@ -146,7 +218,7 @@ impl Session {
             return;
         }
         link.prepared.remove(name);
-        link.expect(Pending::Close { owner: Owner::Proxy });
+        link.expect(Pending::Close { owner: Owner::Proxy, name: None });
         let body = [b"S", name, b"\0"].concat();
         desk.send_link(id, frontend::compose(tag::CLOSE, &body));
     }
@@ -158,11 +230,7 @@ impl Session {
             self.bring_unnamed(desk, id);
             return None;
         }
-        let is_new = is_coming(desk.links.get(id), name);
-        let statement = match self.statements.get(name) {
-            Some(statement) if !is_new => statement.clone(),
-            Some(_) | None => return coming_name(desk.links.get(id), name),
-        };
+        let statement = self.known(desk, id, name)?;
         let link = desk.links.get_mut(id)?;
         let server_name = statement.name.clone();
         if link.batch == Batch::Failed
@@ -185,39 +253,31 @@ impl Session {
         let parse = statement.parse.clone();
         let pending = (Bytes::copy_from_slice(name), statement);
         if let Some(link) = desk.links.get_mut(id) {
-            link.expect(Pending::Parse { owner: Owner::Proxy, statement: Some(pending) });
+            link.expect(Pending::Parse { owner: Owner::Proxy, stamp: 0, statement: Some(pending) });
         }
         desk.send_link(id, parse);
         Some(server_name)
     }
 
-    /// The client has given the session another unnamed statement, at a link.
-    fn set_unnamed(&mut self, desk: &mut Desk, id: ConnId, parse: Option<&[u8]>) {
-        desk.stamps += 1;
-        self.unnamed.set(desk.stamps, parse, id);
-        if let Some(link) = desk.links.get_mut(id) {
-            link.unnamed = desk.stamps;
-        }
-    }
-
     /// Makes the unnamed statement of a link the session's own, or none if it has none.
     fn bring_unnamed(&self, desk: &mut Desk, id: ConnId) {
         let Some(link) = desk.links.get_mut(id) else { return };
-        if link.unnamed == self.unnamed.stamp || link.batch == Batch::Failed {
+        let unnamed = self.unnamed.last();
+        if link.unnamed == unnamed.stamp || link.batch == Batch::Failed {
             return;
         }
-        if self.unnamed.parse.is_empty() {
+        if unnamed.parse.is_empty() {
             // Another session's must not be taken for it.
             link.unnamed = 0;
-            link.expect(Pending::Close { owner: Owner::Proxy });
+            link.expect(Pending::Close { owner: Owner::Proxy, name: None });
             return desk.send_link(id, frontend::compose(tag::CLOSE, b"S\0"));
         }
-        link.unnamed = self.unnamed.stamp;
-        link.expect(Pending::Parse { owner: Owner::Proxy, statement: None });
-        desk.send_link(id, Bytes::copy_from_slice(&self.unnamed.parse));
+        link.unnamed = unnamed.stamp;
+        link.expect(Pending::Parse { owner: Owner::Proxy, stamp: 0, statement: None });
+        desk.send_link(id, Bytes::copy_from_slice(&unnamed.parse));
     }
 
-    /// The client closes a statement at a link, or has closed it there.
+    /// A statement that the client has closed at a link exists no longer.
     pub(super) fn forget_statement(&mut self, desk: &mut Desk, id: ConnId, name: &[u8]) {
         self.forget_local(name);
         if name.is_empty() {
@@ -261,21 +321,6 @@ fn close_apart(desk: &mut Desk, id: ConnId, name: &[u8]) {
     let body = [b"S", name, b"\0"].concat();
     desk.send_link(id, frontend::compose(tag::CLOSE, &body));
     desk.send_link(id, frontend::compose(tag::SYNC, b""));
-}
-
-/// Tells whether the client is preparing a statement of this name on a link.
-fn is_coming(link: Option<&Box<Link>>, name: &[u8]) -> bool {
-    coming_name(link, name).is_some()
-}
-
-/// The name by which the server will know what the client is preparing under `name`.
-fn coming_name(link: Option<&Box<Link>>, name: &[u8]) -> Option<Bytes> {
-    link?.pending.iter().rev().find_map(|pending| match pending {
-        Pending::Parse { owner: Owner::Client, statement: Some((n, s)) } if n == name => {
-            Some(s.name.clone())
-        }
-        Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. } => None,
-    })
 }
 
 /// Tells whether a statement is being prepared on a link, by the server's name for it.

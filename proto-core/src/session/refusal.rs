@@ -89,6 +89,8 @@ pub enum Refusal {
     Aborted,
     /// The statement would take a lock or leave state on a standby.
     NotOnStandby,
+    /// It asks for the last value of a sequence, and the connection that knows it is another's now.
+    NoLastValue,
     /// It begins a transaction, and the pool gives connections back after every statement.
     NoTransactions,
     /// There is no parameter of this name.
@@ -229,6 +231,15 @@ impl Refusal {
             Self::Aborted => told(
                 "25P02",
                 "current transaction is aborted, commands ignored until end of transaction block",
+            ),
+            Self::NoLastValue => told(
+                "55000",
+                "lastval and currval are not defined on the connection that this statement got",
+            )
+            .detail("Another session has written there since, or this one has not written there.")
+            .hint(
+                "Use INSERT ... RETURNING, ask in the transaction that drew the value, or use \
+                 pool_mode = session.",
             ),
             Self::NoTransactions => {
                 told("0A000", "transaction blocks are not allowed where pool_mode is \"statement\"")

@@ -6,10 +6,11 @@
 use bytes::Bytes;
 
 use super::desk::Desk;
+use super::prepare::Failed;
 use super::refusal::Refusal;
 use super::{Outcome, Session, Turn, Wait};
 use crate::backend::applied::Applied;
-use crate::backend::link::{Batch, CopyIn, Link, Owner, Request};
+use crate::backend::link::{Batch, CopyIn, Link, Owner, Parsed, Pending, Request};
 use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::limits;
@@ -154,8 +155,14 @@ impl Session {
                 if link.pending.is_empty() {
                     link.kept.rest();
                 }
-                if owner == Owner::Client && !link.owes() {
-                    self.opens = super::serve::Opens::No;
+                let owes = link.owes();
+                if owner == Owner::Client && self.is_beside(desk, id) {
+                    // The client is in a transaction, whatever this server says of itself.
+                    self.on_ready_beside(desk);
+                    return Ok(Owner::Nobody);
+                }
+                if owner == Owner::Client && !owes {
+                    self.opens = super::nature::Opens::No;
                     self.on_ready(desk, id, tx);
                 }
                 if was_audited {
@@ -168,12 +175,22 @@ impl Session {
             }
             tag::PARSE_COMPLETE => {
                 let parsed = link.on_parsed().ok_or(Violation::Unexpected { tag })?;
-                if let (Owner::Client, Some((name, statement))) = &parsed {
-                    self.statements.insert(name.clone(), statement.clone());
+                match parsed {
+                    (Owner::Client, Parsed::Named(name, statement)) => {
+                        self.statements.insert(name, statement);
+                    }
+                    (Owner::Client, Parsed::Unnamed(stamp)) => self.unnamed.exists(stamp),
+                    (_, _) => {}
                 }
                 Ok(parsed.0)
             }
-            tag::CLOSE_COMPLETE => link.on_closed().ok_or(Violation::Unexpected { tag }),
+            tag::CLOSE_COMPLETE => {
+                let (owner, name) = link.on_closed().ok_or(Violation::Unexpected { tag })?;
+                if let (Owner::Client, Some(name)) = (owner, name) {
+                    self.forget_statement(desk, id, &name);
+                }
+                Ok(owner)
+            }
             tag::DATA_ROW if link.is_audited() => {
                 self.on_findings(body);
                 Ok(owner)
@@ -218,9 +235,16 @@ impl Session {
         }
         let owner = link.owner();
         let is_setting = owner == Owner::Proxy && !link.is_audited();
+        let failed = match link.pending.front() {
+            Some(Pending::Parse { owner: Owner::Client, stamp: 1.., .. }) => Failed::Itself,
+            Some(Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. }) | None => {
+                Failed::Other
+            }
+        };
         link.on_failed();
         match owner {
             Owner::Client => {
+                self.unnamed.give_up(failed);
                 self.outcome = Outcome::Failed;
                 if matches!(self.wait, Wait::Turn) {
                     // What waited for the server's word on a COPY has it.

@@ -12,7 +12,7 @@ use crate::message::Closed;
 use crate::pool::{PoolKey, Pools, Purpose, Ticket};
 use crate::route::balance::{self, Candidate, Condition, Question};
 use crate::route::redirect::Wanted;
-use crate::route::{self, Side};
+use crate::route::{self, Side, Transaction};
 use crate::topology::Role;
 
 /// Where a statement can be carried out.
@@ -30,8 +30,19 @@ impl Session {
     /// only be there.
     pub(super) fn seat(&mut self, desk: &mut Desk, side: Side) -> Seat {
         if let Some((id, link)) = self.engaged(desk) {
+            let may_leave = side == Side::Replica
+                && self.held.primary == Some(id)
+                && self.transaction(desk) == Transaction::Loose;
+            if !link.owes() && may_leave {
+                return self.seat_at(desk, Side::Replica);
+            }
             if !link.owes() {
                 return Seat::At(id);
+            }
+            if self.is_beside(desk, id) {
+                // If it fails, nothing of the transaction may follow.
+                self.wait = Wait::Turn;
+                return Seat::Wait;
             }
             let side = self.true_side(desk, side);
             if *self.held.at(side) == Some(id) {
@@ -40,6 +51,10 @@ impl Session {
             self.wait = Wait::Turn;
             return Seat::Wait;
         }
+        self.seat_at(desk, side)
+    }
+
+    fn seat_at(&mut self, desk: &mut Desk, side: Side) -> Seat {
         match self.link_for(desk, side) {
             Some(id) => Seat::At(id),
             None => match self.verdict.take() {

@@ -1,22 +1,18 @@
 //! The client's messages, one by one; `Query` and `CopyData` and the like are decided here.
 
-use bytes::Bytes;
-
 use super::desk::Desk;
+use super::nature::{Catalog, Command, Nature, Opens, dropped_database};
 use super::refusal::Refusal;
 use super::seat::Seat;
-use super::settings::Change;
-use super::show::{Counted, Question, Sent, Verb};
+use super::show::{Question, Sent, Verb};
 use super::{Effect, Ended, Limbo, Outcome, Passing, Session, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Owner, Pending, Request};
-use crate::config::{Level, PoolMode};
+use crate::config::Level;
 use crate::id::ConnId;
 use crate::output::Close;
+use crate::route::Side;
 use crate::route::asks;
-use crate::route::class::{Class, Hold, Kind, Reason, StateChange};
-use crate::route::lore::Lore;
-use crate::route::memo::Memo;
-use crate::route::{self, Facts, Route, Side, Transaction};
+use crate::route::class::Kind;
 use crate::wire::backend::TxStatus;
 use crate::wire::error::Violation;
 use crate::wire::frame::{Frame, HEADER_LEN, PLAIN, plain_run};
@@ -41,59 +37,6 @@ impl Incoming<'_> {
     /// Tells whether all of the body is in view, which a decision may need.
     pub(super) const fn is_seen(&self) -> bool {
         self.body.len() + HEADER_LEN >= self.len
-    }
-}
-
-/// Commands that concern pgherd's own memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
-    /// `DEALLOCATE`: a prepared statement ceases to exist.
-    Deallocate,
-    /// `DROP`, perhaps of a database whose pools must be emptied first.
-    Drop,
-    /// Any other.
-    Other,
-}
-
-/// Whether the session is changing the catalog of its database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Catalog {
-    /// It is not.
-    #[default]
-    Still,
-    /// It is; what it changes counts when its transaction ends.
-    Changing,
-}
-
-/// Whether a statement leaves a transaction open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Opens {
-    /// It does not.
-    #[default]
-    No,
-    /// It may.
-    Maybe,
-}
-
-/// What a statement's text means for this session, now.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Nature {
-    pub(super) kind: Kind,
-    pub(super) command: Command,
-    pub(super) opens: Opens,
-    pub(super) state: StateChange,
-    /// Where it goes; none if nowhere.
-    pub(super) side: Option<Side>,
-    /// What it is counted as.
-    pub(super) verb: Verb,
-    /// Why it goes there, as one word.
-    pub(super) why: &'static str,
-}
-
-impl Nature {
-    /// What the statement is counted as beside its verb.
-    pub(super) fn counted(&self) -> Counted {
-        if self.kind == Kind::Read { Counted::Read } else { Counted::Other }
     }
 }
 
@@ -167,98 +110,6 @@ impl Session {
         }
     }
 
-    /// Decides what a text means for this session. A text of which not all is in view may be
-    /// anything.
-    pub(super) fn judge(&self, desk: &mut Desk, text: Option<&[u8]>) -> Nature {
-        let transaction = self.transaction(desk);
-        let freedom = self.freedom(desk);
-        let Some(text) = text else {
-            let side = match transaction {
-                Transaction::Open { at } => at,
-                Transaction::None | Transaction::Deferred | Transaction::Loose => Side::Primary,
-            };
-            return Nature {
-                kind: Kind::Write,
-                command: Command::Other,
-                opens: Opens::Maybe,
-                state: StateChange::Unknown,
-                side: Some(side),
-                verb: Verb::Other,
-                why: "unseen",
-            };
-        };
-        let class = self.class_of(desk, text);
-        Nature { verb: Verb::of(text), ..nature_of(class, transaction, freedom) }
-    }
-
-    /// Remembers that a standby has refused a text.
-    pub(super) fn refuse_text(&self, desk: &mut Desk, text: &[u8]) {
-        let (memo, lore) = self.memo_and_lore(desk);
-        memo.refuse(text, &lore);
-    }
-
-    /// What a text does.
-    pub(super) fn class_of<'d>(&self, desk: &'d mut Desk, text: &[u8]) -> &'d Class {
-        let (memo, lore) = self.memo_and_lore(desk);
-        memo.classify(text, &lore)
-    }
-
-    /// What is remembered of texts, and what is known beyond them in this session's database.
-    fn memo_and_lore<'d>(&self, desk: &'d mut Desk) -> (&'d mut Memo, Lore<'d>) {
-        let comments = self.comments(desk);
-        let Desk { memo, config, catalogs, now, .. } = desk;
-        let edition = catalogs.of(&self.who.database, &self.who.user, *now);
-        let lore = Lore {
-            database: edition.number,
-            generation: edition.generation,
-            catalog: &edition.catalog,
-            rules: &config.routing.rules,
-            comments,
-        };
-        (memo, lore)
-    }
-
-    /// Why a statement is not carried out at all.
-    pub(super) fn refusal_of(&self, nature: Nature) -> Option<Refusal> {
-        let is_begin = matches!(nature.kind, Kind::Begin { .. });
-        let refuses = is_begin && self.who.mode == PoolMode::Statement;
-        refuses.then_some(Refusal::NoTransactions)
-    }
-
-    /// What a statement of this nature does to the session if it succeeds.
-    pub(super) fn effect_of(
-        &self,
-        desk: &mut Desk,
-        nature: Nature,
-        text: Option<&[u8]>,
-    ) -> Option<Effect> {
-        match (nature.kind, nature.command) {
-            (Kind::DiscardAll, _) => Some(Effect::Discard),
-            (Kind::End, _) if self.settings.is_tentative() || self.held.replica.is_some() => {
-                Some(Effect::Ended(end_of(text)))
-            }
-            (Kind::Transaction, _) if self.settings.is_tentative() => Some(Effect::RolledBackTo),
-            (Kind::Setting, _) => {
-                let text = text?;
-                let Reason::SetsParameter { name } = &self.class_of(desk, text).reason else {
-                    return None;
-                };
-                Change::of(name, text).map(Effect::Change)
-            }
-            (_, Command::Deallocate) => Some(Effect::Deallocate(text.and_then(last_name))),
-            (_, _) => None,
-        }
-    }
-
-    pub(super) fn transaction(&self, desk: &Desk) -> Transaction {
-        match self.engaged(desk) {
-            Some((id, link)) if link.tx != TxStatus::Idle => Transaction::Open {
-                at: if self.held.primary == Some(id) { Side::Primary } else { Side::Replica },
-            },
-            Some(_) | None => Transaction::None,
-        }
-    }
-
     fn on_query(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Result<Taken, Violation> {
         if matches!(self.turn, Turn::Discard) {
             return Ok(self.take_nowhere(desk, message));
@@ -310,7 +161,21 @@ impl Session {
             return Ok(Taken::Nothing);
         }
         match self.seat(desk, side) {
-            Seat::At(link) => Ok(self.send_query(desk, link, message, nature, effect)),
+            Seat::At(link) if self.refusal_at(desk, link, nature).is_some() => {
+                if self.must_settle(desk) {
+                    return Ok(Taken::Nothing);
+                }
+                let status = self.reject_transaction(desk);
+                self.say_error(desk, &Refusal::NoLastValue, Some(status));
+                self.release(desk);
+                Ok(self.take_nowhere(desk, message))
+            }
+            Seat::At(link) => {
+                if let Some(text) = text.filter(|_| nature.kind == Kind::Write) {
+                    self.note_writes(desk, text);
+                }
+                Ok(self.send_query(desk, link, message, nature, effect))
+            }
             Seat::Wait => Ok(Taken::Nothing),
             Seat::Refused(refusal) => {
                 let status = self.status(desk);
@@ -349,12 +214,16 @@ impl Session {
         }
         self.tell_statement(desk, id, message);
         self.turn = Turn::None;
-        self.unnamed.forget();
+        if message.tag == tag::QUERY {
+            self.unnamed.forget();
+        }
         self.note(desk, id, nature, effect);
         let len = message.is_whole().then_some(message.len);
         self.keep_for_retry(desk, id, message, nature, len);
         if let Some(link) = desk.links.get_mut(id) {
-            link.unnamed = 0;
+            if message.tag == tag::QUERY {
+                link.unnamed = 0;
+            }
             desk.counts.sent(
                 link.pool.backend,
                 &Sent::one(nature.verb, nature.counted()),
@@ -387,6 +256,9 @@ impl Session {
             self.settings.lose_track();
         }
         self.note_wear(desk, id, nature);
+        if self.held.primary == Some(id) {
+            self.note_looseness(nature);
+        }
         if nature.verb == Verb::Ddl {
             self.catalog = Catalog::Changing;
         }
@@ -457,7 +329,7 @@ impl Session {
     /// What `ReadyForQuery` would say now.
     pub(super) fn status(&self, desk: &Desk) -> TxStatus {
         match self.limbo {
-            Limbo::None => self.engaged(desk).map_or(TxStatus::Idle, |(_, link)| link.tx),
+            Limbo::None => self.in_transaction(desk).map_or(TxStatus::Idle, |(_, link)| link.tx),
             Limbo::Untold(_) | Limbo::Told => TxStatus::Failed,
         }
     }
@@ -526,109 +398,4 @@ const fn copy_run() -> crate::wire::frame::Looks {
     let mut looks = [0; 256];
     looks[tag::COPY_DATA as usize] = PLAIN;
     looks
-}
-
-fn command_of(reason: &Reason) -> Command {
-    let Reason::Command { word } = reason else { return Command::Other };
-    match word.as_ref() {
-        "deallocate" => Command::Deallocate,
-        "drop" => Command::Drop,
-        _ => Command::Other,
-    }
-}
-
-/// How a text ends its transaction.
-fn end_of(text: Option<&[u8]>) -> Ended {
-    let mut words = text.unwrap_or_default().split(|byte| !byte.is_ascii_alphabetic());
-    let first = words.find(|word| !word.is_empty()).unwrap_or_default();
-    if first.eq_ignore_ascii_case(b"commit") || first.eq_ignore_ascii_case(b"end") {
-        Ended::Committed
-    } else {
-        Ended::RolledBack
-    }
-}
-
-/// What a class means in a transaction, with a freedom.
-pub(super) fn nature_of(
-    class: &Class,
-    transaction: Transaction,
-    freedom: route::Freedom,
-) -> Nature {
-    // Of these the server can tell.
-    let state = match (&class.reason, class.state) {
-        (Reason::StickyParameter { name }, StateChange::Holds(Hold::Setting))
-            if !name.contains('.') =>
-        {
-            StateChange::Unknown
-        }
-        (_, state) => state,
-    };
-    let at_replica = transaction == Transaction::Open { at: Side::Replica };
-    let route = route::decide(&Facts::new(class, transaction, freedom));
-    let (Route::Send { why, .. } | Route::Defer { why } | Route::Refuse { why }) = route;
-    let side = match route {
-        // Whether it takes effect depends on how the transaction ends.
-        Route::Send { .. } if at_replica && class.kind == Kind::Setting => None,
-        Route::Send { side, .. } => Some(side),
-        Route::Defer { .. } => Some(Side::Primary),
-        Route::Refuse { .. } => None,
-    };
-    let opens = match (class.kind, &class.reason) {
-        (Kind::Begin { .. }, _) | (_, Reason::MultipleStatements { .. }) => Opens::Maybe,
-        (_, _) => Opens::No,
-    };
-    let (kind, command) = (class.kind, command_of(&class.reason));
-    Nature { kind, command, opens, state, side, verb: Verb::Other, why: why.word() }
-}
-
-/// The name at the end of a `DEALLOCATE`, folded as PostgreSQL folds it; none for `ALL`.
-fn last_name(text: &[u8]) -> Option<Bytes> {
-    let text = std::str::from_utf8(text).ok()?;
-    let text = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-    if let Some(quoted) = text.strip_suffix('"') {
-        let (_, name) = quoted.rsplit_once('"')?;
-        return Some(Bytes::copy_from_slice(name.as_bytes()));
-    }
-    let (_, name) = text.rsplit_once(char::is_whitespace)?;
-    let name = name.to_ascii_lowercase();
-    (name != "all").then(|| Bytes::from(name))
-}
-
-/// The database that a text drops, if it drops one.
-fn dropped_database(text: &[u8]) -> Option<Bytes> {
-    let text = std::str::from_utf8(text).ok()?;
-    let mut words = text.split(|c: char| c == ';' || c.is_whitespace()).filter(|w| !w.is_empty());
-    let mut next = || words.next().map(str::to_ascii_lowercase);
-    if next()? != "drop" || next()? != "database" {
-        return None;
-    }
-    let mut name = words.next()?;
-    if name.eq_ignore_ascii_case("if") {
-        name = words.nth(1)?;
-    }
-    Some(match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
-        Some(quoted) => Bytes::copy_from_slice(quoted.as_bytes()),
-        None => Bytes::from(name.to_ascii_lowercase()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_found_in_texts() {
-        let name = |text: &str| last_name(text.as_bytes());
-        assert_eq!(name("DEALLOCATE Prepare Foo ;"), Some(Bytes::from("foo")));
-        assert_eq!(name("deallocate \"My Plan\""), Some(Bytes::from("My Plan")));
-        assert_eq!(name("DEALLOCATE ALL;"), None);
-        let dropped = |text: &str| dropped_database(text.as_bytes());
-        assert_eq!(dropped("DROP DATABASE Shop;"), Some(Bytes::from("shop")));
-        assert_eq!(
-            dropped("drop database if exists \"Shop\" with (force)"),
-            Some(Bytes::from("Shop"))
-        );
-        assert_eq!(dropped("drop table shop"), None);
-        assert_eq!(dropped("drop"), None);
-    }
 }

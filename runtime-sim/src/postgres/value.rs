@@ -150,8 +150,11 @@ impl Type {
         let wrong = || SqlError::new("22P03", "incorrect binary data format in bind parameter");
         match (format, self) {
             (Format::Text, _) | (Format::Binary, Self::Text | Self::Void) => {
-                let text = String::from_utf8(bytes.to_vec())
-                    .map_err(|_| SqlError::new("22021", "invalid byte sequence for UTF8"))?;
+                let text = String::from_utf8(bytes.to_vec()).ok();
+                // No text has a zero byte in it.
+                let text = text.filter(|text| !text.contains('\0'));
+                let wrong = || SqlError::new("22021", "invalid byte sequence for UTF8");
+                let text = text.ok_or_else(wrong)?;
                 self.cast(Value::Text(text))
             }
             (Format::Binary, Self::Bool) => match bytes {

@@ -18,8 +18,8 @@ use crate::topology::Status;
 use crate::wire::backend::{self, READY_LEN, TxStatus, tag};
 use crate::wire::error::{Fields, Violation};
 use crate::wire::frame::Frame;
-use crate::wire::frontend;
 use crate::wire::startup::Params;
+use crate::wire::{frontend, text};
 
 impl Desk {
     pub(super) fn open(&mut self, key: &Arc<PoolKey>, startup: &Arc<Params>, session: ConnId) {
@@ -135,6 +135,11 @@ impl Desk {
                 }
                 link.last_words = is_fatal.then(|| Bytes::copy_from_slice(body));
                 self.close_link(id, Close::Now);
+            }
+            tag::PARAMETER_STATUS => {
+                let (name, rest) = text(body).ok_or(Violation::Malformed { tag })?;
+                let (value, _) = text(rest).ok_or(Violation::Malformed { tag })?;
+                link.note_parameter(name, value);
             }
             tag::READY => {
                 let tx = body.first().copied().and_then(TxStatus::read);
