@@ -259,6 +259,14 @@ scenarios! {
     }
     after_writes {
         transactions_read_on_the_primary with primary_reads,
+        a_transaction_reads_elsewhere_until_it_writes with transaction,
+        a_transaction_that_never_writes_is_one_all_the_same with transaction,
+        a_repeatable_read_stays_where_it_is with transaction,
+        writes_may_make_no_difference with off,
+        writes_may_count_for_later_transactions with trans_transaction,
+        writes_may_count_for_ever with always,
+        writes_may_count_by_table with dml_adaptive,
+        functions_count_for_what_they_write with dml_adaptive,
     }
     crowd {
         a_crowd_is_served_in_fair_order with few,

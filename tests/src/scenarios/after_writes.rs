@@ -42,7 +42,9 @@ pub fn always() -> Setup {
 /// What was written counts until the end of the transaction, and what depends on it.
 #[must_use]
 pub fn dml_adaptive() -> Setup {
+    // Functions that may leave anything in their session would bind it to the primary.
     on_write("dml_adaptive")
+        .set("stateless_function_list = \"fill, mess\"")
         .set("dml_adaptive_object_relationship_list = \"written:seen_through, fill():filled\"")
 }
 
