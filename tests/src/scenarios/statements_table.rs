@@ -65,7 +65,7 @@ fn is_harmless(example: &Example) -> bool {
     // What pgherd answers or refuses is told to nobody.
     let is_sent = example.side != "pgherd" && !text.contains("show pool_");
     let is_brief = example.state == "-" && !text.contains(';');
-    is_sent && is_brief && HARMLESS.iter().any(|word| begins(&word))
+    is_sent && is_brief && HARMLESS.iter().any(begins)
 }
 
 /// The node that a statement went to first, as its client is told.
