@@ -129,6 +129,14 @@ impl Real {
         }
     }
 
+    fn delay_replay(&mut self, node: usize, delay: Duration) {
+        let millis = delay.as_millis();
+        let set = format!("alter system set recovery_min_apply_delay = '{millis}ms'");
+        for sql in [&set, "select pg_reload_conf()"] {
+            self.sql(node, sql).expect("the standby is well");
+        }
+    }
+
     fn pause_replay(&mut self, node: usize) {
         self.sql(node, "select pg_wal_replay_pause()").expect("the standby is well");
         // Asking for a pause is not having one. Before PostgreSQL 14 one cannot know.
@@ -242,6 +250,7 @@ impl World for Real {
             Fate::ResumeReplay => {
                 self.sql(node, "select pg_wal_replay_resume()").expect("the standby is well");
             }
+            Fate::DelayReplay(delay) => self.delay_replay(node, delay),
             Fate::TerminateSessions => {
                 self.sql(node, grounds::TERMINATE).expect("the server is well");
             }

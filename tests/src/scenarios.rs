@@ -1,9 +1,12 @@
 //! The scenarios: one file per theme, one function per scenario, every one in every lane.
 
+pub mod after_writes;
 pub mod ahead;
+pub mod balancing;
 pub mod broken;
 pub mod cancel;
 pub mod copy;
+pub mod crowd;
 pub mod extended;
 pub mod failures;
 pub mod hostile;
@@ -12,11 +15,13 @@ pub mod load;
 pub mod login;
 pub mod operate;
 pub mod pool;
+pub mod resets;
 pub mod retry;
 pub mod routing;
 pub mod session;
 pub mod show;
 pub mod statements;
+pub mod statements_table;
 pub mod transaction;
 
 use std::any::Any;
@@ -266,6 +271,53 @@ scenarios! {
         a_fast_shutdown_tells_the_clients,
         an_immediate_shutdown_ends_at_once,
         a_reload_changes_a_weight with primary_only,
+    }
+    balancing {
+        functions_are_balanced_as_the_catalog_says with one_standby,
+        unlogged_tables_and_sequences_are_the_primarys with one_standby,
+        functions_that_read_are_listed with with_readers,
+        functions_that_write_are_listed with with_writers,
+        texts_for_the_primary_are_listed with with_patterns,
+        a_comment_keeps_a_statement_on_the_primary with one_standby,
+        comments_may_be_allowed with with_comments,
+        statements_are_balanced_each with by_statement,
+        sessions_are_balanced_each with by_session,
+        lists_prefer_servers_in_their_order with redirected,
+        users_have_their_servers with redirected_users,
+        preferences_have_their_ratio with redirected_away,
+        the_least_delayed_standby_takes_over with prefer_lower_delay,
+        a_standby_that_is_late_serves_no_reads with by_time,
+    }
+    after_writes {
+        transactions_read_on_the_primary with primary_reads,
+        a_transaction_reads_elsewhere_until_it_writes with transaction,
+        a_transaction_that_never_writes_is_one_all_the_same with transaction,
+        a_repeatable_read_stays_where_it_is with transaction,
+        writes_may_make_no_difference with off,
+        writes_may_count_for_later_transactions with trans_transaction,
+        writes_may_count_for_ever with always,
+        writes_may_count_by_table with dml_adaptive,
+        functions_count_for_what_they_write with dml_adaptive,
+    }
+    crowd {
+        a_crowd_is_served_in_fair_order with few,
+        whoever_asks_first_is_served_first with two,
+        waiters_time_out_with_the_figures_of_their_pool with two_in_haste,
+        a_server_is_lost_with_waiters_in_line with two,
+        a_storm_of_logins_needs_no_more_than_the_pool with four,
+        large_results_starve_nobody with four,
+        clients_die_at_every_point_of_a_transaction with two,
+        limits_are_never_exceeded with tight,
+    }
+    statements_table {
+        every_example_is_explained with standby_only,
+        harmless_examples_land_there with told_per_node,
+    }
+    resets {
+        what_a_session_leaves_is_cleaned_up with counted,
+        what_leaves_nothing_resets_nothing with counted,
+        what_a_bound_session_leaves_is_cleaned_up with counted_shared,
+        what_sessions_share_resets_nothing with counted_shared,
     }
     show {
         every_table_is_shown_by_both_protocols,

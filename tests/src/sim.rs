@@ -270,6 +270,7 @@ impl World for Sim {
             Fate::Thaw => Fault::Thaw,
             Fate::PauseReplay => Fault::PauseReplay,
             Fate::ResumeReplay => Fault::ResumeReplay,
+            Fate::DelayReplay(delay) => Fault::DelayReplay(delay),
             Fate::TerminateSessions => Fault::TerminateSessions,
         };
         self.simulation.befall(node, fault);

@@ -110,6 +110,8 @@ pub enum Fate {
     PauseReplay,
     /// It replays again.
     ResumeReplay,
+    /// A standby replays each commit only so long after it was made; zero ends that.
+    DelayReplay(Duration),
     /// All its client sessions are terminated by an administrator, one by one (57P01).
     TerminateSessions,
 }

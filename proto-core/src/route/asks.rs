@@ -86,9 +86,7 @@ pub(super) fn read_statement(statement: &Statement<'_>) -> Option<Asked> {
     let name = |index| statement.name(index).map(|name| name.to_ascii_lowercase().into());
     let asked = match words.as_slice() {
         ["show", _] => Asked::Show(PoolShow::from_name(&statement.name(1)?)?),
-        ["explain", "route", _, ..] => Asked::ExplainRoute {
-            statement: statement.tokens.get(2)?.start..statement.tokens.last()?.end,
-        },
+        ["explain", "route", _, ..] => Asked::ExplainRoute { statement: explained(statement)? },
         ["pgpool", "show", "all"] => Asked::PgpoolShowAll,
         ["pgpool", "show", _] => Asked::PgpoolShow { name: name(2)? },
         ["pgpool", "reset", "all"] => Asked::PgpoolResetAll,
@@ -102,6 +100,14 @@ pub(super) fn read_statement(statement: &Statement<'_>) -> Option<Asked> {
         _ => return None,
     };
     Some(asked)
+}
+
+/// Finds the statement behind `EXPLAIN ROUTE`, with the comments in front of it, which may decide
+/// about its route.
+fn explained(statement: &Statement<'_>) -> Option<Range<usize>> {
+    let (start, end) = (statement.tokens.get(1)?.end, statement.tokens.last()?.end);
+    let rest = statement.text.get(start..end)?;
+    Some(end - rest.trim_ascii_start().len()..end)
 }
 
 /// Reads a value: one literal, one name, or all the rest as it is written, such as `-1`.
@@ -154,6 +160,7 @@ mod tests {
             ("show pool_nodes; select 1", None),
             ("explain route select 1", route(14..22)),
             ("explain /* why */ route\n select ';' ;", route(25..35)),
+            ("explain route /* no */ select 1 -- so", route(14..31)),
             ("explain route", None),
             ("explain select 1", None),
             ("pgpool show all", Some(Asked::PgpoolShowAll)),

@@ -149,7 +149,10 @@ impl Grounds {
             Fate::Start => node.start(),
             Fate::Freeze => node.pause(),
             Fate::Thaw => node.resume(),
-            Fate::PauseReplay | Fate::ResumeReplay | Fate::TerminateSessions => {
+            Fate::PauseReplay
+            | Fate::ResumeReplay
+            | Fate::DelayReplay(_)
+            | Fate::TerminateSessions => {
                 panic!("{fate:?} is done with statements")
             }
         };

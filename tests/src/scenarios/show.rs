@@ -28,7 +28,7 @@ pub fn told_per_node() -> Setup {
 }
 
 /// The rows of an answer as columns by name.
-fn cells<'a>(answer: &'a Answer, rows: &'a [Vec<String>], column: &str) -> Vec<&'a str> {
+pub(super) fn cells<'a>(answer: &'a Answer, rows: &'a [Vec<String>], column: &str) -> Vec<&'a str> {
     let at = answer.columns().iter().position(|name| *name == column);
     let at = at.unwrap_or_else(|| panic!("no column {column}: {:?}", answer.columns()));
     rows.iter().map(|row| row[at].as_str()).collect()
