@@ -206,6 +206,8 @@ pub enum Request {
     Sync,
     /// The question what the server session holds.
     Audit,
+    /// Pgherd's own setting of a parameter, of which the client is told.
+    Told,
 }
 
 /// Whether the client's messages since its last `Sync` are being carried out.
@@ -324,6 +326,12 @@ impl Link {
             Some((_, known)) => *known = value,
             None => self.parameters.push((Bytes::copy_from_slice(name), value)),
         }
+    }
+
+    /// Tells whether what the server reports of its parameters is for the client to hear.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        matches!(self.pending.front(), Some(Pending::Ready { request: Request::Told, .. }))
     }
 
     /// Everything that was set or prepared on it is undone.

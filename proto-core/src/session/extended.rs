@@ -298,14 +298,15 @@ impl Session {
         match self.effect.take() {
             Some(Effect::Ended(how)) => {
                 self.settings.end_transaction(how == Ended::Committed && !failed);
-                self.note_applied(desk, id, None);
+                self.note_applied(desk, id);
             }
             Some(_) if failed => {}
             Some(Effect::Change(change)) => {
                 let change = complete(change, desk, id);
+                self.restore(desk, id, &change);
                 if tx == TxStatus::Idle {
-                    self.settings.apply(change.clone());
-                    self.note_applied(desk, id, Some(&change));
+                    self.settings.apply(change);
+                    self.note_applied(desk, id);
                 } else {
                     self.settings.try_out(change);
                 }
@@ -346,6 +347,8 @@ impl Session {
         if let Some(link) = desk.links.get_mut(id) {
             link.forget();
         }
+        self.restore(desk, id, &Change::ResetAll);
+        self.note_applied(desk, id);
         self.give_back_others(desk, id);
     }
 

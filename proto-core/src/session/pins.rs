@@ -6,10 +6,12 @@
 
 use super::Session;
 use super::desk::Desk;
-use super::state::Audit;
+use super::state::{Audit, Effect};
+use bytes::Bytes;
+
 use crate::backend::applied::{Applied, Wanted};
 use crate::backend::audit::{self, Pin, Pins};
-use crate::backend::link::{Owner, Pending, Request, Wear};
+use crate::backend::link::{Link, Owner, Pending, Request, Wear};
 use crate::id::ConnId;
 use crate::route::class::{Hold, Kind, StateChange};
 
@@ -139,7 +141,7 @@ impl Session {
     }
 
     /// What the session wants to be set on a link.
-    pub(super) fn wanted(&self, link: &crate::backend::link::Link) -> Wanted<'_> {
+    pub(super) fn wanted(&self, link: &Link) -> Wanted<'_> {
         // The name of the application is in front.
         let is_named = link.startup.application_name() == self.who.startup.application_name();
         let end = if link.is_bare() { self.who.first.len() } else { 1 };
@@ -147,20 +149,54 @@ impl Session {
         Wanted { first, then: self.settings.kept() }
     }
 
-    /// Notes what is set on a link, now that the client has set something there.
-    pub(super) fn note_applied(&self, desk: &mut Desk, id: ConnId, change: Option<&Change>) {
+    /// Notes that what the session wants to be set on a link is set there.
+    pub(super) fn note_applied(&self, desk: &mut Desk, id: ConnId) {
         let Some(link) = desk.links.get_mut(id) else { return };
-        if matches!(link.applied, Applied::Unknown) && change != Some(&Change::ResetAll) {
-            return;
+        if !matches!(link.applied, Applied::Unknown) {
+            let mut applied = std::mem::take(&mut link.applied);
+            applied.become_these(self.wanted(link));
+            link.applied = applied;
         }
-        let mut applied = std::mem::take(&mut link.applied);
-        applied.become_these(self.wanted(link));
-        match change {
-            Some(Change::Reset(name)) => applied.forget(name),
-            Some(Change::ResetAll) => applied = Applied::default(),
-            Some(Change::Set(_)) | None => {}
+    }
+
+    /// Sets anew, behind a statement that gives parameters back the values that the connection
+    /// began with, what this session began with. The client is told of it.
+    pub(super) fn restore(&self, desk: &mut Desk, id: ConnId, change: &Change) {
+        let is_meant = |name: &[u8]| match change {
+            Change::Set(_) => false,
+            Change::Reset(reset) => reset == name,
+            Change::ResetAll => true,
+        };
+        let Some(link) = desk.links.get_mut(id) else { return };
+        if *change == Change::ResetAll {
+            link.applied = Applied::default();
         }
-        link.applied = applied;
+        let first = self.wanted(link).first.iter().filter(|s| is_meant(&s.name));
+        let queries: Vec<Bytes> = first.map(|setting| setting.query.clone()).collect();
+        for query in queries {
+            if let Some(link) = desk.links.get_mut(id) {
+                link.unnamed = crate::backend::link::IN_DOUBT;
+                link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Told });
+            }
+            desk.send_link(id, query);
+        }
+    }
+
+    /// Whether the statement at hand gives a parameter back a value that is not the session's.
+    pub(super) fn is_restored(&self, link: &Link, name: &[u8]) -> bool {
+        let resets = match &self.effect {
+            Some(Effect::Discard | Effect::Change(Change::ResetAll)) => true,
+            Some(Effect::Change(Change::Reset(reset))) => reset.eq_ignore_ascii_case(name),
+            Some(
+                Effect::Change(Change::Set(_))
+                | Effect::Deallocate(_)
+                | Effect::Ended(_)
+                | Effect::RolledBackTo,
+            )
+            | None => false,
+        };
+        resets
+            && self.wanted(link).first.iter().any(|setting| setting.name.eq_ignore_ascii_case(name))
     }
 
     /// Sets on a link what the session wants to be set.

@@ -132,6 +132,9 @@ impl Session {
         message: Incoming<'_>,
         parsed: Option<(&[u8], &[u8])>,
     ) -> Option<Bytes> {
+        // Of a long one only the beginning is in view, with the name.
+        let parsed =
+            parsed.or_else(|| frontend::execute(message.body).map(|name| (name, &b""[..])));
         let (name, text) = parsed.unwrap_or_default();
         if parsed.is_some() && self.held.primary == Some(id) {
             self.note_writes(desk, text);
@@ -261,6 +264,12 @@ impl Session {
         if name.is_empty() {
             self.bring_unnamed(desk, id);
             return None;
+        }
+        if let Some(Becomes::Prepared(statement)) =
+            desk.links.get(id).and_then(|link| link.becomes(name))
+        {
+            // It is there when this is read, or its failure is what the client must hear of.
+            return Some(statement.name.clone());
         }
         let Some(statement) = self.known(desk, id, name) else {
             // Nobody finds another's statement by the name that servers know it by.

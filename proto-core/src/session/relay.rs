@@ -166,6 +166,8 @@ impl Session {
                 }
                 if was_audited {
                     self.on_audited(desk, id);
+                } else if owner == Owner::Proxy && self.is_serving() {
+                    self.ask_what_is_held(desk, id);
                 }
                 if depth >= limits::PIPELINE_DEPTH_MAX && is_shallow {
                     self.look_again(desk);
@@ -210,8 +212,14 @@ impl Session {
                 let (name, rest) = text(body).ok_or(Violation::Malformed { tag })?;
                 let (value, _) = text(rest).ok_or(Violation::Malformed { tag })?;
                 link.note_parameter(name, value);
-                let is_hidden = name == b"in_hot_standby";
-                Ok(if is_hidden { Owner::Proxy } else { owner })
+                // What was set at login is set anew behind a reset, and told then.
+                let is_hidden = name == b"in_hot_standby" || self.is_restored(link, name);
+                let is_told = link.is_told() && self.is_serving();
+                Ok(match (is_hidden, is_told) {
+                    (true, _) => Owner::Proxy,
+                    (false, true) => Owner::Client,
+                    (false, false) => owner,
+                })
             }
             tag::NOTICE => Ok(owner),
             tag::NOTIFICATION if self.is_serving() => Ok(Owner::Client),
