@@ -199,6 +199,6 @@ mod tests {
             .map(|row| row.trim_end_matches('|').rsplit_once('|').unwrap().1.trim())
             .collect();
         assert_eq!(ends, ["1.25", "2.50", "1.00", "1.25"], "{text}");
-        assert!(text.lines().last().unwrap().contains("| 0.25 |"), "{text}");
+        assert!(text.lines().last().unwrap().contains(" 0.25 |"), "{text}");
     }
 }

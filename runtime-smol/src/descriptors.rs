@@ -53,15 +53,15 @@ mod tests {
 
     #[test]
     fn the_limit_is_raised_as_far_as_it_may() {
-        let cases: &[(&str, Option<u64>, Option<u64>, Option<Option<u64>>)] = &[
+        let cases = [
             ("as shells have it", Some(1024), Some(524_288), Some(Some(524_288))),
             ("as high as may be", Some(4096), Some(4096), None),
             ("without a highest", Some(1024), None, Some(None)),
             ("without any", None, None, None),
         ];
         for (name, current, maximum, expected) in cases {
-            let found = raised(&Rlimit { current: *current, maximum: *maximum });
-            assert_eq!(found.map(|limit| limit.current), *expected, "{name}");
+            let found = raised(&Rlimit { current, maximum });
+            assert_eq!(found.map(|limit| limit.current), expected, "{name}");
         }
     }
 
