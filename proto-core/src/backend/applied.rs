@@ -155,6 +155,8 @@ fn reset(name: &[u8]) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     fn setting(name: &str, value: &str) -> Setting {
@@ -176,7 +178,7 @@ mod tests {
             Applied::Known(settings.iter().map(|setting| (*setting).clone()).collect())
         };
         let cases: &[(&str, Applied, Wanted<'_>, &[&str])] = &[
-            ("nothing to do", known(&[&a]), Wanted { first: &[], then: &[a.clone()] }, &[]),
+            ("nothing to do", known(&[&a]), Wanted { first: &[], then: from_ref(&a) }, &[]),
             (
                 "more",
                 known(&[&a]),
@@ -186,32 +188,32 @@ mod tests {
             (
                 "another value",
                 known(&[&a]),
-                Wanted { first: &[], then: &[a2.clone()] },
+                Wanted { first: &[], then: from_ref(&a2) },
                 &["SET a TO 2"],
             ),
-            ("less", known(&[&a, &c]), Wanted { first: &[], then: &[a.clone()] }, &["RESET \"c\""]),
+            ("less", known(&[&a, &c]), Wanted { first: &[], then: from_ref(&a) }, &["RESET \"c\""]),
             (
                 "of its own at login",
                 known(&[]),
-                Wanted { first: &[a.clone()], then: &[b.clone()] },
+                Wanted { first: from_ref(&a), then: from_ref(&b) },
                 &["SET a TO 1", "SET b TO 1"],
             ),
             (
                 "changed since login",
                 known(&[]),
-                Wanted { first: &[a.clone()], then: &[a2.clone()] },
+                Wanted { first: from_ref(&a), then: from_ref(&a2) },
                 &["SET a TO 2"],
             ),
             (
                 "back to what it was at login",
                 known(&[&a2]),
-                Wanted { first: &[a.clone()], then: &[] },
+                Wanted { first: from_ref(&a), then: &[] },
                 &["SET a TO 1"],
             ),
             (
                 "in doubt",
                 Applied::Unknown,
-                Wanted { first: &[], then: &[a.clone()] },
+                Wanted { first: &[], then: from_ref(&a) },
                 &["RESET ALL", "SET a TO 1"],
             ),
         ];

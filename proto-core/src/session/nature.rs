@@ -257,6 +257,10 @@ impl Session {
                 Change::of(name, text).map(Effect::Change)
             }
             (_, Command::Deallocate) => Some(Effect::Deallocate(text.and_then(last_name))),
+            // Among others it is not looked for by its place.
+            (Kind::Write, _) if nature.opens == Opens::Maybe && text.is_some_and(forgets_all) => {
+                Some(Effect::Deallocate(None))
+            }
             (_, _) => None,
         }
     }
@@ -415,6 +419,21 @@ pub(super) fn last_name(text: &[u8]) -> Option<Bytes> {
     let (_, name) = text.rsplit_once(char::is_whitespace)?;
     let name = name.to_ascii_lowercase();
     (name != "all").then(|| Bytes::from(name))
+}
+
+/// Tells whether a text seems to end all prepared statements.
+fn forgets_all(text: &[u8]) -> bool {
+    let words = text.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+    let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+    words.windows(2).any(|pair| match pair {
+        [first, second] => {
+            let ends = first.eq_ignore_ascii_case(b"deallocate")
+                || first.eq_ignore_ascii_case(b"discard")
+                || first.eq_ignore_ascii_case(b"prepare");
+            ends && second.eq_ignore_ascii_case(b"all")
+        }
+        _ => false,
+    })
 }
 
 /// The database that a text drops, if it drops one.

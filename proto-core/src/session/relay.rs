@@ -137,43 +137,7 @@ impl Session {
         let Some(link) = desk.links.get_mut(id) else { return Ok(Owner::Proxy) };
         let owner = if self.is_serving() { link.owner() } else { Owner::Proxy };
         match tag {
-            tag::READY => {
-                let tx = body.first().copied().and_then(TxStatus::read);
-                let tx = tx.ok_or(Violation::Malformed { tag })?;
-                let depth = link.pending.len();
-                let was_failed = link.batch == Batch::Failed;
-                let was_audited = link.is_audited();
-                let owner = link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
-                let is_shallow = link.pending.len() < limits::PIPELINE_DEPTH_MAX;
-                if was_failed && link.batch == Batch::None {
-                    self.turn = Turn::None;
-                }
-                if owner == Owner::Client {
-                    link.kept.answered();
-                }
-                if link.pending.is_empty() {
-                    link.kept.rest();
-                }
-                let owes = link.owes();
-                if owner == Owner::Client && self.is_beside(desk, id) {
-                    // The client is in a transaction, whatever this server says of itself.
-                    self.on_ready_beside(desk);
-                    return Ok(Owner::Nobody);
-                }
-                if owner == Owner::Client && !owes {
-                    self.opens = super::nature::Opens::No;
-                    self.on_ready(desk, id, tx);
-                }
-                if was_audited {
-                    self.on_audited(desk, id);
-                } else if owner == Owner::Proxy && self.is_serving() {
-                    self.ask_what_is_held(desk, id);
-                }
-                if depth >= limits::PIPELINE_DEPTH_MAX && is_shallow {
-                    self.look_again(desk);
-                }
-                Ok(owner)
-            }
+            tag::READY => self.on_server_ready(desk, id, body),
             tag::PARSE_COMPLETE => {
                 let parsed = link.on_parsed().ok_or(Violation::Unexpected { tag })?;
                 match parsed {
@@ -228,6 +192,52 @@ impl Session {
             _ if tag_is_answer(tag) && !link.pending_is_empty() => Ok(owner),
             _ => Err(Violation::Unexpected { tag }),
         }
+    }
+
+    /// A server is ready for the next statement; returns who hears of it.
+    fn on_server_ready(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        body: &[u8],
+    ) -> Result<Owner, Violation> {
+        let tag = tag::READY;
+        let Some(link) = desk.links.get_mut(id) else { return Ok(Owner::Proxy) };
+        let tx = body.first().copied().and_then(TxStatus::read);
+        let tx = tx.ok_or(Violation::Malformed { tag })?;
+        let depth = link.pending.len();
+        let was_failed = link.batch == Batch::Failed;
+        let was_audited = link.is_audited();
+        let owner = link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
+        let is_shallow = link.pending.len() < limits::PIPELINE_DEPTH_MAX;
+        if was_failed && link.batch == Batch::None {
+            self.turn = Turn::None;
+        }
+        if owner == Owner::Client {
+            link.kept.answered();
+        }
+        if link.pending.is_empty() {
+            link.kept.rest();
+        }
+        let owes = link.owes();
+        if owner == Owner::Client && self.is_beside(desk, id) {
+            // The client is in a transaction, whatever this server says of itself.
+            self.on_ready_beside(desk);
+            return Ok(Owner::Nobody);
+        }
+        if owner == Owner::Client && !owes {
+            self.opens = super::nature::Opens::No;
+            self.on_ready(desk, id, tx);
+        }
+        if was_audited {
+            self.on_audited(desk, id);
+        } else if owner == Owner::Proxy && self.is_serving() {
+            self.ask_what_is_held(desk, id);
+        }
+        if depth >= limits::PIPELINE_DEPTH_MAX && is_shallow {
+            self.look_again(desk);
+        }
+        Ok(owner)
     }
 
     fn on_server_error(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) -> Owner {

@@ -166,27 +166,39 @@ impl Session {
         if must_settle && self.must_settle(desk) {
             return Ok(Taken::Nothing);
         }
+        Ok(self.seat_query(desk, side, message, (nature, effect), text))
+    }
+
+    /// Sends a query to the link that it belongs on.
+    fn seat_query(
+        &mut self,
+        desk: &mut Desk,
+        side: Side,
+        message: Incoming<'_>,
+        (nature, effect): (Nature, Option<Effect>),
+        text: Option<&[u8]>,
+    ) -> Taken {
         match self.seat(desk, side) {
             Seat::At(link) if self.refusal_at(desk, link, nature).is_some() => {
                 if self.must_settle(desk) {
-                    return Ok(Taken::Nothing);
+                    return Taken::Nothing;
                 }
                 let status = self.reject_transaction(desk);
                 self.say_error(desk, &Refusal::NoLastValue, Some(status));
                 self.release(desk);
-                Ok(self.take_nowhere(desk, message))
+                self.take_nowhere(desk, message)
             }
             Seat::At(link) => {
                 if let Some(text) = text.filter(|_| nature.kind == Kind::Write) {
                     self.note_writes(desk, text);
                 }
-                Ok(self.send_query(desk, link, message, nature, effect))
+                self.send_query(desk, link, message, nature, effect)
             }
-            Seat::Wait => Ok(Taken::Nothing),
+            Seat::Wait => Taken::Nothing,
             Seat::Refused(refusal) => {
                 let status = self.status(desk);
                 self.say_error(desk, &refusal, Some(status));
-                Ok(self.take_nowhere(desk, message))
+                self.take_nowhere(desk, message)
             }
         }
     }

@@ -283,7 +283,8 @@ mod tests {
 
     #[test]
     fn options_are_settings() {
-        let cases: &[(&str, Option<&[(&str, &str)]>)] = &[
+        type Pairs = &'static [(&'static str, &'static str)];
+        let cases: &[(&str, Option<Pairs>)] = &[
             ("", Some(&[])),
             ("-c a=1 --b-c=2", Some(&[("a", "1"), ("b_c", "2")])),
             ("  -ca=1  ", Some(&[("a", "1")])),
