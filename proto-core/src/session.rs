@@ -85,6 +85,8 @@ pub struct Session {
     turn: Turn,
     /// How many bytes of the batch at hand were looked at and have not been taken.
     looked: usize,
+    /// What the batch at hand has had carried out.
+    before: prepare::Before,
     /// Where the rest of the client's current message goes.
     passing: Passing,
     /// The link whose message to the client is half way.
@@ -170,6 +172,7 @@ impl Session {
             reads_at: None,
             turn: Turn::None,
             looked: 0,
+            before: prepare::Before::default(),
             passing: Passing::Nowhere,
             speaking: None,
             statements: Statements::default(),

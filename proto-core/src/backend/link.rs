@@ -366,6 +366,17 @@ impl Link {
 
     /// Notes that an answer is owed.
     pub fn expect(&mut self, pending: Pending) {
+        let is_query = matches!(
+            pending,
+            Pending::Ready {
+                owner: Owner::Proxy,
+                request: Request::Query | Request::Audit | Request::Told
+            }
+        );
+        if is_query {
+            // It ends the unnamed statement, whosever that is.
+            self.unnamed = 0;
+        }
         self.pending.push_back(pending);
     }
 
@@ -416,7 +427,18 @@ impl Link {
     /// none of them is about it.
     #[must_use]
     pub fn becomes(&self, name: &[u8]) -> Option<Becomes> {
-        self.pending.iter().rev().find_map(|pending| match pending {
+        Self::latest(self.pending.iter().rev(), name)
+    }
+
+    /// The same, as far as the batch at hand makes it: an earlier one may still fail.
+    #[must_use]
+    pub fn becomes_here(&self, name: &[u8]) -> Option<Becomes> {
+        let is_here = |pending: &&Pending| !matches!(pending, Pending::Ready { .. });
+        Self::latest(self.pending.iter().rev().take_while(is_here), name)
+    }
+
+    fn latest<'a>(mut pending: impl Iterator<Item = &'a Pending>, name: &[u8]) -> Option<Becomes> {
+        pending.find_map(|pending| match pending {
             Pending::Parse { owner: Owner::Client, statement: Some((n, statement)), .. }
                 if n == name =>
             {
@@ -430,9 +452,14 @@ impl Link {
     }
 
     /// Takes note of an error: the server skips what it has of the current batch. Returns the
-    /// stamp of the last unnamed statement that does not come about for that, or 0.
-    pub fn on_failed(&mut self) -> u64 {
+    /// stamps of the unnamed statements that do not come about for that: the one whose `Parse` is
+    /// the first that is not answered, and the last one; 0 for none.
+    pub fn on_failed(&mut self) -> (u64, u64) {
         self.copy_in = CopyIn::No;
+        let first = match self.pending.front() {
+            Some(Pending::Parse { stamp, .. }) => *stamp,
+            Some(Pending::Close { .. } | Pending::Ready { .. }) | None => 0,
+        };
         let mut last = 0;
         while let Some(Pending::Parse { .. } | Pending::Close { .. }) = self.pending.front() {
             if let Some(Pending::Parse { stamp: stamp @ 1.., .. }) = self.pending.pop_front() {
@@ -445,7 +472,7 @@ impl Link {
         if self.pending.is_empty() && self.batch == Batch::Open {
             self.batch = Batch::Failed;
         }
-        last
+        (first, last)
     }
 
     /// Takes note of a `ReadyForQuery`; returns who receives it, or nothing if none was owed.

@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) effect: Option<Effect>,
     /// Statements that it carries out.
     pub(super) sent: Sent,
+    /// Whether it prepares a statement of a name about which the server has not answered yet.
+    pub(super) reuses: Doubt,
     /// How many bytes it takes, if all of it is in view.
     pub(super) len: Option<usize>,
     /// How many bytes of it were looked at.
@@ -66,6 +68,8 @@ struct Survey<'a> {
     ends: Doubt,
     /// Whether anything is carried out.
     executed: Doubt,
+    /// Whether it prepares a statement of a name about which the server has not answered yet.
+    reuses: Doubt,
     /// How long it is, if its end is in view.
     len: Option<usize>,
     looked: usize,
@@ -136,7 +140,16 @@ impl Survey<'_> {
         let makes_unnamed = self.parsed.iter().any(|(name, ..)| name.is_empty());
         let len = self.len.filter(|_| self.leans == Doubt::No || !makes_unnamed);
         let (sent, leans) = (self.sent, self.leans);
-        Ahead::Server(Plan { nature, effect, sent, needs_unnamed, leans, len, looked: self.looked })
+        Ahead::Server(Plan {
+            nature,
+            effect,
+            sent,
+            needs_unnamed,
+            leans,
+            reuses: self.reuses,
+            len,
+            looked: self.looked,
+        })
     }
 }
 
@@ -191,6 +204,9 @@ impl Session {
         match tag {
             tag::PARSE => match frontend::parse(body) {
                 Some((name, text)) => {
+                    if !name.is_empty() && self.is_changing(desk, name) {
+                        survey.reuses = Doubt::Yes;
+                    }
                     let nature = self.judge(desk, Some(text));
                     let others = survey.parsed.len();
                     if !name.is_empty() && !self.statements.has_room(name.len(), body.len(), others)

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use super::ahead::{Ahead, Doubt, Plan};
 use super::desk::Desk;
 use super::nature::{Catalog, Opens};
+use super::prepare::Before;
 use super::refusal::Refusal;
 use super::seat::Seat;
 use super::serve::Incoming;
 use super::settings::Change;
 use super::{Effect, Ended, Limbo, Session, Taken, Turn};
 use crate::backend::applied::Setting;
-use crate::backend::link::{Batch, Owner, Pending, Request};
+use crate::backend::link::{Batch, Link, Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::route::class::Kind;
 use crate::wire::backend::{Composer, TxStatus};
@@ -81,7 +82,9 @@ impl Session {
             return Ok(self.fail_batch(desk, message, &refusal));
         };
         let closes = self.engaged(desk).is_some_and(|(_, link)| link.closes());
-        let must_settle = closes
+        let must_settle = plan.reuses == Doubt::Yes
+            || (plan.leans == Doubt::Yes && self.unnamed.is_changing())
+            || closes
             || self.leans_on_unnamed(desk)
             || plan.effect.is_some()
             || self.effect.is_some()
@@ -121,6 +124,7 @@ impl Session {
         self.bring_up_to_date(desk, id);
         let len = plan.len;
         self.looked = plan.looked;
+        self.before = Before::Nothing;
         self.keep_for_retry(desk, id, message, plan.nature, len);
         if let Some(link) = desk.links.get_mut(id)
             && plan.leans == Doubt::Yes
@@ -154,8 +158,15 @@ impl Session {
         id: ConnId,
         message: Incoming<'_>,
     ) -> Result<Taken, Violation> {
+        if self.must_hear_first(desk, id, message) {
+            self.wait = super::Wait::Turn;
+            return Ok(Taken::Nothing);
+        }
         let malformed = Violation::Malformed { tag: message.tag };
         self.tell_statement(desk, id, message);
+        if !matches!(message.tag, tag::PARSE | tag::CLOSE) {
+            self.before = Before::Work;
+        }
         let is_news = self.looked < message.len;
         self.looked = self.looked.saturating_sub(message.len);
         if is_news {
@@ -206,6 +217,18 @@ impl Session {
             _ => {}
         }
         Ok(self.take_to(desk, id, message))
+    }
+
+    /// Whether a message prepares a statement of a name about which an earlier batch has not been
+    /// answered yet: whether there is one already, only that answer tells.
+    fn must_hear_first(&self, desk: &Desk, id: ConnId, message: Incoming<'_>) -> bool {
+        if message.tag != tag::PARSE || !self.is_shared() {
+            return false;
+        }
+        let name = frontend::parse(message.body).map(|(name, _)| name).unwrap_or_default();
+        let is_open =
+            |link: &&Link| link.becomes(name).is_some() && link.becomes_here(name).is_none();
+        !name.is_empty() && desk.links.get(id).map(Box::as_ref).filter(is_open).is_some()
     }
 
     /// Notes what a message of a batch means that was not in view when the batch began.

@@ -45,6 +45,17 @@ struct Kept {
     only_at: Option<ConnId>,
     /// The link that was given it last.
     at: Option<ConnId>,
+    before: Before,
+}
+
+/// What stands before a `Parse` in its batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing that could fail.
+    #[default]
+    Nothing,
+    /// Something that is carried out.
+    Work,
 }
 
 impl Kept {
@@ -76,6 +87,11 @@ impl Unnamed {
         self.last().only_at
     }
 
+    /// Tells whether the server has still to say which one exists.
+    pub(super) fn is_changing(&self) -> bool {
+        !self.becomes.is_empty()
+    }
+
     /// Its text, if there is one and it was kept.
     pub(super) fn text(&self) -> Option<&[u8]> {
         self.last().text()
@@ -105,14 +121,24 @@ impl Unnamed {
     ///
     /// A `Parse` that fails drops the one before it, and one that is skipped does not. Which it was
     /// only the server knows: what is there, if anything, is still this one.
-    fn give_up(&mut self, stamp: u64, at: ConnId) -> u64 {
-        self.becomes.retain(|next| next.stamp > stamp);
-        if self.is.at == Some(at) { self.is.stamp } else { IN_DOUBT }
+    fn give_up(&mut self, first: u64, last: u64, at: ConnId) -> u64 {
+        let failed = self.becomes.iter().find(|next| next.stamp == first);
+        if failed.is_some_and(|next| next.before == Before::Nothing) {
+            // Nothing else can have failed.
+            self.is.forget();
+        }
+        self.becomes.retain(|next| next.stamp > last);
+        if self.is.stamp == 0 || self.is.at != Some(at) {
+            return IN_DOUBT;
+        }
+        self.is.only_at = Some(at);
+        self.is.stamp
     }
 
-    fn ask_for(&mut self, stamp: u64, parse: Option<&[u8]>, at: ConnId) {
+    fn ask_for(&mut self, stamp: u64, parse: Option<&[u8]>, at: ConnId, before: Before) {
         let mut next = self.spare.take().unwrap_or_default();
         next.stamp = stamp;
+        next.before = before;
         next.at = Some(at);
         match parse.filter(|parse| parse.len() <= limits::UNNAMED_LEN_MAX) {
             Some(parse) => next.parse.extend_from_slice(parse),
@@ -147,7 +173,7 @@ impl Session {
         if parsed.is_some() && name.is_empty() && !is_failed {
             desk.stamps += 1;
             stamp = desk.stamps;
-            self.unnamed.ask_for(stamp, message.rest.get(..message.len), id);
+            self.unnamed.ask_for(stamp, message.rest.get(..message.len), id, self.before);
             if let Some(link) = desk.links.get_mut(id) {
                 link.unnamed = stamp;
             }
@@ -155,7 +181,12 @@ impl Session {
         let mut statement = None;
         let mut instead = None;
         if !name.is_empty() {
-            if self.known(desk, id, name).is_some() {
+            let exists = match desk.links.get(id).and_then(|link| link.becomes_here(name)) {
+                Some(Becomes::Prepared(_)) => true,
+                Some(Becomes::Closed) => false,
+                None => self.statements.get(name).is_some(),
+            };
+            if exists {
                 // The server says that it exists already.
                 self.take_name(desk, id, name);
             } else if self.can_keep(message, name) {
@@ -236,7 +267,8 @@ impl Session {
             return self.prepare_on(desk, id, name).map_or((), |_| ());
         }
         self.close_on(desk, id, name);
-        let body = [name, b"\0\0\0\0"].concat();
+        // A text that a server takes in a failed transaction too; it is never carried out.
+        let body = [name, b"\0ROLLBACK\0\0\0"].concat();
         if let Some(link) = desk.links.get_mut(id).filter(|link| link.batch != Batch::Failed) {
             if !link.litter.iter().any(|other| other == name) {
                 link.litter.push(Bytes::copy_from_slice(name));
@@ -324,8 +356,8 @@ impl Session {
     }
 
     /// A batch has failed at a link, and with it the unnamed statements up to this stamp.
-    pub(super) fn give_up_unnamed(&mut self, desk: &mut Desk, id: ConnId, stamp: u64) {
-        let is_there = self.unnamed.give_up(stamp, id);
+    pub(super) fn give_up_unnamed(&mut self, desk: &mut Desk, id: ConnId, first: u64, last: u64) {
+        let is_there = self.unnamed.give_up(first, last, id);
         if let Some(link) = desk.links.get_mut(id).filter(|link| link.unnamed == IN_DOUBT) {
             link.unnamed = is_there;
         }

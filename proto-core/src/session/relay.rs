@@ -213,13 +213,20 @@ impl Session {
         if was_failed && link.batch == Batch::None {
             self.turn = Turn::None;
         }
+        let mut is_heard = false;
         if owner == Owner::Client {
             link.kept.answered();
+            is_heard = true;
         }
         if link.pending.is_empty() {
             link.kept.rest();
         }
         let owes = link.owes();
+        if is_heard && matches!(self.wait, Wait::Turn) {
+            // What waited for this answer, and not for all of them, has it.
+            self.wait = Wait::Nothing;
+            self.look_again(desk);
+        }
         if owner == Owner::Client && self.is_beside(desk, id) {
             // The client is in a transaction, whatever this server says of itself.
             self.on_ready_beside(desk);
@@ -252,11 +259,11 @@ impl Session {
         }
         let owner = link.owner();
         let is_setting = owner == Owner::Proxy && !link.is_audited();
-        let stamp = link.on_failed();
+        let (first, last) = link.on_failed();
         match owner {
             Owner::Client => {
-                if stamp != 0 {
-                    self.give_up_unnamed(desk, id, stamp);
+                if last != 0 {
+                    self.give_up_unnamed(desk, id, first, last);
                 }
                 self.outcome = Outcome::Failed;
                 if matches!(self.wait, Wait::Turn) {
