@@ -126,6 +126,18 @@ impl Session {
         Nature { verb: Verb::of(text), state: self.leaves(class, nature), ..nature }
     }
 
+    /// Has somebody look at everything on which a decision about a text depends.
+    pub(super) fn weigh<R>(
+        &self,
+        desk: &mut Desk,
+        text: &[u8],
+        ask: impl FnOnce(&Facts<'_>) -> R,
+    ) -> R {
+        let view = self.look(desk);
+        let class = view.memo.classify(text, &view.lore);
+        ask(&view.outlook.facts(class, &self.writes))
+    }
+
     /// Decides what a prepared statement means for this session.
     pub(super) fn judge_prepared(&self, desk: &mut Desk, statement: &Statement) -> Nature {
         let view = self.look(desk);

@@ -2,8 +2,8 @@
 //! sent anywhere.
 
 use crate::id::BackendId;
-use crate::route::class::{Class, Kind, Reason};
-use crate::route::{self, Facts, Freedom, Route, Side, Transaction, Why};
+use crate::route::class::{Kind, Reason};
+use crate::route::{self, Facts, Route, Side, Transaction, Why};
 use crate::session::Session;
 use crate::session::desk::Desk;
 
@@ -20,9 +20,7 @@ impl Session {
     /// The rows of `EXPLAIN ROUTE`: server, reason, what the reason depends on.
     pub(super) fn explain_route(&mut self, desk: &mut Desk, text: &[u8]) -> Vec<Vec<String>> {
         let transaction = self.transaction(desk);
-        let freedom = self.freedom(desk);
-        let class = self.class_of(desk, text).clone();
-        let mut facets = by_class(&class, transaction, freedom);
+        let mut facets = self.weigh(desk, text, by_facts);
         if let Some(side) = facets.side {
             let node = match side {
                 Side::Primary => desk.topology.primary,
@@ -65,14 +63,16 @@ impl Session {
 }
 
 /// Decides about the side, with the reasons for it.
-fn by_class(class: &Class, transaction: Transaction, freedom: Freedom) -> Facets {
+fn by_facts(facts: &Facts<'_>) -> Facets {
+    let (class, transaction) = (facts.class, facts.transaction);
     if matches!(class.kind, Kind::Pgherd(_)) {
         let reasons = vec![(class.reason.to_string(), "the text".to_owned())];
         return Facets { side: None, server: "pgherd".to_owned(), reasons };
     }
-    let (side, server, why) = match route::decide(&Facts::new(class, transaction, freedom)) {
+    let (side, server, why) = match route::decide(facts) {
         Route::Send { side, why } => (Some(side), String::new(), why),
-        Route::Defer { why } => (None, "none before it writes".to_owned(), why),
+        // It is begun on the primary, and may read elsewhere from there.
+        Route::Defer { why } => (Some(Side::Primary), String::new(), why),
         Route::Refuse { why } => (None, "none: it is refused".to_owned(), why),
     };
     let mut reasons = vec![(why.to_string(), depends_on(&why).to_owned())];
@@ -138,6 +138,7 @@ fn server(desk: &Desk, node: Option<BackendId>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::Freedom;
     use crate::route::classify::classify;
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
         let explain = |text: &str, transaction, freedom| {
             let rules = crate::route::rules::Rules::default();
             let class = classify(text.as_bytes(), &crate::route::lore::Lore::bare(&rules));
-            let facets = by_class(&class, transaction, freedom);
+            let facets = by_facts(&Facts::new(&class, transaction, freedom));
             let reasons: Vec<String> = facets
                 .reasons
                 .iter()
