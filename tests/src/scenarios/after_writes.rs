@@ -3,7 +3,7 @@
 
 use super::balancing::{one_standby, told_node};
 use crate::client::Client;
-use crate::play::{PRIMARY, Play};
+use crate::play::{LIMIT, PRIMARY, Play};
 use crate::world::{Fate, Setup, World};
 
 const STANDBY: usize = 1;
@@ -60,8 +60,16 @@ fn begin(w: &mut impl World) -> Client {
     w.run(&maker, "create table written (n int)");
     w.run(&maker, "create view seen_through as select n from written");
     w.run(&maker, "create table filled (n int)");
+    w.run(&maker, "create function known() returns int language sql stable as 'select 1'");
     w.table(&maker, "other", STANDBYS);
     w.terminate(&maker);
+    // Before the catalog is known, no transaction is known to be READ COMMITTED.
+    w.wait("the catalog is known", LIMIT, |w| {
+        let probe = w.connect("probe");
+        let node = told_node(&w.run(&probe, "select known()"));
+        w.terminate(&probe);
+        node == STANDBY
+    });
     w.connect("app")
 }
 

@@ -207,6 +207,8 @@ pub fn a_server_is_lost_with_waiters_in_line(w: &mut impl World) {
         w.terminate(&next);
         !answer.failed()
     });
+    // Whoever asks the server past pgherd has lost a connection too.
+    w.wait_truth(PRIMARY, "select 1", "1");
     assert!(w.server_connections(PRIMARY) <= 2);
 }
 
