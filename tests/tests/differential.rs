@@ -49,7 +49,7 @@ const ON_SEVERAL: &[Topic] = &[Topic::Resets];
 
 /// What is left out where connections are shared. After a batch that fails with an unnamed statement
 /// in it, only the server knows which unnamed statement it has (docs/differences.md).
-const SHARED: &[Topic] = &[Topic::Resets, Topic::Unnamed];
+const SHARED: &[Topic] = &[Topic::Resets, Topic::Unnamed, Topic::LastValues];
 
 /// Clients with connections of their own.
 const fn own(rounds: usize, clients: usize, left_out: &'static [Topic]) -> Manner {

@@ -52,6 +52,8 @@ pub enum Topic {
     UntoldSettings,
     /// `SET` of parameters that the next client of the connection is told at its login.
     ReportedSettings,
+    /// The last value of a sequence, which only the connection knows that drew it.
+    LastValues,
 }
 
 impl Topic {
@@ -61,6 +63,7 @@ impl Topic {
         let any = |words: &[&str]| words.iter().any(|word| sql.contains(word));
         match self {
             Self::Resets => any(&["reset", "discard all", "default"]),
+            Self::LastValues => any(&["lastval", "currval"]),
             Self::ReportedSettings => {
                 sql.starts_with("set") && any(&["time", "style", "encoding", "names"])
             }

@@ -133,6 +133,16 @@ impl Transcript {
             for heard in errors {
                 heard.body = without_name(&heard.body);
             }
+            // In a failed transaction nothing can be prepared on a connection that lacks it, so that
+            // what would fail for a reason of its own fails for that one.
+            let mut has_failed = false;
+            for heard in masked.turns.iter_mut().flatten() {
+                match heard.tag {
+                    b'Z' => has_failed = heard.body == b"E",
+                    b'E' if has_failed => heard.body.clear(),
+                    _ => {}
+                }
+            }
         }
         masked
     }
