@@ -66,6 +66,11 @@ impl Agenda {
         self.at(now + delay, event);
     }
 
+    /// Counts the events to come.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// Takes the next event.
     pub(crate) fn next(&mut self) -> Option<(Instant, Event)> {
         self.events.pop_first().map(|((when, _), event)| (when, event))
