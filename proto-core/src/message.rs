@@ -3,7 +3,7 @@
 //! Machines never call each other, even in one process: the simulator delays and reorders
 //! messages between different pairs, and keeps the order between the same pair, as channels do.
 
-use core::net::IpAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -134,7 +134,7 @@ pub struct CancelKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// Where it comes from; none for a Unix socket.
-    pub address: Option<IpAddr>,
+    pub address: Option<SocketAddr>,
     /// Whether there is room for it.
     pub room: Room,
 }

@@ -487,7 +487,7 @@ impl Session {
     /// What the log calls this session.
     fn label(&self, desk: &Desk) -> String {
         let user = String::from_utf8_lossy(&self.who.user);
-        let from = self.arrival.address.map_or_else(|| "local".into(), |a| a.to_string());
+        let from = self.arrival.address.map_or_else(|| "local".into(), |a| a.ip().to_string());
         format!("shard {}: session {} ({user} from {from})", desk.shard, self.id)
     }
 

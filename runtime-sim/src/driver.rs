@@ -8,6 +8,7 @@ mod outputs;
 mod socket;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use pgherd_core::id::ConnId;
 use pgherd_core::limits;
@@ -375,9 +376,12 @@ pub(crate) fn post_delay(stage: &mut Stage) -> Duration {
     stage.chance.micros(1, if slow { 5_000 } else { 100 })
 }
 
+/// Where all clients come from.
+const CLIENTS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_000));
+
 /// Makes an arrival.
 pub(crate) const fn arrival(room: Room) -> Arrival {
-    Arrival { address: None, room }
+    Arrival { address: Some(CLIENTS), room }
 }
 
 #[cfg(test)]

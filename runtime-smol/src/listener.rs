@@ -1,7 +1,7 @@
 //! Where clients connect.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -41,7 +41,7 @@ pub(crate) enum Backlog {
 
 /// What accepting came to.
 pub(crate) enum Accepted {
-    Client(Socket, Option<IpAddr>),
+    Client(Socket, Option<SocketAddr>),
     /// A client that did not wait.
     Gone,
     Nobody,
@@ -98,12 +98,12 @@ impl AsFd for Listener {
 }
 
 impl Door {
-    fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
+    fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
                 stream.set_nonblocking(true)?;
-                Ok((Socket::Tcp(stream), Some(address.ip())))
+                Ok((Socket::Tcp(stream), Some(address)))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept()?;

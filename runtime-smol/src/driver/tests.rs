@@ -1,5 +1,5 @@
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
@@ -386,7 +386,8 @@ fn a_connection_moves_with_its_unread_bytes() {
     scene.driver.machine.manner = Manner::Leave;
     far.write_all(b"startup").unwrap();
     scene.until("the bytes", |heard| !heard.is_empty());
-    let arrival = Arrival { address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), room: Room::Full };
+    let arrival =
+        Arrival { address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711))), room: Room::Full };
     scene.tell(Output::Move { conn: id, to: ShardId(0), arrival });
     scene.driver.machine.names.remove(id);
     let Some(Mail::Moved { socket, unread, arrival: as_what }) = scene.shard.take() else {

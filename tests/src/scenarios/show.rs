@@ -145,6 +145,8 @@ pub fn connections_are_shown_with_their_pools(w: &mut impl World) {
     assert_eq!((of("pool_connected"), of("pool_state")), ("1".into(), "lent".into()));
     assert_eq!((of("backend_id"), of("status")), ("0".into(), "Idle in transaction".into()));
     assert_eq!((of("username"), of("pool_mode")), ("postgres".into(), "session".into()));
+    assert_eq!(of("client_host"), "127.0.0.1");
+    assert!(of("client_port").parse::<u16>().is_ok_and(|port| port > 0), "{}", of("client_port"));
     assert_eq!(of("statement"), "", "what clients say is not kept");
     w.run(&app, "commit");
     w.terminate(&app);

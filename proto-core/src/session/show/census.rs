@@ -58,7 +58,12 @@ pub(crate) fn collect(view: View, desk: &Desk, sessions: &Table<Box<Session>>) -
 impl Session {
     /// Where the client comes from.
     fn host(&self) -> String {
-        self.arrival.address.map_or_else(|| "[local]".to_owned(), |address| address.to_string())
+        self.arrival.address.map_or_else(|| "[local]".to_owned(), |from| from.ip().to_string())
+    }
+
+    /// From which port; nothing for a Unix socket.
+    fn port(&self) -> String {
+        self.arrival.address.map(|from| from.port().to_string()).unwrap_or_default()
     }
 
     /// The session's row of `SHOW pool_processes`.
@@ -160,8 +165,8 @@ fn link_row(desk: &Desk, sessions: &Table<Box<Session>>, id: ConnId, link: &Link
         doing.to_owned(),
         u8::from(reads_here).to_string(),
         session.map(|session| session.host()).unwrap_or_default(),
-        // A machine is not told the port, and what clients say is not kept.
-        String::new(),
+        session.map(|session| session.port()).unwrap_or_default(),
+        // What clients say is not kept.
         String::new(),
     ];
     let state = if pins.is_empty() { state_of(link) } else { "pinned" };
