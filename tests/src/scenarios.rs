@@ -135,6 +135,7 @@ scenarios! {
         rows_come_a_few_at_a_time,
         closed_statements_are_gone,
         an_error_skips_everything_until_sync,
+        batches_sent_together_find_their_statement with standby_only,
     }
     copy {
         a_large_copy_out_passes_in_little_memory with primary_only,

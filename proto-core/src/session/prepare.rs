@@ -324,9 +324,10 @@ impl Session {
             {
                 self.close_on(desk, id, &oldest);
             }
-            // Whether it is there may be in doubt, after a batch that failed.
-            self.close_on(desk, id, &server_name);
         }
+        // Whether it is there may be in doubt: after a batch that failed, and while an earlier one
+        // that prepares it is under way.
+        self.close_on(desk, id, &server_name);
         let parse = statement.parse.clone();
         let pending = (Bytes::copy_from_slice(name), statement);
         if let Some(link) = desk.links.get_mut(id) {

@@ -169,3 +169,21 @@ pub fn an_error_skips_everything_until_sync(w: &mut impl World) {
     assert_eq!(w.finish(&app).good().shape(), "");
     w.run(&app, "select 1");
 }
+
+/// A statement that was prepared in a transaction is used outside of it, in batches that are sent
+/// together: the other server gets to know it on the way.
+pub fn batches_sent_together_find_their_statement(w: &mut impl World) {
+    let app = w.connect("app");
+    w.run(&app, "begin");
+    w.post(&app, &[compose::parse("s", "select $1::int + 1"), compose::sync()].concat());
+    w.finish(&app).good();
+    w.run(&app, "commit");
+    let batch = |n: u32| {
+        let n = n.to_string();
+        [compose::bind("", "s", &[n.as_str()]), compose::execute("", 0), compose::sync()].concat()
+    };
+    w.post(&app, &(0..9).flat_map(batch).collect::<Vec<u8>>());
+    for n in 0..9 {
+        assert_eq!(w.finish(&app).good().value(), (n + 1).to_string());
+    }
+}
