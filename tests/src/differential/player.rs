@@ -114,9 +114,6 @@ impl<'a> Player<'a> {
 
     fn talk(&mut self, w: &mut impl World) {
         self.listen(w);
-        if let Some(bytes) = self.outgoing.pop_front() {
-            w.send(self.client.conn, &bytes);
-        }
         if w.is_closed(self.client.conn) {
             self.heard.end = End::Closed;
             self.stage = Stage::Over;
@@ -129,6 +126,10 @@ impl<'a> Player<'a> {
             }
         } else if self.outgoing.is_empty() && self.is_answered() {
             self.next_part(w);
+        }
+        // At once: in an idle world the next step is as far away as the next check of a server.
+        if let Some(bytes) = self.outgoing.pop_front() {
+            w.send(self.client.conn, &bytes);
         }
     }
 

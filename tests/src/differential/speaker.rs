@@ -185,6 +185,8 @@ impl Speaker {
                 Unit::one(sayings, 1, effect)
             }
             Kind::Pipeline => self.pipeline(),
+            Kind::Repeated if self.manner.leaves_out(Topic::Named) => self.pipeline(),
+            Kind::Repeated => self.repeated(),
             Kind::Flushed => self.flushed(),
             Kind::CopyExtended => self.copy_extended(),
             Kind::Function => self.function(),
@@ -390,19 +392,21 @@ enum Kind {
     CopyIn,
     Batch,
     Pipeline,
+    Repeated,
     Flushed,
     CopyExtended,
     Function,
     Close,
 }
 
-const UNITS: [(usize, Kind); 10] = [
+const UNITS: [(usize, Kind); 11] = [
     (36, Kind::Simple),
     (14, Kind::Transaction),
     (6, Kind::Ahead),
     (5, Kind::CopyIn),
     (30, Kind::Batch),
     (8, Kind::Pipeline),
+    (5, Kind::Repeated),
     (6, Kind::Flushed),
     (3, Kind::CopyExtended),
     (2, Kind::Function),

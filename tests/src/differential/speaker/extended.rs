@@ -67,6 +67,32 @@ impl Speaker {
         Unit::one(sayings, count, effect)
     }
 
+    /// What drivers do in loops: a statement is prepared, in a transaction perhaps, and used by
+    /// several batches that are sent together.
+    pub(super) fn repeated(&mut self) -> Unit {
+        const NAME: &str = "repeated";
+        let template = self.template(Effect::Reads);
+        let prepare = vec![
+            Saying::CloseStatement(NAME.to_owned()),
+            Saying::Parse(NAME.to_owned(), self.fill(template.line.2), Vec::new()),
+            Saying::Sync,
+        ];
+        let mut parts = vec![Part::then(prepare, Until::Ready(1))];
+        if self.block == Block::None && self.dice.often(50) {
+            let query = |sql: &str| Part::then(vec![Saying::Query(sql.into())], Until::Ready(1));
+            parts.insert(0, query("begin"));
+            parts.push(query("commit"));
+        }
+        let count = self.dice.between(2, 6);
+        let mut sayings = Vec::new();
+        for _ in 0..count {
+            self.bind(NAME, template, &mut sayings);
+            sayings.push(Saying::Sync);
+        }
+        parts.push(Part::then(sayings, Until::Ready(count)));
+        Unit { parts, effect: template.line.0 }
+    }
+
     fn step(&mut self, step: Step, most: Effect, sayings: &mut Vec<Saying>) -> Effect {
         match step {
             Step::Unnamed => {
