@@ -288,14 +288,14 @@ impl Session {
             return Some((nature, effect));
         }
         if name.is_empty() {
+            if self.unnamed.only_at().is_some() {
+                survey.needs_unnamed = Doubt::Yes;
+            }
             if let Some(text) = self.unnamed.text() {
                 survey.leans = Doubt::Yes;
                 let nature = self.judge(desk, Some(text));
                 survey.add(nature);
                 return Some((nature, self.effect_of(desk, nature, Some(text))));
-            }
-            if self.unnamed.only_at().is_some() {
-                survey.needs_unnamed = Doubt::Yes;
             }
         }
         survey.doubt = Doubt::Yes;

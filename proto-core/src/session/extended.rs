@@ -164,7 +164,7 @@ impl Session {
         }
         let malformed = Violation::Malformed { tag: message.tag };
         self.tell_statement(desk, id, message);
-        if !matches!(message.tag, tag::PARSE | tag::CLOSE) {
+        if !matches!(message.tag, tag::PARSE | tag::CLOSE | tag::FLUSH) {
             self.before = Before::Work;
         }
         let is_news = self.looked < message.len;
@@ -219,13 +219,23 @@ impl Session {
         Ok(self.take_to(desk, id, message))
     }
 
-    /// Whether a message prepares a statement of a name about which an earlier batch has not been
-    /// answered yet: whether there is one already, only that answer tells.
+    /// Whether a message names a statement about which an earlier batch has not been answered yet:
+    /// whether there is one, only that answer tells. If not, the server may know another client's
+    /// by the name that they share.
     fn must_hear_first(&self, desk: &Desk, id: ConnId, message: Incoming<'_>) -> bool {
-        if message.tag != tag::PARSE || !self.is_shared() {
+        if !self.is_shared() {
             return false;
         }
-        let name = frontend::parse(message.body).map(|(name, _)| name).unwrap_or_default();
+        let name = match message.tag {
+            tag::PARSE => frontend::parse(message.body).map(|(name, _)| name),
+            tag::BIND => frontend::bind(message.body).map(|(_, name)| name),
+            tag::DESCRIBE => match frontend::subject(message.body) {
+                Some(Subject::Statement(name)) => Some(name),
+                Some(Subject::Portal(_)) | None => None,
+            },
+            _ => None,
+        };
+        let name = name.unwrap_or_default();
         let is_open =
             |link: &&Link| link.becomes(name).is_some() && link.becomes_here(name).is_none();
         !name.is_empty() && desk.links.get(id).map(Box::as_ref).filter(is_open).is_some()

@@ -55,6 +55,11 @@ impl Session {
         if self.audit != Audit::Due || !matters || self.held.primary != Some(id) {
             return;
         }
+        // A question ends the unnamed statement. While only this server has it, or nobody else
+        // knows which one it is, the question waits for the next one.
+        if self.unnamed.only_at() == Some(id) {
+            return;
+        }
         let Some(link) = desk.links.get_mut(id).filter(|link| link.is_idle()) else { return };
         self.audit = Audit::Asked;
         self.findings = None;
