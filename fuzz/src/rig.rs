@@ -429,6 +429,7 @@ impl<S: Servers> Rig<S> {
             Message::Cancel { .. }
             | Message::Cancelled { .. }
             | Message::Vacate { .. }
+            | Message::Catalog { .. }
             | Message::CatalogStale { .. } => {
                 assert_eq!(to, Peer::Shard(ShardId(0)), "there is one shard");
                 (to, message)

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::config::Config;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
 use crate::inquiry::{Asker, Sheet, View};
+use crate::route::catalog::Catalog;
 use crate::topology::Topology;
 
 /// Who a message is from or for.
@@ -105,6 +106,13 @@ pub enum Message {
     CatalogStale {
         /// Its name.
         database: Bytes,
+    },
+    /// The facts of a database's catalog, as a shard was told them. From a shard to every shard.
+    Catalog {
+        /// Its name.
+        database: Bytes,
+        /// The facts.
+        catalog: Arc<Catalog>,
     },
     /// Every session has ended after a shutdown. From a shard to `Control`.
     Drained,

@@ -289,6 +289,7 @@ impl Machine for Shard {
             Message::Vacate { database } => {
                 self.desk.on_vacate(&database);
             }
+            Message::Catalog { database, catalog } => self.desk.catalogs.heard(&database, catalog),
             Message::CatalogStale { database } => {
                 let now = self.desk.now;
                 self.desk.catalogs.stale(&database, now);

@@ -254,10 +254,14 @@ impl Desk {
     /// Has every shard close its idle connections to a database, which could not be dropped
     /// otherwise; the server waits some seconds for them to be gone.
     pub fn vacate(&mut self, database: &Bytes) {
+        self.post_shards(|| Message::Vacate { database: database.clone() });
+    }
+
+    /// Posts a message to every shard, this one too.
+    fn post_shards(&mut self, message: impl Fn() -> Message) {
         let shards = u16::try_from(self.config.worker_threads).unwrap_or(u16::MAX);
         for shard in (0..shards).map(ShardId) {
-            let message = Message::Vacate { database: database.clone() };
-            self.outputs.post(Peer::Shard(shard), message);
+            self.outputs.post(Peer::Shard(shard), message());
         }
     }
 

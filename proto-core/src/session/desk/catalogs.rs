@@ -161,16 +161,16 @@ impl Catalogs {
         }
     }
 
-    /// The answer is there, or there will be none.
+    /// The answer is there, or there will be none. Returns facts that this shard did not have.
     pub(super) fn answered(
         &mut self,
         database: &Bytes,
         catalog: Option<Catalog>,
         now: Instant,
         period: Duration,
-    ) {
+    ) -> Option<Arc<Catalog>> {
         let next = self.next_generation();
-        let Some(edition) = self.known.get_mut(database) else { return };
+        let edition = self.known.get_mut(database)?;
         let again = match edition.state {
             State::Asked { again } => again,
             State::Kept { .. } | State::Wanted { .. } => None,
@@ -178,9 +178,24 @@ impl Catalogs {
         let failed = catalog.is_none().then(|| now + limits::ERRAND_RETRY_DELAY);
         let until = [again, failed].into_iter().flatten().fold(now + period, Instant::min);
         edition.state = State::Kept { until };
-        if let Some(catalog) = catalog.filter(|catalog| *catalog != *edition.catalog) {
-            edition.catalog = Arc::new(catalog);
+        let catalog = catalog.filter(|catalog| *catalog != *edition.catalog)?;
+        edition.catalog = Arc::new(catalog);
+        edition.generation = next;
+        Some(edition.catalog.clone())
+    }
+
+    /// Another shard has been told a database's facts.
+    ///
+    /// They serve a shard that has none, until it has asked itself: whether they are older than a
+    /// change that it has heard of, it cannot know. Equal facts are held in one place.
+    pub fn heard(&mut self, database: &Bytes, catalog: Arc<Catalog>) {
+        let next = self.next_generation();
+        let Some(edition) = self.known.get_mut(database) else { return };
+        if *edition.catalog == Catalog::default() {
             edition.generation = next;
+            edition.catalog = catalog;
+        } else if *edition.catalog == *catalog {
+            edition.catalog = catalog;
         }
     }
 }
@@ -243,6 +258,28 @@ mod tests {
         assert_eq!(catalogs.of(&shop, &app, at(3)).catalog.as_ref(), &facts("f"), "kept");
         catalogs.of(&shop, &app, at(3) + limits::ERRAND_RETRY_DELAY);
         assert!(catalogs.is_due(at(9)));
+    }
+
+    #[test]
+    fn what_another_shard_was_told_serves_until_this_one_is() {
+        let (shop, app) = (Bytes::from_static(b"shop"), Bytes::from_static(b"app"));
+        let mut catalogs = Catalogs::default();
+        catalogs.heard(&shop, Arc::new(facts("f")));
+        assert_eq!(catalogs.known.len(), 0, "nobody uses it here");
+        let first = catalogs.of(&shop, &app, at(1)).generation;
+        catalogs.heard(&shop, Arc::new(facts("f")));
+        let second = catalogs.of(&shop, &app, at(1)).generation;
+        assert_ne!(first, second);
+        assert!(catalogs.is_due(at(1)), "it is asked for all the same");
+        catalogs.asked(&shop);
+        assert!(catalogs.answered(&shop, Some(facts("g")), at(2), PERIOD).is_some());
+        let third = catalogs.of(&shop, &app, at(2)).generation;
+        catalogs.heard(&shop, Arc::new(facts("f")));
+        assert_eq!(catalogs.of(&shop, &app, at(2)).catalog.as_ref(), &facts("g"), "not older ones");
+        let shared = Arc::new(facts("g"));
+        catalogs.heard(&shop, shared.clone());
+        assert!(Arc::ptr_eq(&catalogs.of(&shop, &app, at(2)).catalog, &shared));
+        assert_eq!(catalogs.of(&shop, &app, at(2)).generation, third);
     }
 
     #[test]

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use super::{Desk, TimerKey};
 use crate::backend::link::{Owner, Pending, Request, State};
 use crate::config::PoolMode;
-use crate::id::{ConnId, ShardId};
+use crate::id::ConnId;
 use crate::limits;
-use crate::message::{Message, Peer};
+use crate::message::Message;
 use crate::output::Close;
 use crate::pool::PoolKey;
 use crate::route::catalog::{QUERY, Reader};
@@ -227,11 +227,7 @@ impl Desk {
 
     /// A database's catalog has changed, as a statement tells: every shard asks for it anew.
     pub fn catalog_stale(&mut self, database: &Bytes) {
-        let shards = u16::try_from(self.config.worker_threads).unwrap_or(u16::MAX);
-        for shard in (0..shards).map(ShardId) {
-            let message = Message::CatalogStale { database: database.clone() };
-            self.outputs.post(Peer::Shard(shard), message);
-        }
+        self.post_shards(|| Message::CatalogStale { database: database.clone() });
     }
 
     /// Has a link ask for a catalog, if there is one to be had.
@@ -308,7 +304,13 @@ impl Desk {
         let key = link.pool.clone();
         let catalog = (question.progress == Progress::Reading).then(|| question.reader.finish());
         let period = self.config.catalog_refresh_period;
-        self.catalogs.answered(&key.database, catalog, self.now, period);
+        if let Some(catalog) = self.catalogs.answered(&key.database, catalog, self.now, period) {
+            let database = key.database.clone();
+            self.post_shards(|| Message::Catalog {
+                database: database.clone(),
+                catalog: catalog.clone(),
+            });
+        }
         let mode = self.config.pool.of(&key.database, &key.user).mode;
         question.link == Link::Own && mode == PoolMode::Session
     }
