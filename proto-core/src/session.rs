@@ -334,7 +334,7 @@ impl Session {
     pub fn handle_topology(&mut self, desk: &mut Desk) {
         match self.wait {
             Wait::Node | Wait::Link(_) => self.look_again(desk),
-            Wait::Nothing | Wait::Turn | Wait::Answer => {}
+            Wait::Nothing | Wait::Turn | Wait::Settings(_) | Wait::Answer => {}
         }
     }
 

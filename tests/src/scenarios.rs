@@ -171,6 +171,7 @@ scenarios! {
     transaction {
         many_clients_share_one_connection with one_shared,
         settings_follow_their_session with one_shared,
+        a_setting_that_cannot_be_repeated_stops_its_statement with one_shared,
         settings_in_a_transaction_hold_if_it_commits with one_shared,
         clients_of_different_libraries_share_connections with one_shared,
         prepared_statements_follow_their_session with one_shared,

@@ -23,6 +23,11 @@ impl Setting {
         (!query.is_empty()).then_some(Self { name, query })
     }
 
+    /// Tells whether it gives back the value with which the connection began.
+    fn is_reset(&self) -> bool {
+        *self == reset(&self.name)
+    }
+
     /// Lists the parameters.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.name.split(|byte| *byte == b',')
@@ -93,13 +98,14 @@ impl Applied {
         known.iter().eq(wanted.iter())
     }
 
-    /// The queries that make `wanted` of it: what is set and not wanted is reset, what is wanted
-    /// and not set is set.
+    /// The statements that make `wanted` of it: what is set and not wanted is reset, what is
+    /// wanted and not set is set.
     #[must_use]
-    pub fn steps_to(&self, wanted: Wanted<'_>) -> Vec<Bytes> {
+    pub fn steps_to(&self, wanted: Wanted<'_>) -> Vec<Setting> {
         let Self::Known(known) = self else {
-            let reset = frontend::compose_query("RESET ALL");
-            return std::iter::once(reset).chain(wanted.iter().map(|s| s.query.clone())).collect();
+            let query = frontend::compose_query("RESET ALL");
+            let reset = Setting { name: Bytes::from_static(ALL), query };
+            return std::iter::once(reset).chain(wanted.iter().cloned()).collect();
         };
         let is_wanted = |name: &Bytes| wanted.iter().any(|setting| setting.name == *name);
         let resets = known
@@ -111,9 +117,21 @@ impl Applied {
             let is_halved = setting.name == b"datestyle"[..]
                 && known.iter().any(|set| set.name == setting.name);
             let reset = is_halved.then(|| reset(&setting.name));
-            reset.into_iter().chain(std::iter::once(setting.query.clone()))
+            reset.into_iter().chain(std::iter::once(setting.clone()))
         });
         resets.chain(sets).collect()
+    }
+
+    /// Notes that one of the steps has been carried out.
+    pub fn take_step(&mut self, step: Setting) {
+        if step.name == ALL {
+            *self = Self::default();
+        } else if let Self::Known(known) = self {
+            known.retain(|setting| setting.name != step.name);
+            if !step.is_reset() {
+                known.push(step);
+            }
+        }
     }
 
     /// Notes that a parameter is as it was when the connection began.
@@ -146,11 +164,15 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Composes the `Query` that gives a parameter back the value with which the connection began.
-fn reset(name: &[u8]) -> Bytes {
+/// What a step is called that resets every parameter.
+const ALL: &[u8] = b"all";
+
+/// Composes the step that gives a parameter back the value with which the connection began.
+fn reset(name: &Bytes) -> Setting {
     let names = String::from_utf8_lossy(name);
     let one = |name: &str| format!("RESET {}", identifier(name));
-    frontend::compose_query(&names.split(',').map(one).collect::<Vec<_>>().join("; "))
+    let text = names.split(',').map(one).collect::<Vec<_>>().join("; ");
+    Setting { name: name.clone(), query: frontend::compose_query(&text) }
 }
 
 #[cfg(test)]
@@ -163,8 +185,8 @@ mod tests {
         Setting::of_text(name, format!("SET {name} TO {value}").as_bytes()).unwrap()
     }
 
-    fn texts(steps: &[Bytes]) -> Vec<String> {
-        let text = |query: &Bytes| {
+    fn texts(steps: &[Setting]) -> Vec<String> {
+        let text = |Setting { query, .. }: &Setting| {
             String::from_utf8_lossy(query.get(5..query.len() - 1).unwrap_or_default()).into_owned()
         };
         steps.iter().map(text).collect()
@@ -177,7 +199,7 @@ mod tests {
         let known = |settings: &[&Setting]| {
             Applied::Known(settings.iter().map(|setting| (*setting).clone()).collect())
         };
-        let cases: &[(&str, Applied, Wanted<'_>, &[&str])] = &[
+        let cases: [(&str, Applied, Wanted<'_>, &[&str]); 8] = [
             ("nothing to do", known(&[&a]), Wanted { first: &[], then: from_ref(&a) }, &[]),
             (
                 "more",
@@ -217,11 +239,20 @@ mod tests {
                 &["RESET ALL", "SET a TO 1"],
             ),
         ];
-        for (name, applied, wanted, expected) in cases {
-            assert_eq!(texts(&applied.steps_to(*wanted)), *expected, "{name}");
+        for (name, mut applied, wanted, expected) in cases {
+            assert_eq!(texts(&applied.steps_to(wanted)), expected, "{name}");
+            let mut stepped = Applied::Unknown;
+            for step in stepped.steps_to(wanted) {
+                stepped.take_step(step);
+            }
+            assert!(stepped.is(wanted), "{name}");
+            for step in applied.steps_to(wanted) {
+                applied.take_step(step);
+            }
+            assert!(applied.steps_to(wanted).is_empty(), "{name}");
             let mut applied = Applied::Unknown;
-            applied.become_these(*wanted);
-            assert!(applied.is(*wanted) && applied.steps_to(*wanted).is_empty(), "{name}");
+            applied.become_these(wanted);
+            assert!(applied.is(wanted) && applied.steps_to(wanted).is_empty(), "{name}");
         }
     }
 
@@ -230,7 +261,7 @@ mod tests {
         let text = |name: &str, value: &[u8]| {
             let setting = Setting::of_value(name.as_bytes(), value).unwrap();
             assert_eq!(setting.name, name.to_ascii_lowercase());
-            texts(&[setting.query]).concat()
+            texts(&[setting]).concat()
         };
         assert_eq!(text("DateStyle", b"ISO, DMY"), "SET \"datestyle\" = 'ISO, DMY'");
         assert_eq!(text("application_name", b"o'c"), "SET \"application_name\" = 'o''c'");
@@ -244,7 +275,7 @@ mod tests {
 
     #[test]
     fn parameters_of_extensions_are_reset_by_both_names() {
-        assert_eq!(texts(&[reset(b"app.user")]), ["RESET \"app\".\"user\""]);
-        assert_eq!(texts(&[reset(b"a,b")]), ["RESET \"a\"; RESET \"b\""]);
+        assert_eq!(texts(&[reset(&Bytes::from_static(b"app.user"))]), ["RESET \"app\".\"user\""]);
+        assert_eq!(texts(&[reset(&Bytes::from_static(b"a,b"))]), ["RESET \"a\"; RESET \"b\""]);
     }
 }

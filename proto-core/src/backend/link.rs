@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::applied::Applied;
+use super::applied::{Applied, Setting};
 use super::history::History;
 use super::kept::Kept;
 use super::login::Login;
@@ -69,6 +69,9 @@ pub struct Link {
     pub litter: Vec<Bytes>,
     /// The parameters that are set on it.
     pub applied: Applied,
+    /// What is being set on it, in the order of its answers, each of which is a
+    /// [`Request::Setting`].
+    pub steps: VecDeque<Setting>,
     /// What has been left behind on it since it was last clean.
     pub wear: Wear,
     /// The session that has last written on it.
@@ -206,6 +209,8 @@ pub enum Request {
     Sync,
     /// The question what the server session holds.
     Audit,
+    /// A parameter that the session wants to be set before its statement is sent.
+    Setting,
     /// Pgherd's own setting of a parameter, of which the client is told.
     Told,
 }
@@ -269,6 +274,7 @@ impl Link {
             unnamed: 0,
             litter: Vec::new(),
             applied: Applied::default(),
+            steps: VecDeque::new(),
             wear: Wear::Clean,
             writer: None,
             kept: Kept::default(),
@@ -311,6 +317,12 @@ impl Link {
     #[must_use]
     pub fn is_audited(&self) -> bool {
         matches!(self.pending.front(), Some(Pending::Ready { request: Request::Audit, .. }))
+    }
+
+    /// Tells whether the server's next answer is to a setting that the session waits for.
+    #[must_use]
+    pub fn is_being_set(&self) -> bool {
+        matches!(self.pending.front(), Some(Pending::Ready { request: Request::Setting, .. }))
     }
 
     /// Tells whether it was opened with nothing but a user and a database.
@@ -370,7 +382,7 @@ impl Link {
             pending,
             Pending::Ready {
                 owner: Owner::Proxy,
-                request: Request::Query | Request::Audit | Request::Told
+                request: Request::Query | Request::Audit | Request::Setting | Request::Told
             }
         );
         if is_query {

@@ -96,7 +96,11 @@ impl Session {
             && let Some(link) = self.unnamed.only_at()
             && self.engaged(desk).is_none()
             && self.held.iter().any(|held| held == link)
+            && self.verdict.is_none()
         {
+            if !self.is_up_to_date(desk, link) {
+                return Ok(Taken::Nothing);
+            }
             return self.start_batch(desk, link, message, plan);
         }
         match self.seat(desk, side) {
@@ -110,7 +114,14 @@ impl Session {
             }
             Seat::At(link) => self.start_batch(desk, link, message, plan),
             Seat::Wait => Ok(Taken::Nothing),
-            Seat::Refused(refusal) => Ok(self.fail_batch(desk, message, &refusal)),
+            Seat::Refused(refusal) if self.lets_go(&refusal, plan.effect.as_ref()) => {
+                self.look_again(desk);
+                Ok(Taken::Nothing)
+            }
+            Seat::Refused(refusal) => {
+                self.reject_transaction(desk);
+                Ok(self.fail_batch(desk, message, &refusal))
+            }
         }
     }
 
@@ -121,7 +132,6 @@ impl Session {
         message: Incoming<'_>,
         plan: Plan,
     ) -> Result<Taken, Violation> {
-        self.bring_up_to_date(desk, id);
         let len = plan.len;
         self.looked = plan.looked;
         self.before = Before::Nothing;

@@ -296,15 +296,10 @@ impl Session {
         let Some(id) = idle.or_else(|| self.any_link(desk)) else {
             return self.refuse_login(desk);
         };
-        if self.is_shared() {
-            self.bring_up_to_date(desk, id);
-        }
-        let Some(link) = desk.links.get(id) else { return };
-        if self.is_shared() && !link.is_quiet() {
-            // What the client asked for is being set.
-            self.wait = Wait::Turn;
+        if self.is_shared() && !self.is_up_to_date(desk, id) {
             return;
         }
+        let Some(link) = desk.links.get(id) else { return };
         let (method, parameters) = (link.method, link.parameters.clone());
         if self.is_shared() {
             desk.greetings.keep(&self.who.startup, method, parameters.clone(), desk.now);

@@ -81,7 +81,7 @@ impl Session {
             return self.end_with(desk, &loss.refusal());
         }
         self.tell_loss(desk, id, loss);
-        if matches!(self.wait, Wait::Turn) {
+        if matches!(self.wait, Wait::Turn | Wait::Settings(_)) {
             self.wait = Wait::Nothing;
         }
         self.look_again(desk);

@@ -4,12 +4,13 @@
 //! asked outside of transactions, behind the client's answer, and while it is open the session
 //! keeps its connection.
 
-use super::Session;
 use super::desk::Desk;
+use super::refusal::Refusal;
 use super::state::{Audit, Effect};
+use super::{Session, Wait};
 use bytes::Bytes;
 
-use crate::backend::applied::{Applied, Wanted};
+use crate::backend::applied::{Applied, Setting, Wanted};
 use crate::backend::audit::{self, Pin, Pins};
 use crate::backend::link::{Link, Owner, Pending, Request, Wear};
 use crate::id::ConnId;
@@ -204,30 +205,83 @@ impl Session {
             && self.wanted(link).first.iter().any(|setting| setting.name.eq_ignore_ascii_case(name))
     }
 
-    /// Sets on a link what the session wants to be set.
-    pub(super) fn bring_up_to_date(&self, desk: &mut Desk, id: ConnId) {
-        let steps = match desk.links.get(id) {
-            Some(link) if !link.is_engaged() => {
-                let wanted = self.wanted(link);
-                if link.applied.is(wanted) {
-                    return;
-                }
-                link.applied.steps_to(wanted)
+    /// Whether what the session wants to be set on a link is set there. If not, it is being set,
+    /// and the session waits for the server's word that it is: a statement that was on its way
+    /// already would run with other settings if one of these failed.
+    pub(super) fn is_up_to_date(&mut self, desk: &mut Desk, id: ConnId) -> bool {
+        let Some(link) = desk.links.get(id).filter(|link| !link.is_engaged()) else { return true };
+        if link.steps.is_empty() {
+            let wanted = self.wanted(link);
+            if link.applied.is(wanted) {
+                return true;
             }
-            Some(_) | None => return,
+            let steps = link.applied.steps_to(wanted);
+            if steps.is_empty() {
+                self.note_applied(desk, id);
+                return true;
+            }
+            take_steps(desk, id, steps);
+        }
+        self.wait = Wait::Settings(id);
+        false
+    }
+
+    /// The server has answered a setting that the session waits for.
+    pub(super) fn on_set(desk: &mut Desk, id: ConnId) {
+        let Some(link) = desk.links.get_mut(id) else { return };
+        if let Some(step) = link.steps.pop_front().filter(|step| !step.query.is_empty()) {
+            link.applied.take_step(step);
+        }
+    }
+
+    /// The server refuses a setting that the session waits for.
+    pub(super) fn on_unset(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) {
+        let Some(step) = desk.links.get_mut(id).and_then(|link| link.steps.front_mut()) else {
+            return;
         };
-        if let Some(link) = desk.links.get_mut(id) {
-            let mut applied = std::mem::take(&mut link.applied);
-            applied.become_these(self.wanted(link));
-            link.applied = applied;
-            link.unnamed = 0;
-            for _ in &steps {
-                link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
+        // Its `ReadyForQuery` is to come, and tells nothing more.
+        step.query = Bytes::new();
+        let body = Bytes::copy_from_slice(body);
+        let refusal = match self.is_serving() {
+            true => Refusal::Unset { name: step.name.clone(), body },
+            false => Refusal::Server { body },
+        };
+        self.verdict.get_or_insert(refusal);
+    }
+
+    /// Lets go of a parameter that could not be set, if the statement at hand sets or resets it
+    /// itself: a client must be able to end the trouble.
+    pub(super) fn lets_go(&mut self, refusal: &Refusal, effect: Option<&Effect>) -> bool {
+        let Refusal::Unset { name, .. } = refusal else { return false };
+        let replaces = match effect {
+            Some(Effect::Discard | Effect::Change(Change::ResetAll)) => true,
+            Some(Effect::Change(Change::Reset(reset))) => reset == name,
+            Some(Effect::Change(Change::Set(setting))) => setting.name == *name,
+            Some(Effect::Deallocate(_) | Effect::Ended(_) | Effect::RolledBackTo) | None => false,
+        };
+        let lets_go = replaces && self.settings.has(name);
+        if lets_go {
+            self.settings.apply(Change::Reset(name.clone()));
+        }
+        lets_go
+    }
+
+    /// Goes on once everything that the session waits for is set, or could not be. In that case
+    /// its statement is refused, and the link is given up unless the session is bound to it.
+    pub(super) fn after_settings(&mut self, desk: &mut Desk, id: ConnId) {
+        if desk.links.get(id).is_some_and(|link| !link.steps.is_empty()) {
+            return;
+        }
+        let is_pinned = self.held.primary == Some(id) && self.is_pinned();
+        if self.verdict.is_some() && !is_pinned {
+            if self.unnamed.only_at() == Some(id) {
+                self.unnamed.forget();
             }
+            self.held.drop_link(id);
+            desk.retire(id);
         }
-        for step in steps {
-            desk.send_link(id, step);
-        }
+        self.wait = Wait::Nothing;
+        self.look_again(desk);
     }
 
     /// Gives back every link that the session does not need between two transactions.
@@ -239,7 +293,8 @@ impl Session {
             let is_pinned = self.held.primary == Some(id) && self.is_pinned();
             let only_here = self.unnamed.only_at() == Some(id);
             let Some(link) = desk.links.get(id) else { continue };
-            if is_pinned || only_here || !link.is_idle() {
+            let is_set_up = matches!(self.wait, Wait::Settings(at) if at == id);
+            if is_pinned || only_here || is_set_up || !link.is_idle() {
                 continue;
             }
             Self::sweep(desk, id);
@@ -251,5 +306,18 @@ impl Session {
     /// Whether connections are given back between transactions.
     pub(super) const fn is_shared(&self) -> bool {
         !matches!(self.who.mode, crate::config::PoolMode::Session)
+    }
+}
+
+/// Has a link take steps, and expects its answers.
+fn take_steps(desk: &mut Desk, id: ConnId, steps: Vec<Setting>) {
+    for step in &steps {
+        if let Some(link) = desk.links.get_mut(id) {
+            link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Setting });
+        }
+        desk.send_link(id, step.query.clone());
+    }
+    if let Some(link) = desk.links.get_mut(id) {
+        link.steps.extend(steps);
     }
 }

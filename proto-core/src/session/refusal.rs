@@ -63,6 +63,13 @@ pub enum Refusal {
         /// How long the session waited.
         waited: Duration,
     },
+    /// The server did not set a parameter as the session has it.
+    Unset {
+        /// The parameter.
+        name: Bytes,
+        /// The body of the server's error.
+        body: Bytes,
+    },
     /// The server refused the session's login, with the body of its error.
     Server {
         /// The body of its error.
@@ -222,6 +229,11 @@ impl Refusal {
                 told("57P03", format!("no server is available (waited {})", seconds(*waited)))
                     .hint("See pgherd's log for the state of the nodes.")
             }
+            Self::Unset { name, body } => copied(body).detail(format!(
+                "The statement was not sent: parameter \"{}\" of this session could not be restored \
+                 on the connection that it got.",
+                lossy(name)
+            )),
             Self::Server { body } => copied(body),
             Self::Lost { backend, words } => match words {
                 Some(body) => copied(body),

@@ -208,6 +208,7 @@ impl Session {
         let depth = link.pending.len();
         let was_failed = link.batch == Batch::Failed;
         let was_audited = link.is_audited();
+        let was_set = link.is_being_set();
         let owner = link.on_ready(tx).ok_or(Violation::Unexpected { tag })?;
         let is_shallow = link.pending.len() < limits::PIPELINE_DEPTH_MAX;
         if was_failed && link.batch == Batch::None {
@@ -236,7 +237,9 @@ impl Session {
             self.opens = super::nature::Opens::No;
             self.on_ready(desk, id, tx);
         }
-        if was_audited {
+        if was_set {
+            Self::on_set(desk, id);
+        } else if was_audited {
             self.on_audited(desk, id);
         } else if owner == Owner::Proxy && self.is_serving() {
             self.ask_what_is_held(desk, id);
@@ -258,7 +261,8 @@ impl Session {
             return Owner::Proxy;
         }
         let owner = link.owner();
-        let is_setting = owner == Owner::Proxy && !link.is_audited();
+        let is_step = link.is_being_set();
+        let is_setting = owner == Owner::Proxy && !link.is_audited() && !is_step;
         let (first, last) = link.on_failed();
         match owner {
             Owner::Client => {
@@ -288,7 +292,9 @@ impl Session {
                         link.applied = Applied::Unknown;
                     }
                 }
-                if !self.is_serving() {
+                if is_step {
+                    self.on_unset(desk, id, body);
+                } else if !self.is_serving() {
                     self.verdict = Some(Refusal::Server { body: Bytes::copy_from_slice(body) });
                 }
             }
@@ -298,6 +304,9 @@ impl Session {
 
     /// Goes on with what waited for the server to finish.
     fn after_message(&mut self, desk: &mut Desk, id: ConnId) {
+        if matches!(self.wait, Wait::Settings(at) if at == id) {
+            return self.after_settings(desk, id);
+        }
         let Some(link) = desk.links.get(id) else { return };
         let is_idle = !link.is_engaged();
         if link.owes() {

@@ -56,7 +56,8 @@ impl Session {
 
     fn seat_at(&mut self, desk: &mut Desk, side: Side) -> Seat {
         match self.link_for(desk, side) {
-            Some(id) => Seat::At(id),
+            Some(id) if self.is_up_to_date(desk, id) => Seat::At(id),
+            Some(_) => Seat::Wait,
             None => match self.verdict.take() {
                 Some(refusal) => {
                     self.stop_waiting(desk);
@@ -172,7 +173,7 @@ impl Session {
         let waited = desk.now - since;
         match &self.wait {
             Wait::Nothing => self.on_idle_timeout(desk),
-            Wait::Turn => self.arm_idle(desk),
+            Wait::Turn | Wait::Settings(_) => self.arm_idle(desk),
             Wait::Answer => {
                 self.verdict = Some(Refusal::ControlSilent);
                 self.look_again(desk);

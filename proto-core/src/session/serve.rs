@@ -195,8 +195,12 @@ impl Session {
                 self.send_query(desk, link, message, nature, effect)
             }
             Seat::Wait => Taken::Nothing,
+            Seat::Refused(refusal) if self.lets_go(&refusal, effect.as_ref()) => {
+                self.look_again(desk);
+                Taken::Nothing
+            }
             Seat::Refused(refusal) => {
-                let status = self.status(desk);
+                let status = self.reject_transaction(desk);
                 self.say_error(desk, &refusal, Some(status));
                 self.take_nowhere(desk, message)
             }
@@ -225,7 +229,6 @@ impl Session {
         nature: Nature,
         effect: Option<Effect>,
     ) -> Taken {
-        self.bring_up_to_date(desk, id);
         if desk.links.get(id).is_some_and(|link| link.batch == Batch::Failed) {
             // The server skips it, and everything else up to the Sync.
             return self.take_to(desk, id, message);
@@ -302,7 +305,7 @@ impl Session {
             Seat::At(link) => self.send_query(desk, link, message, nature, None),
             Seat::Wait => Taken::Nothing,
             Seat::Refused(refusal) => {
-                let status = self.status(desk);
+                let status = self.reject_transaction(desk);
                 self.say_error(desk, &refusal, Some(status));
                 self.take_nowhere(desk, message)
             }

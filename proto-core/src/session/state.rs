@@ -165,6 +165,8 @@ pub(super) enum Wait {
     Nothing,
     /// That the servers have answered everything.
     Turn,
+    /// That what it wants to be set is set on this link.
+    Settings(ConnId),
     /// A link of a pool.
     Link(Arc<PoolKey>),
     /// A node fit for the purpose.

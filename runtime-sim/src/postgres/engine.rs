@@ -190,6 +190,8 @@ impl Engine {
                 Effect::Undefine(gone) if gone == name => return None,
                 Effect::Define(..)
                 | Effect::Undefine(_)
+                | Effect::Equip(_)
+                | Effect::Strip(_)
                 | Effect::Create(..)
                 | Effect::Drop(_)
                 | Effect::Put(..)

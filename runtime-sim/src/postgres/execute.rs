@@ -111,6 +111,8 @@ fn run(
         Statement::DropFunction { name, exists } => {
             define::drop_function(name, *exists, context, engine)
         }
+        Statement::CreateAccessMethod(name) => define::create_access_method(name, context),
+        Statement::DropAccessMethod(name) => define::drop_access_method(name, context),
         Statement::CreateDatabase(name) => define::create_database(name, context, engine),
         Statement::DropDatabase { name, exists } => {
             define::drop_database(name, *exists, context, engine)

@@ -225,6 +225,8 @@ pub(super) enum Statement {
         name: String,
         exists: Exists,
     },
+    CreateAccessMethod(String),
+    DropAccessMethod(String),
     CreateDatabase(String),
     DropDatabase {
         name: String,
@@ -319,6 +321,8 @@ impl Statement {
             Self::DropView { .. } => "DROP VIEW",
             Self::CreateFunction { .. } => "CREATE FUNCTION",
             Self::DropFunction { .. } => "DROP FUNCTION",
+            Self::CreateAccessMethod(_) => "CREATE ACCESS METHOD",
+            Self::DropAccessMethod(_) => "DROP ACCESS METHOD",
             Self::CreateDatabase(_) => "CREATE DATABASE",
             Self::DropDatabase { .. } => "DROP DATABASE",
             Self::CopyIn { .. } => "COPY FROM",

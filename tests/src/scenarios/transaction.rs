@@ -78,6 +78,47 @@ pub fn settings_follow_their_session(w: &mut impl World) {
     assert_eq!(w.server_connections(PRIMARY), 1, "nobody was pinned");
 }
 
+/// A setting that the server does not repeat keeps the statement behind it from being carried out,
+/// for as long as that is so; then the session goes on with what it has set.
+pub fn a_setting_that_cannot_be_repeated_stops_its_statement(w: &mut impl World) {
+    const CREATE: &str = "create access method other type table handler heap_tableam_handler";
+    const DROP: &str = "drop access method other";
+    let insert = compose::query("insert into marks values (1)");
+    w.sql(PRIMARY, "create table marks (n int)").expect("the primary is well");
+    let (a, b) = (w.connect("a"), w.connect("b"));
+    for end in ["nothing", "set default_table_access_method = 'heap'", "discard all"] {
+        w.sql(PRIMARY, CREATE).expect("the primary is well");
+        w.run(&a, "set work_mem = '5MB'");
+        w.run(&a, "set default_table_access_method = 'other'");
+        assert_eq!(w.run(&b, "show default_table_access_method").value(), "heap");
+        w.sql(PRIMARY, DROP).expect("nothing uses it");
+        w.post(&a, &insert.repeat(2));
+        let mut answers = vec![w.finish(&a), w.finish(&a)];
+        answers.push(w.extended(&a, "insert into marks values (1)", &[]));
+        answers.push(w.query(&a, "begin"));
+        for answer in answers {
+            assert_eq!((answer.code(), answer.status), ("22023", Some(b'I')), "{end}");
+            let trouble = answer.trouble();
+            assert!(trouble.contains("default_table_access_method"), "{trouble}");
+        }
+        assert_eq!(w.truth(PRIMARY, "select count(*) from marks"), "0");
+        assert_ne!(w.run(&b, "show work_mem").value(), "5MB");
+        if end == "nothing" {
+            w.sql(PRIMARY, CREATE).expect("the primary is well");
+            assert_eq!(w.run(&a, "show default_table_access_method").value(), "other");
+            w.run(&b, "select 1");
+            w.sql(PRIMARY, DROP).expect("nothing uses it");
+        } else {
+            w.run(&a, end);
+            assert_eq!(w.run(&a, "show default_table_access_method").value(), "heap");
+            assert_eq!(w.run(&a, "show work_mem").value() == "5MB", end != "discard all");
+        }
+    }
+    w.run(&a, "insert into marks values (2)");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from marks"), "1");
+    assert_eq!(w.server_connections(PRIMARY), 1, "nobody was pinned");
+}
+
 /// What is set in a transaction holds if it commits.
 pub fn settings_in_a_transaction_hold_if_it_commits(w: &mut impl World) {
     let (a, b) = (w.connect("a"), w.connect("b"));

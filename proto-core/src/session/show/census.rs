@@ -97,11 +97,15 @@ impl Session {
         match (&self.wait, self.engaged(desk)) {
             (Wait::Link(_) | Wait::Node, _) => "Wait for server connection",
             (Wait::Answer, _) => "Execute command",
-            (Wait::Nothing | Wait::Turn, Some((_, link))) if link.owes() => "Execute command",
-            (Wait::Nothing | Wait::Turn, Some((_, link))) if link.tx != TxStatus::Idle => {
+            (Wait::Nothing | Wait::Turn | Wait::Settings(_), Some((_, link))) if link.owes() => {
+                "Execute command"
+            }
+            (Wait::Nothing | Wait::Turn | Wait::Settings(_), Some((_, link)))
+                if link.tx != TxStatus::Idle =>
+            {
                 "Idle in transaction"
             }
-            (Wait::Nothing | Wait::Turn, Some(_) | None) => "Idle",
+            (Wait::Nothing | Wait::Turn | Wait::Settings(_), Some(_) | None) => "Idle",
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a database holds, and how changes of it are written down.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::postgres::syntax::{Column, ColumnKind, Function, Select};
@@ -43,6 +43,8 @@ impl Table {
 pub(in crate::postgres) struct Schema {
     pub(in crate::postgres) tables: BTreeMap<String, Table>,
     pub(in crate::postgres) functions: BTreeMap<String, Rc<Function>>,
+    /// Access methods for tables, beside PostgreSQL's own.
+    pub(in crate::postgres) methods: BTreeSet<String>,
 }
 
 /// A change of a database.
@@ -55,6 +57,10 @@ pub(in crate::postgres) enum Effect {
     Truncate(String),
     Define(String, Rc<Function>),
     Undefine(String),
+    /// An access method is there from now on.
+    Equip(String),
+    /// It is there no longer.
+    Strip(String),
     /// The database itself comes into being.
     Found,
     /// The database goes, with all that it holds.
@@ -70,7 +76,12 @@ impl Effect {
             | Self::Put(table, ..)
             | Self::Delete(table, _)
             | Self::Truncate(table) => Some(table),
-            Self::Define(..) | Self::Undefine(_) | Self::Found | Self::Raze => None,
+            Self::Define(..)
+            | Self::Undefine(_)
+            | Self::Equip(_)
+            | Self::Strip(_)
+            | Self::Found
+            | Self::Raze => None,
         }
     }
 }
@@ -83,6 +94,12 @@ impl Schema {
                 self.functions.insert(name.clone(), Rc::clone(function));
             }
             Effect::Undefine(name) => drop(self.functions.remove(name)),
+            Effect::Equip(name) => {
+                self.methods.insert(name.clone());
+            }
+            Effect::Strip(name) => {
+                self.methods.remove(name);
+            }
             Effect::Found | Effect::Raze => *self = Self::default(),
             Effect::Create(name, ..)
             | Effect::Drop(name)
@@ -115,6 +132,14 @@ pub(in crate::postgres) fn apply(table: &mut Option<Cow<'_, Table>>, effect: &Ef
         }
         (Effect::Truncate(_), Some(table)) => table.to_mut().rows.clear(),
         (Effect::Put(..) | Effect::Delete(..) | Effect::Truncate(_), None)
-        | (Effect::Define(..) | Effect::Undefine(_) | Effect::Found | Effect::Raze, _) => {}
+        | (
+            Effect::Define(..)
+            | Effect::Undefine(_)
+            | Effect::Equip(_)
+            | Effect::Strip(_)
+            | Effect::Found
+            | Effect::Raze,
+            _,
+        ) => {}
     }
 }

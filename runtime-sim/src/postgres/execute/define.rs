@@ -137,6 +137,16 @@ pub(super) fn drop_function(
     done("DROP FUNCTION")
 }
 
+pub(super) fn create_access_method(name: &str, context: &mut Context) -> Result<Outcome, Stop> {
+    context.own.push(Effect::Equip(name.to_owned()));
+    done("CREATE ACCESS METHOD")
+}
+
+pub(super) fn drop_access_method(name: &str, context: &mut Context) -> Result<Outcome, Stop> {
+    context.own.push(Effect::Strip(name.to_owned()));
+    done("DROP ACCESS METHOD")
+}
+
 /// Creates a database, which no transaction can take back.
 pub(super) fn create_database(
     name: &str,

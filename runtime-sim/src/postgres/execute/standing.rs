@@ -202,6 +202,14 @@ fn set(
             }
             value
         }
+        ("default_table_access_method", Some([method])) => {
+            let schema = engine.database(&context.own.database);
+            if method != "heap" && !schema.is_some_and(|schema| schema.methods.contains(method)) {
+                let what = format!("invalid value for parameter \"{name}\": \"{method}\"");
+                return Err(SqlError::new("22023", what));
+            }
+            value
+        }
         (_, value) => value,
     };
     let scope = if name.starts_with("transaction_") { Scope::Transaction } else { scope };

@@ -24,6 +24,12 @@ impl Parser {
         if self.word("function") {
             return self.create_function(exists).map(Some);
         }
+        if self.word("access") {
+            self.expect_word("method")?;
+            let name = self.name()?;
+            self.skip();
+            return Ok(Some(Statement::CreateAccessMethod(name)));
+        }
         if self.word("database") {
             let name = self.name()?;
             self.skip();
@@ -45,6 +51,10 @@ impl Parser {
             } else {
                 Statement::Drop { tables: names, exists }
             });
+        }
+        if self.word("access") {
+            self.expect_word("method")?;
+            return Ok(Statement::DropAccessMethod(self.name()?));
         }
         if self.word("database") {
             let exists = self.if_exists(&["if", "exists"]);

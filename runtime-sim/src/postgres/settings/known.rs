@@ -31,12 +31,13 @@ const LEVELS: &[&str] = &["serializable", "repeatable read", "read committed", "
 const MESSAGES: &[&str] = &["debug", "log", "notice", "warning", "error"];
 
 /// Parameters that exist: the name that PostgreSQL shows, the default, what they may be.
-pub(super) const KNOWN: [(&str, &str, Kind); 40] = [
+pub(super) const KNOWN: [(&str, &str, Kind); 41] = [
     ("application_name", "", Kind::Text),
     ("bytea_output", "hex", Kind::Choice(&["escape", "hex"])),
     ("client_encoding", "UTF8", Kind::Encoding),
     ("client_min_messages", "notice", Kind::Choice(MESSAGES)),
     ("DateStyle", "ISO, MDY", Kind::DateStyle),
+    ("default_table_access_method", "heap", Kind::Text),
     ("default_transaction_isolation", "read committed", Kind::Choice(LEVELS)),
     ("default_transaction_read_only", "off", Kind::Bool),
     ("enable_seqscan", "on", Kind::Bool),
