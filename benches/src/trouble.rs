@@ -25,6 +25,10 @@ pub enum Trouble {
         /// How to come by it.
         remedy: &'static str,
     },
+    /// Something of a proxy grew that should be flat.
+    Growth(Vec<String>),
+    /// The build of pgherd has no such runtime.
+    Runtime(&'static str),
     /// A proxy has ended or does not answer.
     Proxy {
         /// Its program.
@@ -73,6 +77,8 @@ impl fmt::Display for Trouble {
             Self::Missing { program, remedy } => {
                 write!(f, "{program} is not installed: {remedy}")
             }
+            Self::Growth(growths) => f.write_str(&growths.join("\n")),
+            Self::Runtime(runtime) => write!(f, "this build of pgherd has no runtime {runtime}"),
             Self::Proxy { program, said } => write!(f, "{program} does not answer: {said}"),
             Self::Output { program, said } => {
                 write!(f, "the output of {program} is not understood: {said}")
