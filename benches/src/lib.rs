@@ -9,12 +9,14 @@
 //!   is asked of pgherd. [`soak`] by itself: whether anything grows.
 //! - **The core alone** (`cargo bench`, and `pgherd-instructions`): the operations of [`ops::OPS`]
 //!   on the machines without sockets, in nanoseconds, allocations and instructions. `tests/alloc.rs`
-//!   fails when a forwarded read allocates.
+//!   fails when a forwarded read allocates, [`ledger`] when an operation takes more instructions
+//!   than are committed.
 
 pub mod bars;
 pub mod client;
 pub mod cpu;
 pub mod crowd;
+pub mod ledger;
 pub mod load;
 pub mod machine;
 pub mod ops;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::ledger::Objection;
+
 /// Why a benchmark could not be run.
 #[derive(Debug)]
 pub enum Trouble {
@@ -43,6 +45,10 @@ pub enum Trouble {
         /// What it printed.
         said: String,
     },
+    /// Operations take more instructions than is committed.
+    Instructions(Vec<Objection>),
+    /// The committed instruction counts are of another profile.
+    Profile,
     /// Nothing is left to run.
     Nothing,
 }
@@ -83,6 +89,12 @@ impl fmt::Display for Trouble {
             Self::Output { program, said } => {
                 write!(f, "the output of {program} is not understood: {said}")
             }
+            Self::Instructions(objections) => {
+                f.write_str("the counts are not those of benches/instructions.txt")?;
+                objections.iter().try_for_each(|objection| write!(f, "\n  {objection}"))?;
+                f.write_str("\nIf that has to be, renew them: the file says how.")
+            }
+            Self::Profile => f.write_str("the committed counts are of builds with --profile ci"),
             Self::Nothing => f.write_str("no target and scenario matches --only"),
         }
     }
