@@ -8,7 +8,7 @@ RUNTIME ?= smol
 DEMO ?=
 # Seconds a fuzz target.
 SECONDS_EACH ?= 10
-# Further flags of the end-to-end benchmark.
+# Further flags of the benchmark, such as BENCH="--only select --target smol".
 BENCH ?=
 # Further flags of PostgreSQL's regression suite, such as REGRESS="--passes split".
 REGRESS ?=
@@ -19,7 +19,7 @@ help:
 	@echo "make demo     a throw-away herd of PostgreSQL servers with pgherd in front"
 	@echo "make test     everything: lints, unit, property, simulated and real scenarios, docs"
 	@echo "make test-regress  PostgreSQL's own regression suite, directly and through pgherd"
-	@echo "make bench    micro benchmarks, then pgbench against pgherd and its peers"
+	@echo "make bench    pgherd beside its peers, into benches/results (BENCH="--quick")"
 	@echo "make fuzz     every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds"
 	@echo "make install  the program under PREFIX=$(PREFIX)"
 
@@ -38,8 +38,8 @@ test-regress:
 	@./scripts/need rust regress
 	@python3 -B scripts/regress $(REGRESS)
 
-bench: build
-	@./scripts/need postgresql peers
+bench:
+	@./scripts/need rust postgresql clients peers
 	@./scripts/bench $(BENCH)
 
 fuzz:

@@ -1,19 +1,22 @@
-//! `pgherd-bench`: pgbench against a herd, directly and through each proxy that is installed.
+//! `pgherd-bench`: pgherd beside its peers on a throw-away herd of this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
-use pgherd_benches::crowd;
+use pgherd_benches::bars;
+use pgherd_benches::crowd::{self, Gathering};
+use pgherd_benches::machine::Machine;
 use pgherd_benches::pgbench;
 use pgherd_benches::proxy::{Layout, Running};
-use pgherd_benches::report::{self, Machine, Report};
-use pgherd_benches::rounds::{self, Effort, Ready};
-use pgherd_benches::scenario::{SCALE, SCENARIOS, Scenario};
-use pgherd_benches::target::{TARGETS, Target};
+use pgherd_benches::report::{self, Report};
+use pgherd_benches::rounds::{self, Effort, Ready, Result as Played};
+use pgherd_benches::scenario::{Extent, SCALE, SCENARIOS, Scenario};
+use pgherd_benches::soak;
+use pgherd_benches::target::{self, Pooling, Proxy, Target};
 use pgherd_benches::trouble::Trouble;
 use pgherd_herd::{Herd, Plan};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -25,24 +28,40 @@ struct Args {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// How long a turn takes
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=250))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=250))]
     seconds: u32,
-    /// Clients, instead of what the scenarios say
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=60))]
-    clients: Option<u16>,
-    /// Play only scenarios whose name contains this
+    /// One round: for a first look
+    #[arg(long, conflicts_with = "rounds")]
+    quick: bool,
+    /// Play only scenarios whose name contains this; may be given several times
     #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
-    /// Measure only targets whose name contains this, `direct` and PgBouncer beside them
+    only: Vec<String>,
+    /// Measure only targets whose name contains this, beside those that the ratios are to
     #[arg(long, value_name = "TEXT")]
     target: Option<String>,
-    /// Write the results to this file, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Measure a further proxy that runs before the primary; with its process, its CPU time, too
+    #[arg(long, value_name = "NAME=HOST:PORT[,PID]", value_parser = Target::external)]
+    proxy: Vec<Target>,
+    /// The primary's port; its standbys have those after it
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65_000))]
+    server_port: Option<u16>,
+    /// Instead of measuring, let 1,000 clients come and go, and fail if anything of pgherd grows
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "600")]
+    soak: Option<u64>,
+    /// Where to write the results
+    #[arg(long, value_name = "DIRECTORY", default_value = RESULTS)]
+    out: PathBuf,
 }
 
 fn main() -> ExitCode {
-    match bench(&Args::parse()) {
+    let args = Args::parse();
+    let started = Instant::now();
+    let mut progress = |step: &str| eprintln!("{:6.1} s  {step}", started.elapsed().as_secs_f64());
+    let ended = match args.soak {
+        Some(seconds) => soak(&args, Duration::from_secs(seconds), &mut progress),
+        None => bench(&args, &mut progress),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             eprintln!("pgherd-bench: {trouble}");
@@ -51,65 +70,126 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(args: &Args) -> Result<(), Trouble> {
-    let scenarios: Vec<&Scenario> =
-        SCENARIOS.iter().filter(|scenario| matches(args.only.as_deref(), scenario.name)).collect();
-    let targets: Vec<&Target> =
-        TARGETS.iter().filter(|target| is_wanted(args, target.name)).collect();
-    let has_crowd = matches(args.only.as_deref(), crowd::NAME);
-    if scenarios.is_empty() && !has_crowd {
+fn bench(args: &Args, progress: &mut dyn FnMut(&str)) -> Result<(), Trouble> {
+    let is_played = |name: &str| args.only.is_empty() || args.only.iter().any(|o| name.contains(o));
+    let is_wanted = |target: &Target| is_wanted(args, &target.name);
+    let mut targets: Vec<Target> = target::all().into_iter().filter(is_wanted).collect();
+    targets.extend(args.proxy.iter().cloned());
+    let scenarios: Vec<&Scenario> = SCENARIOS.iter().filter(|s| is_played(s.name)).collect();
+    let (shared, open): (Vec<_>, Vec<_>) =
+        scenarios.into_iter().partition(|scenario| scenario.extent == Extent::Shared);
+    let has_crowd = is_played(crowd::NAME);
+    if shared.is_empty() && open.is_empty() && !has_crowd {
         return Err(Trouble::Nothing);
     }
-    let started = Instant::now();
-    let progress = |step: &str| eprintln!("{:6.1} s  {step}", started.elapsed().as_secs_f64());
-    let herd = build(&targets, &mut { progress })?;
-    // Declared after the herd, so that they end before it.
-    let targets = if scenarios.is_empty() { Vec::new() } else { targets };
-    let (ready, mut missing) = start(&herd, &targets, &mut { progress })?;
-    let effort = Effort { rounds: args.rounds, seconds: args.seconds, clients: args.clients };
-    let machine = machine(&herd)?;
-    println!("{} CPUs, {}, {}\n", machine.cores, machine.system, machine.postgres);
+    crowd::room_for_clients();
+    let herd = build(args, &targets, progress)?;
+    let machine = Machine::look(&herd)?;
+    println!("{}", machine.describe());
+    let effort = Effort { rounds: if args.quick { 1 } else { args.rounds }, seconds: args.seconds };
+    let mut missing = Vec::new();
     let mut results = Vec::new();
-    for scenario in scenarios {
-        let played = rounds::play(&herd, scenario, &ready, effort, &mut { progress })?;
-        println!("{}", report::table(&heading(scenario, effort), &played));
-        results.extend(played);
+    if !open.is_empty() {
+        let ready = start(&herd, &targets, Layout::of, &mut missing, progress)?;
+        results.extend(play(&herd, &open, &ready, effort, progress)?);
     }
-    // Nobody else is to have a server connection meanwhile.
-    drop(ready);
     let mut crowds = Vec::new();
-    if has_crowd {
-        let is_wanted = |name: &str| is_wanted(args, name);
-        let (found, lacking) = crowd::play(&herd, is_wanted, &mut { progress })?;
-        println!("{}", crowd::table(&found));
-        crowds = found;
-        missing.extend(lacking);
+    if has_crowd || !shared.is_empty() {
+        let targets: Vec<Target> = targets.into_iter().filter(is_shared).collect();
+        let ready = start(&herd, &targets, Layout::shared, &mut missing, progress)?;
+        if has_crowd {
+            crowds = gather(&ready, &mut missing, progress);
+            println!("{}", crowd::table(&crowds));
+        }
+        results.extend(play(&herd, &shared, &ready, effort, progress)?);
     }
-    println!("CPU ms: user and system time of the proxy's processes for each 1,000 transactions.");
-    for reason in &missing {
-        println!("Not measured: {reason}");
-    }
-    let report = Report { machine, effort, results, crowds, missing };
-    args.json.as_ref().map_or(Ok(()), |path| write(path, &report))
-}
-
-fn matches(filter: Option<&str>, name: &str) -> bool {
-    filter.is_none_or(|filter| name.contains(filter))
+    missing.sort();
+    missing.dedup();
+    let bars = bars::standings(&results, &crowds);
+    println!("{}", bars::table(&bars));
+    missing.iter().for_each(|reason| println!("Not measured: {reason}"));
+    let report = Report { machine, effort, results, crowds, bars, missing };
+    let is_whole = args.only.is_empty() && args.target.is_none() && !args.quick;
+    write(&args.out, if is_whole { "full" } else { "partial" }, &report, progress)
 }
 
 /// Whether a target is measured. Without those that the ratios are to, there were no ratios.
 fn is_wanted(args: &Args, target: &str) -> bool {
-    use pgherd_benches::target::{DIRECT, YARDSTICK, YARDSTICK_POOLED};
-    let always = [DIRECT, YARDSTICK, YARDSTICK_POOLED];
-    matches(args.target.as_deref(), target) || always.contains(&target)
+    use pgherd_benches::target::{DIRECT, FLOOR, YARDSTICK, YARDSTICK_POOLED};
+    let always = [DIRECT, FLOOR, YARDSTICK, YARDSTICK_POOLED];
+    args.target.as_deref().is_none_or(|text| target.contains(text)) || always.contains(&target)
 }
 
-fn heading(scenario: &Scenario, effort: Effort) -> String {
-    let clients = effort.clients.unwrap_or(scenario.clients);
-    format!("{}: pgbench -c {clients} {}", scenario.name, scenario.options.join(" "))
+/// Whether a target can share a few connections between many clients.
+fn is_shared(target: &Target) -> bool {
+    let is_pooler = matches!(target.proxy, Some(Proxy::Pgherd(_) | Proxy::PgBouncer));
+    is_pooler && target.pooling == Pooling::Transaction && target.nodes == 1
 }
 
-fn build(targets: &[&Target], progress: &mut dyn FnMut(&str)) -> Result<Herd, Trouble> {
+fn play(
+    herd: &Herd,
+    scenarios: &[&Scenario],
+    ready: &[Ready],
+    effort: Effort,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<Played>, Trouble> {
+    let mut results = Vec::new();
+    for scenario in scenarios {
+        let is_meant =
+            |ready: &&Ready| scenario.extent != Extent::OneNode || ready.target.nodes == 1;
+        let ready: Vec<&Ready> = ready.iter().filter(is_meant).collect();
+        let played = rounds::play(herd, scenario, &ready, effort, progress)?;
+        println!("{}", report::table(scenario.name, &scenario.work.describe(), &played));
+        results.extend(played);
+    }
+    Ok(results)
+}
+
+fn gather(
+    ready: &[Ready],
+    missing: &mut Vec<String>,
+    progress: &mut dyn FnMut(&str),
+) -> Vec<Gathering> {
+    let mut crowds = Vec::new();
+    for Ready { target, proxy, .. } in ready {
+        let Some(proxy) = proxy else { continue };
+        progress(&format!("{}: {}", crowd::NAME, target.name));
+        match crowd::gather(&target.name, proxy) {
+            Ok(crowd) => crowds.push(crowd),
+            Err(error) => missing.push(format!("{} of {}: {error}", crowd::NAME, target.name)),
+        }
+    }
+    crowds
+}
+
+fn soak(args: &Args, time: Duration, progress: &mut dyn FnMut(&str)) -> Result<(), Trouble> {
+    let is_meant = |target: &Target| {
+        let is_pgherd = matches!(target.proxy, Some(Proxy::Pgherd(_)));
+        is_pgherd && is_shared(target) && is_wanted(args, &target.name)
+    };
+    let targets: Vec<Target> = target::all().into_iter().filter(is_meant).collect();
+    crowd::room_for_clients();
+    let herd = build(args, &targets, progress)?;
+    let mut missing = Vec::new();
+    let mut growths = Vec::new();
+    for target in &targets {
+        let target = std::slice::from_ref(target);
+        let ready = start(&herd, target, Layout::shared, &mut missing, progress)?;
+        for Ready { target, proxy, .. } in &ready {
+            let Some(proxy) = proxy else { continue };
+            let samples = soak::play(&herd, proxy, time, progress)?;
+            growths.extend(soak::growths(&samples).into_iter().map(|growth| {
+                let soak::Growth { what, was, is } = growth;
+                format!("{}: {what} grew from {was} to {is}", target.name)
+            }));
+            println!("{}: {} samples", target.name, samples.len());
+        }
+    }
+    missing.iter().for_each(|reason| println!("Not tried: {reason}"));
+    if growths.is_empty() { Ok(()) } else { Err(Trouble::Growth(growths)) }
+}
+
+fn build(args: &Args, targets: &[Target], progress: &mut dyn FnMut(&str)) -> Result<Herd, Trouble> {
     let interrupt = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, interrupt.clone())
@@ -118,6 +198,7 @@ fn build(targets: &[&Target], progress: &mut dyn FnMut(&str)) -> Result<Herd, Tr
     let nodes = targets.iter().map(|target| target.nodes).max().unwrap_or(1);
     let plan = Plan {
         standbys: nodes.saturating_sub(1),
+        base_port: args.server_port,
         max_connections: CONNECTIONS_MAX,
         interrupt: Some(interrupt),
         ..Plan::default()
@@ -131,40 +212,55 @@ fn build(targets: &[&Target], progress: &mut dyn FnMut(&str)) -> Result<Herd, Tr
 /// Starts the targets that can be had, and tells why the others cannot.
 fn start(
     herd: &Herd,
-    targets: &[&'static Target],
+    targets: &[Target],
+    layout: impl Fn(Proxy, &Target) -> Layout,
+    missing: &mut Vec<String>,
     progress: &mut dyn FnMut(&str),
-) -> Result<(Vec<Ready>, Vec<String>), Trouble> {
-    let (mut ready, mut missing) = (Vec::new(), Vec::new());
+) -> Result<Vec<Ready>, Trouble> {
+    let mut ready = Vec::new();
     for target in targets {
-        let Some(proxy) = target.proxy else {
-            ready.push(Ready { target, proxy: None, port: herd.primary().port() });
-            continue;
+        let (port, proxy) = match &target.proxy {
+            None => (herd.primary().port(), None),
+            Some(Proxy::External(address)) => (address.port, None),
+            Some(proxy) => {
+                progress(&format!("starting {}", target.name));
+                match Running::start(herd, layout(proxy.clone(), target)) {
+                    Ok(proxy) => (proxy.port(), Some(proxy)),
+                    Err(trouble @ Trouble::Missing { program: "pgherd", .. }) => {
+                        return Err(trouble);
+                    }
+                    Err(trouble) if trouble.is_interrupt() => return Err(trouble),
+                    Err(trouble) => {
+                        missing.push(format!("{}: {trouble}", target.name));
+                        continue;
+                    }
+                }
+            }
         };
-        progress(&format!("starting {}", target.name));
-        match Running::start(herd, Layout::of(proxy, target)) {
-            Ok(proxy) => ready.push(Ready { target, port: proxy.port(), proxy: Some(proxy) }),
-            Err(trouble @ Trouble::Missing { program: "pgherd", .. }) => return Err(trouble),
-            Err(trouble) if trouble.is_interrupt() => return Err(trouble),
-            Err(trouble) => missing.push(format!("{}: {trouble}", target.name)),
-        }
+        ready.push(Ready { target: target.clone(), proxy, port });
     }
-    Ok((ready, missing))
+    Ok(ready)
 }
 
-fn machine(herd: &Herd) -> Result<Machine, Trouble> {
-    let name = rustix::system::uname();
-    let system = [name.sysname(), name.release(), name.machine()];
-    Ok(Machine {
-        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        system: system.map(|part| part.to_string_lossy().into_owned()).join(" "),
-        postgres: herd.psql(0, "select 'PostgreSQL ' || current_setting('server_version')")?,
-    })
-}
-
-fn write(path: &std::path::Path, report: &Report) -> Result<(), Trouble> {
-    let text = serde_json::to_string_pretty(report).map_err(std::io::Error::other);
-    text.and_then(|text| std::fs::write(path, text + "\n")).map_err(Trouble::io("write", path))
+fn write(
+    directory: &Path,
+    name: &str,
+    report: &Report,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), Trouble> {
+    std::fs::create_dir_all(directory).map_err(Trouble::io("create", directory))?;
+    let json = serde_json::to_string_pretty(report).map_err(std::io::Error::other);
+    let json = json.map_err(Trouble::io("compose", directory))?;
+    for (ending, text) in [("md", report.markdown()), ("json", json + "\n")] {
+        let path = directory.join(name).with_extension(ending);
+        std::fs::write(&path, text).map_err(Trouble::io("write", &path))?;
+        progress(&format!("written: {}", path.display()));
+    }
+    Ok(())
 }
 
 /// What every proxy may hold, and some for pgbench itself.
-const CONNECTIONS_MAX: u32 = 400;
+const CONNECTIONS_MAX: u32 = 1200;
+
+/// Where results are kept.
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");

@@ -1,15 +1,21 @@
 //! The operations of the core that are measured, each ready to be repeated.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use pgherd_core::config::PoolMode;
+use pgherd_core::config::{PoolMode, PoolPolicy};
 use pgherd_core::entropy::Entropy;
+use pgherd_core::id::{BackendId, Epoch, Slab};
+use pgherd_core::pool::{Answer, PoolKey, Pools, Purpose, Ticket, Waiter};
 use pgherd_core::route::classify::classify;
 use pgherd_core::route::lore::Lore;
 use pgherd_core::route::memo::Memo;
 use pgherd_core::route::rules::Rules;
+use pgherd_core::time::{Duration, Instant};
 use pgherd_core::wire::backend::{Composer, LOOKS};
 use pgherd_core::wire::frame::plain_run;
 use pgherd_core::wire::frontend::{self, tag};
+use pgherd_core::wire::startup::Params;
 
 use crate::rig::{self, Rig};
 
@@ -109,6 +115,20 @@ pub const OPS: &[Op] = &[
         allocations_max: Some(0),
         make: || prepared_query(PoolMode::Transaction),
     },
+    Op {
+        name: "checkout, release",
+        unit: "connection",
+        goal_ns: None,
+        allocations_max: Some(0),
+        make: checkout,
+    },
+    Op {
+        name: "quota message",
+        unit: "message",
+        goal_ns: None,
+        allocations_max: None,
+        make: quota_message,
+    },
 ];
 
 /// What pgbench sends with `-S`.
@@ -181,6 +201,47 @@ fn classify_new() -> Box<dyn FnMut() -> usize> {
         1
     })
 }
+
+/// A pool's connection goes to a session and comes back.
+fn checkout() -> Box<dyn FnMut() -> usize> {
+    let key = PoolKey {
+        backend: BackendId(0),
+        database: Bytes::from_static(b"bench"),
+        user: Bytes::from_static(b"bench"),
+    };
+    let (key, startup) = (Arc::new(key), Arc::new(Params::default()));
+    let mut pools = Pools::new(&PoolPolicy::default(), 1, 0);
+    pools.set_quota(key.backend, CONNECTIONS);
+    let ticket = Ticket { epoch: Epoch(0), backend: key.backend, purpose: Purpose::Read };
+    let mut ids = Slab::new();
+    let (session, fresh) = (ids.insert(()), ids.insert(()));
+    let mut now = Instant::ZERO;
+    Box::new(move || {
+        now = now + Duration::from_micros(1);
+        let waiter = Waiter { session, startup: startup.clone(), ticket, since: now };
+        let link = match pools.ask(&key, waiter, now) {
+            Answer::Lent(link) => link,
+            Answer::Open => fresh,
+            answer @ (Answer::Queued(_) | Answer::Full) => panic!("{answer:?}"),
+        };
+        pools.put_back(&key, link, startup.clone());
+        assert_eq!(pools.roused(), None, "nobody is in line");
+        1
+    })
+}
+
+/// A shard is granted a connection more, and has to give it back.
+fn quota_message() -> Box<dyn FnMut() -> usize> {
+    let mut rig = Rig::new(PoolMode::Transaction);
+    Box::new(move || {
+        rig.grant(CONNECTIONS);
+        rig.grant(CONNECTIONS - 1);
+        2
+    })
+}
+
+/// Connections that a shard may have.
+const CONNECTIONS: usize = 8;
 
 fn simple_query(mode: PoolMode) -> Box<dyn FnMut() -> usize> {
     round_trip(Rig::new(mode), frontend::compose_query(SELECT), rig::answer())

@@ -4,18 +4,16 @@ use std::ffi::OsString;
 
 use pgherd_herd::{HOST, Herd, USER};
 
-use crate::scenario::Scenario;
+use crate::rounds::Ready;
 use crate::trouble::Trouble;
 
 /// What a run of pgbench came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
     /// Transactions done.
-    pub transactions: u64,
+    pub transactions: f64,
     /// Transactions a second: without the first connections, with those of `-C`.
     pub tps: f64,
-    /// Mean time of a transaction, in milliseconds.
-    pub latency: f64,
 }
 
 /// Makes pgbench's tables on the primary.
@@ -27,20 +25,20 @@ pub fn prepare(herd: &Herd, scale: u16) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Runs a scenario against a port.
+/// Runs pgbench against a target.
 pub fn run(
     herd: &Herd,
-    scenario: &Scenario,
     clients: u16,
-    port: u16,
+    options: &[&str],
+    ready: &Ready,
     seconds: u32,
 ) -> Result<Outcome, Trouble> {
-    let (port, seconds, count) = (port.to_string(), seconds.to_string(), clients.to_string());
+    let (port, seconds, count) = (ready.port.to_string(), seconds.to_string(), clients.to_string());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = usize::from(clients).min(cores).to_string();
     let args = ["-n", "-T", &seconds, "-c", &count, "-j", &jobs];
-    let address = ["-h", HOST, "-p", &port, "-U", USER, "postgres"];
-    let args = args.iter().chain(scenario.options).chain(&address).map(OsString::from);
+    let address = ["-h", ready.host(), "-p", &port, "-U", USER, "postgres"];
+    let args = args.iter().chain(options).chain(&address).map(OsString::from);
     let said = herd.run("pgbench", args)?;
     parse(&said).ok_or(Trouble::Output { program: "pgbench", said })
 }
@@ -49,11 +47,7 @@ fn parse(said: &str) -> Option<Outcome> {
     let after = |label: &str| said.lines().find_map(|line| line.trim().strip_prefix(label));
     let number = |text: &str| text.split([' ', '/']).next()?.parse::<f64>().ok();
     let transactions = after("number of transactions actually processed: ")?;
-    Some(Outcome {
-        transactions: transactions.split([' ', '/']).next()?.parse().ok()?,
-        tps: number(after("tps = ")?)?,
-        latency: number(after("latency average = ")?)?,
-    })
+    Some(Outcome { transactions: number(transactions)?, tps: number(after("tps = ")?)? })
 }
 
 #[cfg(test)]
@@ -71,7 +65,7 @@ mod tests {
                 "pgbench (15.14)\nnumber of transactions actually processed: 1234\n\
                  number of failed transactions: 0 (0.000%)\nlatency average = 0.781 ms\n{line}\n"
             );
-            let outcome = Outcome { transactions: 1234, tps, latency: 0.781 };
+            let outcome = Outcome { transactions: 1234.0, tps };
             assert_eq!(parse(&said), Some(outcome), "{line}");
         }
         assert_eq!(parse("pgbench: error"), None);

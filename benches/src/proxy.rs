@@ -3,6 +3,7 @@
 mod pgbouncer;
 mod pgherd;
 mod pgpool;
+mod relay;
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
@@ -44,8 +45,10 @@ enum RunAs {
 }
 
 /// How a proxy is set up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Layout {
+    /// What the tables call the target.
+    pub name: String,
     /// Which proxy.
     pub proxy: Proxy,
     /// How many servers it uses.
@@ -56,39 +59,29 @@ pub struct Layout {
     pub connections_max: u16,
     /// Clients that it may serve.
     pub clients_max: u16,
-    /// How clients prove who they are.
-    pub method: Method,
-}
-
-/// How clients prove who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// `scram-sha-256`, which takes a client milliseconds.
-    Scram,
-    /// `md5`, which takes it none: for thousands at once.
-    Md5,
-}
-
-impl Method {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Scram => "scram-sha-256",
-            Self::Md5 => "md5",
-        }
-    }
 }
 
 impl Layout {
     /// Sets a target up for the clients of pgbench: none of them waits for a connection.
     #[must_use]
-    pub const fn of(proxy: Proxy, target: &Target) -> Self {
+    pub fn of(proxy: Proxy, target: &Target) -> Self {
         Self {
+            name: target.name.clone(),
             proxy,
             nodes: target.nodes,
             pooling: target.pooling,
             connections_max: CONNECTIONS_MAX,
             clients_max: CONNECTIONS_MAX,
-            method: Method::Scram,
+        }
+    }
+
+    /// Sets a target up for thousands of clients that share [`CONNECTIONS_SHARED`].
+    #[must_use]
+    pub fn shared(proxy: Proxy, target: &Target) -> Self {
+        Self {
+            connections_max: CONNECTIONS_SHARED,
+            clients_max: CLIENTS_SHARING,
+            ..Self::of(proxy, target)
         }
     }
 }
@@ -104,10 +97,12 @@ impl Running {
     /// Starts a proxy before the first servers of a herd, and waits until it serves.
     pub fn start(herd: &Herd, layout: Layout) -> Result<Self, Trouble> {
         let place = Place::make(herd, layout)?;
-        let launch = match layout.proxy {
-            Proxy::Pgherd => pgherd::launch(&place),
+        let launch = match place.layout.proxy {
+            Proxy::Pgherd(runtime) => pgherd::launch(&place, runtime),
             Proxy::PgBouncer => pgbouncer::launch(&place),
             Proxy::Pgpool => pgpool::launch(&place),
+            Proxy::Relay => relay::launch(&place),
+            Proxy::External(_) => Err(Trouble::Nothing),
         }?;
         let log = place.directory.join("log");
         let mut running = launch.spawn(&place, &log)?;
@@ -186,8 +181,7 @@ impl Launch {
 impl<'a> Place<'a> {
     /// Makes a directory in the herd's, with which it goes.
     fn make(herd: &'a Herd, layout: Layout) -> Result<Self, Trouble> {
-        let Layout { proxy, nodes, pooling, clients_max, .. } = layout;
-        let name = format!("{proxy:?}-{nodes}-{pooling:?}-{clients_max}").to_lowercase();
+        let name = format!("{}-{}", layout.name.replace(' ', "-"), layout.clients_max);
         let place = Self { herd, layout, directory: herd.directory().join(name) };
         let path = &place.directory;
         DirBuilder::new().mode(0o700).create(path).map_err(Trouble::io("create", path))?;
@@ -224,6 +218,16 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Finds a program of this source tree beside this one: in a build for release, whatever this is.
+fn find_own(program: &'static str, remedy: &'static str) -> Result<PathBuf, Trouble> {
+    let own = std::env::current_exe().map_err(Trouble::io("find", "this program".as_ref()))?;
+    // target/release/pgherd-bench, or target/debug/pgherd-bench.
+    let directory = own.ancestors().nth(1).unwrap_or(&own);
+    let release = own.ancestors().nth(2).unwrap_or(&own).join("release");
+    let places = [release.join(program), directory.join(program)];
+    places.into_iter().find(|path| path.is_file()).ok_or(Trouble::Missing { program, remedy })
+}
+
 /// Finds a program where services are installed, which need not be on a user's `PATH`.
 fn find(program: &'static str, remedy: &'static str) -> Result<PathBuf, Trouble> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -256,6 +260,16 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How much of a log is shown.
 const TAIL_LINES: usize = 10;
 
+/// How clients prove who they are. `scram-sha-256` would take a proxy that derives the keys anew
+/// for each login milliseconds, and so short a turn would measure little else.
+const METHOD: &str = "md5";
+
 /// Server connections that each proxy may hold, and clients that it may serve. More than the
 /// clients of any scenario, so that no client waits for a connection.
 const CONNECTIONS_MAX: u16 = 64;
+
+/// Server connections that thousands of clients share.
+pub const CONNECTIONS_SHARED: u16 = 20;
+
+/// Clients that may share them: 10,000, and some that look after the rest.
+const CLIENTS_SHARING: u16 = 10_200;

@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::crowd::Gathering;
+use crate::bars::{self, Standing};
+use crate::crowd::{self, Gathering};
+use crate::machine::Machine;
 use crate::rounds::{Effort, Result, Sample};
+use crate::scenario::SCENARIOS;
 use crate::target::{DIRECT, YARDSTICK};
 
 /// Everything about one run, as it is written to the JSON file.
@@ -19,20 +22,53 @@ pub struct Report {
     pub results: Vec<Result>,
     /// What thousands of clients came to.
     pub crowds: Vec<Gathering>,
+    /// What is asked of pgherd, and what was measured.
+    pub bars: Vec<Standing>,
     /// What could not be measured, and why.
     pub missing: Vec<String>,
 }
 
-/// Where a run took place: without it, its numbers say nothing.
-#[derive(Debug, Serialize)]
-pub struct Machine {
-    /// CPUs that this process may use.
-    pub cores: usize,
-    /// Name and release of the operating system.
-    pub system: String,
-    /// What the servers say that they are.
-    pub postgres: String,
+impl Report {
+    /// Composes all of it for people, in Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let Effort { rounds, seconds } = self.effort;
+        let mut text = format!(
+            "# What pgherd costs, beside its peers\n\n{}\n{METHOD} Here: {rounds} rounds, turns of \
+             {seconds} s.\n\n{}\n",
+            self.machine.describe(),
+            bars::table(&self.bars)
+        );
+        for scenario in SCENARIOS {
+            let of_it = |result: &&Result| result.scenario == scenario.name;
+            let results: Vec<Result> = self.results.iter().filter(of_it).cloned().collect();
+            if !results.is_empty() {
+                text.push_str(&table(scenario.name, &scenario.work.describe(), &results));
+                text.push('\n');
+            }
+        }
+        if !self.crowds.is_empty() {
+            text.push_str(&crowd::table(&self.crowds));
+        }
+        for reason in &self.missing {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\nNot measured: {reason}");
+        }
+        text
+    }
 }
+
+/// How it is measured.
+const METHOD: &str = "\
+One primary and its standbys, the proxies and the load run on one machine, in one run. In each \
+scenario every target has a turn, and then all of them again (interleaved rounds): a machine that \
+gets slower for a while slows all of them. Figures are medians of the turns, with the least and the \
+greatest. CPU ms is user and system time of the proxy's processes, by the scheduler's count, logins \
+included, for each 1,000 transactions or MB: it bears noise best. It is compared with PgBouncer's, \
+in the same mode (session, or transaction where it says pooled). Clients log in by MD5, and nobody \
+waits for a connection, except where many share a few. `split` reads \
+from three servers. The relay passes bytes and looks at none; it has a server connection for every \
+client. Servers do not wait for their disk.";
 
 /// The middle of a few numbers, and how far they spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,32 +97,42 @@ impl Spread {
 }
 
 impl Result {
-    /// Transactions a second.
-    #[must_use]
-    pub fn tps(&self) -> Option<Spread> {
-        Spread::of(self.samples.iter().map(|sample| sample.tps).collect())
+    /// Looks at one figure of all samples.
+    pub fn spread(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.samples.iter().filter_map(of).collect())
     }
 
-    /// The proxy's CPU time, in milliseconds for each 1,000 transactions.
-    #[must_use]
-    pub fn cpu(&self) -> Option<Spread> {
-        Spread::of(
-            self.samples.iter().filter_map(|sample: &Sample| sample.cpu_ms_per_1000).collect(),
-        )
+    fn speed(&self) -> Option<Spread> {
+        self.spread(|sample| Some(sample.per_second))
+    }
+
+    fn cpu(&self) -> Option<Spread> {
+        self.spread(|sample| sample.cpu_ms_per_1000)
     }
 }
 
 /// Prints the results of one scenario as a table in Markdown.
 #[must_use]
-pub fn table(heading: &str, results: &[Result]) -> String {
-    let direct = median(results, DIRECT, Result::tps);
-    let columns = ["", "tps", "min..max", "/ direct", "CPU ms", "min..max", "/ PgBouncer"];
+pub fn table(name: &str, what: &str, results: &[Result]) -> String {
+    let direct = median(results, DIRECT, Result::speed);
+    let columns = [
+        "",
+        "per s",
+        "min..max",
+        "/ direct",
+        "CPU ms",
+        "min..max",
+        "/ PgBouncer",
+        "p50 us",
+        "p99 us",
+        "least/most",
+    ];
     let mut rows = vec![columns.map(str::to_owned)];
     rows.extend(results.iter().map(|result| {
         let peer = median(results, result.yardstick, Result::cpu);
         row(result, direct, peer.or_else(|| median(results, YARDSTICK, Result::cpu)))
     }));
-    let mut text = format!("### {heading}\n\n{}", markdown(&rows));
+    let mut text = format!("### {name}: {what}\n\n{}", markdown(&rows));
     for result in results {
         if let Some(failure) = &result.failure {
             // Writing to a String cannot fail.
@@ -101,27 +147,32 @@ fn median(results: &[Result], target: &str, of: impl Fn(&Result) -> Option<Sprea
     of(result).map(|spread| spread.median)
 }
 
-fn row(result: &Result, direct: Option<f64>, peer: Option<f64>) -> [String; 7] {
-    let ratio = |value: f64, unit: Option<f64>| match unit {
-        Some(unit) if unit > 0.0 => format!("{:.2}", value / unit),
-        Some(_) | None => "-".to_owned(),
-    };
+fn row(result: &Result, direct: Option<f64>, peer: Option<f64>) -> [String; 10] {
     let dash = || "-".to_owned();
-    let [tps, tps_range, to_direct] = result.tps().map_or_else(
-        || [(); 3].map(|()| dash()),
-        |tps| {
-            let range = format!("{:.0}..{:.0}", tps.min, tps.max);
-            [format!("{:.0}", tps.median), range, ratio(tps.median, direct)]
-        },
-    );
-    let [cpu, cpu_range, to_peer] = result.cpu().map_or_else(
-        || [(); 3].map(|()| dash()),
-        |cpu| {
-            let range = format!("{:.1}..{:.1}", cpu.min, cpu.max);
-            [format!("{:.1}", cpu.median), range, ratio(cpu.median, peer)]
-        },
-    );
-    [result.target.to_owned(), tps, tps_range, to_direct, cpu, cpu_range, to_peer]
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or_else(dash, |value| format!("{value:.digits$}"))
+    };
+    let middle = |spread: Option<Spread>| spread.map(|spread| spread.median);
+    let range = |spread: Option<Spread>, digits: usize| {
+        spread.map_or_else(dash, |s| format!("{:.digits$}..{:.digits$}", s.min, s.max))
+    };
+    let ratio = |spread: Option<Spread>, unit: Option<f64>| {
+        let unit = unit.filter(|&unit| unit > 0.0);
+        number(middle(spread).zip(unit).map(|(value, unit)| value / unit), 2)
+    };
+    let (speed, cpu) = (result.speed(), result.cpu());
+    [
+        result.target.clone(),
+        number(middle(speed), 0),
+        range(speed, 0),
+        ratio(speed, direct),
+        number(middle(cpu), 1),
+        range(cpu, 1),
+        ratio(cpu, peer),
+        number(middle(result.spread(|sample| sample.p50_us)), 0),
+        number(middle(result.spread(|sample| sample.p99_us)), 0),
+        number(middle(result.spread(|sample| sample.fairness)), 2),
+    ]
 }
 
 /// Prints rows, the first of which is the heading; all columns but the first are numbers.
@@ -176,11 +227,11 @@ mod tests {
 
     #[test]
     fn ratios_are_to_the_server_and_to_the_yardstick() {
-        let result = |target, yardstick, tps, cpu_ms_per_1000| Result {
+        let result = |target: &str, yardstick, per_second, cpu_ms_per_1000| Result {
             scenario: "s",
-            target,
+            target: target.to_owned(),
             yardstick,
-            samples: vec![Sample { transactions: 1, tps, latency_ms: 1.0, cpu_ms_per_1000 }],
+            samples: vec![Sample { per_second, cpu_ms_per_1000, ..Sample::default() }],
             failure: None,
         };
         let results = [
@@ -191,14 +242,11 @@ mod tests {
             result("pgherd pooled", "pgbouncer pooled", 250.0, Some(12.5)),
             result("other pooled", "not measured", 250.0, Some(12.5)),
         ];
-        let text = table("s", &results);
-        let ends: Vec<&str> = text
-            .lines()
-            .rev()
-            .take(4)
-            .map(|row| row.trim_end_matches('|').rsplit_once('|').unwrap().1.trim())
-            .collect();
-        assert_eq!(ends, ["1.25", "2.50", "1.00", "1.25"], "{text}");
-        assert!(text.lines().last().unwrap().contains(" 0.25 |"), "{text}");
+        let text = table("s", "something", &results);
+        let cell = |row: &str, place| row.split('|').nth(place).unwrap().trim().to_owned();
+        let rows: Vec<&str> = text.lines().rev().take(4).collect();
+        let ratios: Vec<String> = rows.iter().map(|row| cell(row, 7)).collect();
+        assert_eq!(ratios, ["1.25", "2.50", "1.00", "1.25"], "{text}");
+        assert_eq!(rows.first().map(|row| cell(row, 4)).as_deref(), Some("0.25"), "{text}");
     }
 }

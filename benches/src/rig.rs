@@ -110,6 +110,13 @@ impl Rig {
         self.client.received - before
     }
 
+    /// Has the shard be granted so many connections to its server.
+    pub fn grant(&mut self, limit: usize) {
+        let quota = Message::Quota { backend: BackendId(0), limit };
+        self.shard.handle_message(self.now, Peer::Control, quota);
+        self.drain();
+    }
+
     fn received_by_server(&self) -> usize {
         self.servers.first().map_or(0, |server| server.received)
     }

@@ -1,18 +1,35 @@
-//! What is measured: a proxy, and how many servers it stands before.
+//! What is measured: a proxy, how it is set up, and how many servers it stands before.
 
-/// A program between pgbench and the servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use serde::Serialize;
+
+/// A program between the clients and the servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proxy {
-    /// pgherd, of this source tree.
-    Pgherd,
+    /// pgherd, of this source tree, on one of [`RUNTIMES`].
+    Pgherd(&'static str),
     /// PgBouncer.
     PgBouncer,
     /// Pgpool-II.
     Pgpool,
+    /// What passes bytes and looks at none of them: the floor.
+    Relay,
+    /// One that runs already.
+    External(Address),
+}
+
+/// Where a proxy is that runs already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The process at the root of its tree, if that is on this machine.
+    pub pid: Option<u32>,
 }
 
 /// When a proxy takes a server connection back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Pooling {
     /// When its client leaves.
     Session,
@@ -32,10 +49,10 @@ impl Pooling {
 }
 
 /// One thing to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// What the tables call it.
-    pub name: &'static str,
+    pub name: String,
     /// Which proxy; none is the primary itself.
     pub proxy: Option<Proxy>,
     /// When server connections are given back.
@@ -45,8 +62,8 @@ pub struct Target {
 }
 
 impl Target {
-    const fn new(name: &'static str, proxy: Proxy, pooling: Pooling, nodes: usize) -> Self {
-        Self { name, proxy: Some(proxy), pooling, nodes }
+    fn new(name: &str, proxy: Option<Proxy>, pooling: Pooling, nodes: usize) -> Self {
+        Self { name: name.to_owned(), proxy, pooling, nodes }
     }
 
     /// The target whose CPU time this one's is compared with.
@@ -57,29 +74,96 @@ impl Target {
             Pooling::Transaction => YARDSTICK_POOLED,
         }
     }
+
+    /// Reads "NAME=HOST:PORT" or "NAME=HOST:PORT,PID": a proxy that runs already.
+    ///
+    /// # Errors
+    /// The text is not that.
+    pub fn external(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (name, address) = text.split_once('=')?;
+            let (address, pid) = match address.split_once(',') {
+                Some((address, pid)) => (address, Some(pid.parse().ok()?)),
+                None => (address, None),
+            };
+            let (host, port) = address.rsplit_once(':')?;
+            let port = port.parse().ok().filter(|&port: &u16| port != 0)?;
+            let address = Address { host: host.to_owned(), port, pid };
+            let is_named = !name.is_empty() && !host.is_empty();
+            is_named.then(|| Self::new(name, Some(Proxy::External(address)), Pooling::Session, 1))
+        };
+        read().ok_or_else(|| "not NAME=HOST:PORT or NAME=HOST:PORT,PID".to_owned())
+    }
 }
 
-/// Everything that is measured, in the order of a round.
+/// Makes everything that is measured, in the order of a round.
 ///
 /// The measure of throughput is [`DIRECT`], that of CPU time [`YARDSTICK`], or
 /// [`YARDSTICK_POOLED`] for those who pool by transaction, too.
-pub const TARGETS: &[Target] = &[
-    Target { name: DIRECT, proxy: None, pooling: Pooling::Session, nodes: 1 },
-    Target::new(YARDSTICK, Proxy::PgBouncer, Pooling::Session, 1),
-    Target::new(YARDSTICK_POOLED, Proxy::PgBouncer, Pooling::Transaction, 1),
-    Target::new("pgpool", Proxy::Pgpool, Pooling::Session, 1),
-    Target::new("pgherd", Proxy::Pgherd, Pooling::Session, 1),
-    Target::new("pgherd pooled", Proxy::Pgherd, Pooling::Transaction, 1),
-    Target::new("pgpool split", Proxy::Pgpool, Pooling::Session, 3),
-    Target::new("pgherd split", Proxy::Pgherd, Pooling::Session, 3),
-    Target::new("pgherd split pooled", Proxy::Pgherd, Pooling::Transaction, 3),
+#[must_use]
+pub fn all() -> Vec<Target> {
+    use Pooling::{Session, Transaction};
+    let mut targets = vec![
+        Target::new(DIRECT, None, Session, 1),
+        Target::new(FLOOR, Some(Proxy::Relay), Session, 1),
+        Target::new(YARDSTICK, Some(Proxy::PgBouncer), Session, 1),
+        Target::new(YARDSTICK_POOLED, Some(Proxy::PgBouncer), Transaction, 1),
+        Target::new("pgpool", Some(Proxy::Pgpool), Session, 1),
+        Target::new("pgpool split", Some(Proxy::Pgpool), Session, 3),
+    ];
+    for runtime in RUNTIMES {
+        targets.extend(MODES.map(|(mode, pooling, nodes)| {
+            let name = format!("pgherd {runtime}{mode}");
+            Target::new(&name, Some(Proxy::Pgherd(runtime)), pooling, nodes)
+        }));
+    }
+    targets
+}
+
+/// The runtimes of pgherd, as `pgherd run --runtime` calls them. One that a build does not have is
+/// left out.
+pub const RUNTIMES: [&str; 2] = ["smol", "glommio"];
+
+/// How pgherd is measured: what is added to its name, and what is meant by it.
+const MODES: [(&str, Pooling, usize); 4] = [
+    ("", Pooling::Session, 1),
+    (" pooled", Pooling::Transaction, 1),
+    (" split", Pooling::Session, 3),
+    (" split pooled", Pooling::Transaction, 3),
 ];
 
 /// The target whose throughput is 1.
 pub const DIRECT: &str = "direct";
+
+/// The target below whose CPU time no proxy gets that passes bytes by the same system calls.
+pub const FLOOR: &str = "relay";
 
 /// The target whose CPU time is 1.
 pub const YARDSTICK: &str = "pgbouncer";
 
 /// The target whose CPU time is 1 to those who pool by transaction.
 pub const YARDSTICK_POOLED: &str = "pgbouncer pooled";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_named_with_its_address() {
+        let address = |host: &str, port, pid| Address { host: host.to_owned(), port, pid };
+        let cases = [
+            ("odyssey=127.0.0.1:6432", Some(address("127.0.0.1", 6432, None))),
+            ("odyssey=localhost:6432,17", Some(address("localhost", 6432, Some(17)))),
+            ("odyssey=::1:6432", Some(address("::1", 6432, None))),
+            ("odyssey", None),
+            ("=localhost:6432", None),
+            ("odyssey=:6432", None),
+            ("odyssey=localhost:0", None),
+            ("odyssey=localhost:6432,x", None),
+        ];
+        for (text, expected) in cases {
+            let found = Target::external(text).ok().and_then(|target| target.proxy);
+            assert_eq!(found, expected.map(Proxy::External), "{text}");
+        }
+    }
+}

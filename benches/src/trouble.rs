@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::ledger::Objection;
+
 /// Why a benchmark could not be run.
 #[derive(Debug)]
 pub enum Trouble {
@@ -25,6 +27,10 @@ pub enum Trouble {
         /// How to come by it.
         remedy: &'static str,
     },
+    /// Something of a proxy grew that should be flat.
+    Growth(Vec<String>),
+    /// The build of pgherd has no such runtime.
+    Runtime(&'static str),
     /// A proxy has ended or does not answer.
     Proxy {
         /// Its program.
@@ -39,6 +45,10 @@ pub enum Trouble {
         /// What it printed.
         said: String,
     },
+    /// Operations take more instructions than is committed.
+    Instructions(Vec<Objection>),
+    /// The committed instruction counts are of another profile.
+    Profile,
     /// Nothing is left to run.
     Nothing,
 }
@@ -73,10 +83,18 @@ impl fmt::Display for Trouble {
             Self::Missing { program, remedy } => {
                 write!(f, "{program} is not installed: {remedy}")
             }
+            Self::Growth(growths) => f.write_str(&growths.join("\n")),
+            Self::Runtime(runtime) => write!(f, "this build of pgherd has no runtime {runtime}"),
             Self::Proxy { program, said } => write!(f, "{program} does not answer: {said}"),
             Self::Output { program, said } => {
                 write!(f, "the output of {program} is not understood: {said}")
             }
+            Self::Instructions(objections) => {
+                f.write_str("the counts are not those of benches/instructions.txt")?;
+                objections.iter().try_for_each(|objection| write!(f, "\n  {objection}"))?;
+                f.write_str("\nIf that has to be, renew them: the file says how.")
+            }
+            Self::Profile => f.write_str("the committed counts are of builds with --profile ci"),
             Self::Nothing => f.write_str("no target and scenario matches --only"),
         }
     }

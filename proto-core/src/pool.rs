@@ -15,6 +15,7 @@ mod line;
 mod shares;
 mod tally;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub use shares::part;
 use tally::{Crowd, Idle, Pool, Server};
 
 /// What the connections of a pool have in common.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolKey {
     /// The server.
     pub backend: BackendId,
@@ -43,6 +44,23 @@ pub struct PoolKey {
     pub database: Bytes,
     /// The user.
     pub user: Bytes,
+}
+
+impl Ord for PoolKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // A pool is looked for by the very key that it has, many times a transaction.
+        if std::ptr::eq(self, other) {
+            return Ordering::Equal;
+        }
+        let Self { backend, database, user } = self;
+        (backend, database, user).cmp(&(&other.backend, &other.database, &other.user))
+    }
+}
+
+impl PartialOrd for PoolKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// What a connection is wanted for.

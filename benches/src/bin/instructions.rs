@@ -3,12 +3,15 @@
 //! Unlike nanoseconds these are the same on a busy machine, so that two builds can be compared. The
 //! program runs itself under callgrind, once with few repetitions and once with more; the
 //! difference is what the further repetitions took, without what it takes to get there.
+//!
+//! `check` compares them with those that are committed, `renew` writes new ones there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use pgherd_benches::ledger::{self, Counts};
 use pgherd_benches::ops::{OPS, Op};
 use pgherd_benches::trouble::Trouble;
 
@@ -18,31 +21,70 @@ struct Args {
     /// Count only operations whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// What to do with the counts that are committed, which are of all operations
+    #[arg(value_enum, conflicts_with = "only")]
+    committed: Option<Committed>,
     /// Do one operation so many times and end: what valgrind is given to run
     #[arg(long, value_name = "NUMBER", requires = "only", hide = true)]
     repeat: Option<u64>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Committed {
+    /// Fail if an operation takes more now
+    Check,
+    /// Write them anew
+    Renew,
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    let is_wanted = |op: &&Op| args.only.as_deref().is_none_or(|text| op.name.contains(text));
     if let Some(count) = args.repeat {
         if let Some(op) = OPS.iter().find(|op| Some(op.name) == args.only.as_deref()) {
             println!("{}", repeat(op, count));
         }
         return ExitCode::SUCCESS;
     }
-    println!("{:16} {:>12}", "", "instructions");
-    for op in OPS.iter().filter(is_wanted) {
-        match count(op) {
-            Ok(count) => println!("{:16} {count:>12.1}  a {}", op.name, op.unit),
-            Err(trouble) => {
-                eprintln!("pgherd-instructions: {trouble}");
-                return ExitCode::FAILURE;
-            }
+    match act(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            eprintln!("pgherd-instructions: {trouble}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
+}
+
+fn act(args: &Args) -> Result<(), Trouble> {
+    if args.committed.is_some() && !cfg!(debug_assertions) {
+        return Err(Trouble::Profile);
+    }
+    let is_wanted = |op: &&Op| args.only.as_deref().is_none_or(|text| op.name.contains(text));
+    let mut counts = Vec::new();
+    for op in OPS.iter().filter(is_wanted) {
+        let count = count(op)?;
+        println!("{}", ledger::line(op, count));
+        counts.push((op, count));
+    }
+    match args.committed {
+        Some(Committed::Renew) => {
+            let text = ledger::compose(counts.into_iter());
+            fs::write(COMMITTED, text).map_err(Trouble::io("write", COMMITTED.as_ref()))
+        }
+        Some(Committed::Check) => {
+            check(&counts.into_iter().map(|(op, count)| (op.name.to_owned(), count)).collect())
+        }
+        None => Ok(()),
+    }
+}
+
+fn check(counts: &Counts) -> Result<(), Trouble> {
+    let text = fs::read_to_string(COMMITTED);
+    let text = text.map_err(Trouble::io("read", COMMITTED.as_ref()))?;
+    let objections = match ledger::read(&text) {
+        Ok(committed) => ledger::objections(&committed, counts),
+        Err(objection) => vec![objection],
+    };
+    if objections.is_empty() { Ok(()) } else { Err(Trouble::Instructions(objections)) }
 }
 
 /// Does an operation, and returns how many units that was.
@@ -119,6 +161,9 @@ fn remove(path: &Path) {
         eprintln!("{}: {error}", path.display());
     }
 }
+
+/// The counts that are committed.
+const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
 /// Repetitions after which everything has grown to its size.
 const FEW: u64 = 100;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use pgherd_herd::{HOST, PASSWORD, USER};
 use rustix::process::Signal;
 
-use super::{Launch, Layout, Place, RunAs, find};
+use super::{Launch, Layout, METHOD, Place, RunAs, find};
 use crate::trouble::Trouble;
 
 pub(super) fn launch(place: &Place<'_>) -> Result<Launch, Trouble> {
@@ -17,14 +17,13 @@ pub(super) fn launch(place: &Place<'_>) -> Result<Launch, Trouble> {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "* = host={HOST} port={server}");
     }
-    let Layout { pooling, connections_max, clients_max, method, .. } = place.layout;
+    let Layout { pooling, connections_max, clients_max, .. } = place.layout;
     let _ = write!(
         text,
         "[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {port}\nunix_socket_dir =\n\
-         auth_type = {}\nauth_file = {}\npool_mode = {}\n\
+         auth_type = {METHOD}\nauth_file = {}\npool_mode = {}\n\
          default_pool_size = {connections_max}\nmax_client_conn = {clients_max}\n\
          listen_backlog = 4096\nlog_connections = 0\nlog_disconnections = 0\n",
-        method.name(),
         users.display(),
         pooling.name(),
     );

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use pgherd_herd::{HOST, PASSWORD, USER};
 use rustix::process::Signal;
 
-use super::{CONNECTIONS_MAX, Launch, Place, RunAs, find};
+use super::{CONNECTIONS_MAX, Launch, METHOD, Place, RunAs, find};
 use crate::trouble::Trouble;
 
 pub(super) fn launch(place: &Place<'_>) -> Result<Launch, Trouble> {
@@ -33,7 +33,7 @@ pub(super) fn launch(place: &Place<'_>) -> Result<Launch, Trouble> {
         );
     }
     let config = place.write("pgpool.conf", &text)?;
-    let hba = place.write("pool_hba.conf", "host all all 127.0.0.1/32 scram-sha-256\n")?;
+    let hba = place.write("pool_hba.conf", &format!("host all all {HOST}/32 {METHOD}\n"))?;
     place.write("pool_passwd", &format!("{USER}:TEXT{PASSWORD}\n"))?;
     let pcp = place.write("pcp.conf", "")?;
     // In the foreground, without the state of an earlier run.

@@ -232,10 +232,16 @@ impl<'a> Tokens<'a> {
 
     fn word_end(&self, start: usize) -> Result<usize, Unreadable> {
         let rest = self.text.get(start..).unwrap_or_default();
-        let is_part = |byte: u8| is_name_start(byte) || byte.is_ascii_digit() || byte == b'$';
-        let len = rest.iter().position(|byte| !is_part(*byte)).unwrap_or(rest.len());
-        let word = rest.get(..len).unwrap_or_default();
-        if !word.is_ascii() {
+        let (mut len, mut seen) = (0, NO_PART);
+        for &byte in rest {
+            let part = PARTS.get(usize::from(byte)).copied().unwrap_or(NO_PART);
+            if part == NO_PART {
+                break;
+            }
+            (len, seen) = (len + 1, seen | part);
+        }
+        if seen & FOREIGN_PART != 0 {
+            let word = rest.get(..len).unwrap_or_default();
             // PostgreSQL takes every such byte for part of the name, others see white space.
             let word = std::str::from_utf8(word).map_err(|_| Unreadable::StrayByte)?;
             if word.chars().any(|c| !c.is_ascii() && !c.is_alphanumeric()) {
@@ -256,6 +262,29 @@ fn is_number(number: &[u8]) -> bool {
     let is_digits = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     mantissa.iter().filter(|byte| **byte == b'.').count() <= 1 && exponent.is_none_or(is_digits)
 }
+
+/// No part of a name.
+const NO_PART: u8 = 0;
+
+/// An ASCII part of a name.
+const PLAIN_PART: u8 = 1;
+
+/// A byte of a character beyond ASCII, which PostgreSQL takes for part of a name.
+const FOREIGN_PART: u8 = 2;
+
+/// What each byte is behind the first of a name. Most of every text is names, and all of it is
+/// looked at again whenever it is sent.
+#[expect(clippy::indexing_slicing, reason = "there is a place for every byte")]
+static PARTS: [u8; 256] = {
+    let mut parts = [FOREIGN_PART; 256];
+    let mut byte = 0u8;
+    while byte.is_ascii() {
+        let is_part = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
+        parts[byte as usize] = if is_part { PLAIN_PART } else { NO_PART };
+        byte += 1;
+    }
+    parts
+};
 
 const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c)

@@ -7,7 +7,6 @@ use crate::auth::scram::VerifierCache;
 use crate::backend::link::State;
 use crate::config::Config;
 use crate::id::{BackendId, ConnId};
-use crate::output::Output;
 use crate::pool::PoolKey;
 
 impl Desk {
@@ -46,7 +45,6 @@ impl Desk {
         let (key, startup) = (link.pool.clone(), link.startup.clone());
         self.arm_idle_link(id);
         self.pools.put_back(&key, id, startup);
-        self.outputs.push(Output::Reread { conn: id });
         self.serve(key.backend);
         self.catalogs.rouse(self.now);
         // Of the reserve, perhaps, and nobody waits any more.
