@@ -42,6 +42,9 @@ struct Args {
     /// Measure a further proxy that runs before the primary; with its process, its CPU time, too
     #[arg(long, value_name = "NAME=HOST:PORT[,PID]", value_parser = Target::external)]
     proxy: Vec<Target>,
+    /// Give pgherd so many threads, instead of one for each core
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    worker_threads: Option<u16>,
     /// The primary's port; its standbys have those after it
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65_000))]
     server_port: Option<u16>,
@@ -86,17 +89,19 @@ fn bench(args: &Args, progress: &mut dyn FnMut(&str)) -> Result<(), Trouble> {
     let herd = build(args, &targets, progress)?;
     let machine = Machine::look(&herd)?;
     println!("{}", machine.describe());
-    let effort = Effort { rounds: if args.quick { 1 } else { args.rounds }, seconds: args.seconds };
+    let Args { seconds, worker_threads, .. } = *args;
+    let rounds = if args.quick { 1 } else { args.rounds };
+    let effort = Effort { rounds, seconds, worker_threads };
     let mut missing = Vec::new();
     let mut results = Vec::new();
     if !open.is_empty() {
-        let ready = start(&herd, &targets, Layout::of, &mut missing, progress)?;
+        let ready = start(&herd, &targets, laid(args, Layout::of), &mut missing, progress)?;
         results.extend(play(&herd, &open, &ready, effort, progress)?);
     }
     let mut crowds = Vec::new();
     if has_crowd || !shared.is_empty() {
         let targets: Vec<Target> = targets.into_iter().filter(is_shared).collect();
-        let ready = start(&herd, &targets, Layout::shared, &mut missing, progress)?;
+        let ready = start(&herd, &targets, laid(args, Layout::shared), &mut missing, progress)?;
         if has_crowd {
             crowds = gather(&ready, &mut missing, progress);
             println!("{}", crowd::table(&crowds));
@@ -109,7 +114,8 @@ fn bench(args: &Args, progress: &mut dyn FnMut(&str)) -> Result<(), Trouble> {
     println!("{}", bars::table(&bars));
     missing.iter().for_each(|reason| println!("Not measured: {reason}"));
     let report = Report { machine, effort, results, crowds, bars, missing };
-    let is_whole = args.only.is_empty() && args.target.is_none() && !args.quick;
+    let is_whole =
+        args.only.is_empty() && args.target.is_none() && !args.quick && worker_threads.is_none();
     write(&args.out, if is_whole { "full" } else { "partial" }, &report, progress)
 }
 
@@ -118,6 +124,15 @@ fn is_wanted(args: &Args, target: &str) -> bool {
     use pgherd_benches::target::{DIRECT, FLOOR, YARDSTICK, YARDSTICK_POOLED};
     let always = [DIRECT, FLOOR, YARDSTICK, YARDSTICK_POOLED];
     args.target.as_deref().is_none_or(|text| target.contains(text)) || always.contains(&target)
+}
+
+/// Sets targets up as the caller wants it.
+fn laid(
+    args: &Args,
+    layout: impl Fn(Proxy, &Target) -> Layout,
+) -> impl Fn(Proxy, &Target) -> Layout {
+    let worker_threads = args.worker_threads;
+    move |proxy, target| Layout { worker_threads, ..layout(proxy, target) }
 }
 
 /// Whether a target can share a few connections between many clients.
@@ -174,7 +189,7 @@ fn soak(args: &Args, time: Duration, progress: &mut dyn FnMut(&str)) -> Result<(
     let mut growths = Vec::new();
     for target in &targets {
         let target = std::slice::from_ref(target);
-        let ready = start(&herd, target, Layout::shared, &mut missing, progress)?;
+        let ready = start(&herd, target, laid(args, Layout::shared), &mut missing, progress)?;
         for Ready { target, proxy, .. } in &ready {
             let Some(proxy) = proxy else { continue };
             let samples = soak::play(&herd, proxy, time, progress)?;

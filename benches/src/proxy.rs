@@ -59,6 +59,8 @@ pub struct Layout {
     pub connections_max: u16,
     /// Clients that it may serve.
     pub clients_max: u16,
+    /// Threads of pgherd; without it, one for each core.
+    pub worker_threads: Option<u16>,
 }
 
 impl Layout {
@@ -72,6 +74,7 @@ impl Layout {
             pooling: target.pooling,
             connections_max: CONNECTIONS_MAX,
             clients_max: CONNECTIONS_MAX,
+            worker_threads: None,
         }
     }
 

@@ -32,10 +32,14 @@ impl Report {
     /// Composes all of it for people, in Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Effort { rounds, seconds } = self.effort;
+        let Effort { rounds, seconds, worker_threads } = self.effort;
+        let threads = worker_threads.map_or_else(
+            || "a thread for each core".to_owned(),
+            |count| format!("threads: {count}"),
+        );
         let mut text = format!(
             "# What pgherd costs, beside its peers\n\n{}\n{METHOD} Here: {rounds} rounds, turns of \
-             {seconds} s.\n\n{}\n",
+             {seconds} s; pgherd has {threads}.\n\n{}\n",
             self.machine.describe(),
             bars::table(&self.bars)
         );

@@ -24,6 +24,8 @@ pub struct Effort {
     pub rounds: u32,
     /// How long a turn takes, in seconds.
     pub seconds: u32,
+    /// Threads of pgherd, if not one for each core.
+    pub worker_threads: Option<u16>,
 }
 
 /// A target that is up.

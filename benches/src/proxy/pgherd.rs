@@ -16,13 +16,17 @@ pub(super) fn launch(place: &Place<'_>, runtime: &'static str) -> Result<Launch,
         return Err(Trouble::Runtime(runtime));
     }
     let port = Place::port()?;
-    let Layout { pooling, connections_max, clients_max, .. } = place.layout;
+    let Layout { pooling, connections_max, clients_max, worker_threads, .. } = place.layout;
     let mut text = format!(
         "listen_addresses = \"{HOST}\"\nport = {port}\nunix_socket_directories = \"\"\n\
          sr_check_user = \"{USER}\"\nauth_method = \"{METHOD}\"\npool_mode = \"{}\"\n\
          pool_size_max = {connections_max}\nclient_max = {clients_max}\n",
         pooling.name(),
     );
+    if let Some(count) = worker_threads {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "worker_threads = {count}");
+    }
     for (name, server) in place.servers() {
         // Writing to a String cannot fail.
         let _ = write!(
