@@ -160,6 +160,7 @@ scenarios! {
         a_client_that_dies_in_a_transaction with one_connection,
         a_client_that_dies_in_a_pipeline with one_connection,
         a_client_that_dies_in_line with one_connection,
+        clients_that_keep_silent_at_their_login_hold_nothing with one_connection,
         clients_that_open_and_reset_leave_nothing with small_pool,
     }
     retry {

@@ -158,6 +158,11 @@ impl Session {
         match self.any_link(desk) {
             Some(link) => {
                 let method = desk.links.get(link).map(|link| link.method);
+                // Whoever has yet to prove who it is keeps nobody waiting; where links are not
+                // kept, this one would have to be opened anew.
+                if desk.config.pool.cache {
+                    std::mem::take(&mut self.held).iter().for_each(|link| desk.give_back(link));
+                }
                 self.begin_proof(desk, method.unwrap_or(Method::Scram));
             }
             None => self.refuse_login(desk),
