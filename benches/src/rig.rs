@@ -66,9 +66,6 @@ impl Rig {
         let mut shard = Shard::new(ShardId(0), Arc::new(config), entropy, clock, now);
         shard.handle_message(now, Peer::Control, Message::Topology(Arc::new(topology())));
         while shard.poll_output().is_some() {}
-        let quota = Message::Quota { backend: BackendId(0), limit: 8 };
-        shard.handle_message(now, Peer::Control, quota);
-        while shard.poll_output().is_some() {}
         let id = shard.handle_accept(now, Arrival { address: None, room: Room::Free });
         let client = Side { id, unread: Bytes::new(), received: 0 };
         let mut rig = Self { shard, now, client, servers: Vec::new(), events: VecDeque::new() };

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::config::Config;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
 use crate::inquiry::{Asker, Sheet, View};
+use crate::pool::{Lease, Limit};
 use crate::topology::Topology;
 
 /// Who a message is from or for.
@@ -33,12 +34,13 @@ pub enum Message {
     Reload(Arc<Config>),
     /// Stop. From the operator to every machine.
     Shutdown(Shutdown),
-    /// How many connections to a node the shard may hold. From `Control` to a shard.
-    Quota {
-        /// The node.
-        backend: BackendId,
-        /// Connections at most.
-        limit: usize,
+    /// Places under a limit of connections are asked for, lent or returned. Between `Control` and a
+    /// shard.
+    Lease {
+        /// The limit.
+        limit: Limit,
+        /// What is said about it.
+        lease: Lease,
     },
     /// A connection to a node failed: look at it now. From a shard to `Control`.
     Suspect {
@@ -106,7 +108,8 @@ pub enum Message {
         /// Its name.
         database: Bytes,
     },
-    /// Every session has ended after a shutdown. From a shard to `Control`.
+    /// Every session and every connection to a server has ended after a shutdown. From a shard to
+    /// `Control`.
     Drained,
 }
 
