@@ -231,7 +231,9 @@ mod tests {
     #[test]
     fn what_is_said_and_what_follows() {
         type Said = (u16, Lease);
-        let cases: &[(&str, usize, &[(Said, &[Said])])] = &[
+        // What a shard says, and what the others are told.
+        type Step<'a> = (Said, &'a [Said]);
+        let cases: &[(&str, usize, &[Step<'_>])] = &[
             (
                 "a claim reaches those who have places",
                 2,
