@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pgherd_core::config::{PoolMode, PoolPolicy};
 use pgherd_core::entropy::Entropy;
-use pgherd_core::id::{BackendId, Epoch, Slab};
-use pgherd_core::pool::{Answer, PoolKey, Pools, Purpose, Ticket, Waiter};
+use pgherd_core::id::{BackendId, Epoch, ShardId, Slab};
+use pgherd_core::pool::{Answer, Claim, Lease, PoolKey, Pools, Purpose, Ticket, Urgency, Waiter};
 use pgherd_core::route::classify::classify;
 use pgherd_core::route::lore::Lore;
 use pgherd_core::route::memo::Memo;
@@ -123,11 +123,11 @@ pub const OPS: &[Op] = &[
         make: checkout,
     },
     Op {
-        name: "quota message",
+        name: "lease message",
         unit: "message",
         goal_ns: None,
         allocations_max: None,
-        make: quota_message,
+        make: lease_message,
     },
 ];
 
@@ -210,8 +210,7 @@ fn checkout() -> Box<dyn FnMut() -> usize> {
         user: Bytes::from_static(b"bench"),
     };
     let (key, startup) = (Arc::new(key), Arc::new(Params::default()));
-    let mut pools = Pools::new(&PoolPolicy::default(), 1, 0);
-    pools.set_quota(key.backend, CONNECTIONS);
+    let mut pools = Pools::new(&PoolPolicy::default(), 1, ShardId(0));
     let ticket = Ticket { epoch: Epoch(0), backend: key.backend, purpose: Purpose::Read };
     let mut ids = Slab::new();
     let (session, fresh) = (ids.insert(()), ids.insert(()));
@@ -224,24 +223,25 @@ fn checkout() -> Box<dyn FnMut() -> usize> {
             Answer::Open => fresh,
             answer @ (Answer::Queued(_) | Answer::Full) => panic!("{answer:?}"),
         };
-        pools.put_back(&key, link, startup.clone());
+        pools.put_back(&key, link, startup.clone(), now);
         assert_eq!(pools.roused(), None, "nobody is in line");
         1
     })
 }
 
-/// A shard is granted a connection more, and has to give it back.
-fn quota_message() -> Box<dyn FnMut() -> usize> {
+/// A shard is granted a place for a connection, and yields it to another that claims one.
+fn lease_message() -> Box<dyn FnMut() -> usize> {
     let mut rig = Rig::new(PoolMode::Transaction);
+    let mut number = 0;
     Box::new(move || {
-        rig.grant(CONNECTIONS);
-        rig.grant(CONNECTIONS - 1);
+        number += 1;
+        let claim =
+            Claim { urgency: Urgency::Calm, has: 1, since: Instant::ZERO, shard: ShardId(1) };
+        rig.lease(Lease::Grant { count: 1, answers: None });
+        rig.lease(Lease::Recall { number, claim: Some(claim) });
         2
     })
 }
-
-/// Connections that a shard may have.
-const CONNECTIONS: usize = 8;
 
 fn simple_query(mode: PoolMode) -> Box<dyn FnMut() -> usize> {
     round_trip(Rig::new(mode), frontend::compose_query(SELECT), rig::answer())

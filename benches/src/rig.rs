@@ -15,6 +15,7 @@ use pgherd_core::limits;
 use pgherd_core::machine::Machine as _;
 use pgherd_core::message::{Arrival, Closed, Message, Peer, Room};
 use pgherd_core::output::Output;
+use pgherd_core::pool::{Lease, Limit};
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock};
 use pgherd_core::topology::{Node, Role, Seen, Status, Topology};
@@ -66,9 +67,6 @@ impl Rig {
         let mut shard = Shard::new(ShardId(0), Arc::new(config), entropy, clock, now);
         shard.handle_message(now, Peer::Control, Message::Topology(Arc::new(topology())));
         while shard.poll_output().is_some() {}
-        let quota = Message::Quota { backend: BackendId(0), limit: 8 };
-        shard.handle_message(now, Peer::Control, quota);
-        while shard.poll_output().is_some() {}
         let id = shard.handle_accept(now, Arrival { address: None, room: Room::Free });
         let client = Side { id, unread: Bytes::new(), received: 0 };
         let mut rig = Self { shard, now, client, servers: Vec::new(), events: VecDeque::new() };
@@ -110,10 +108,11 @@ impl Rig {
         self.client.received - before
     }
 
-    /// Has the shard be granted so many connections to its server.
-    pub fn grant(&mut self, limit: usize) {
-        let quota = Message::Quota { backend: BackendId(0), limit };
-        self.shard.handle_message(self.now, Peer::Control, quota);
+    /// Has the control plane say something about the connections that the shard may have to its
+    /// server.
+    pub fn lease(&mut self, lease: Lease) {
+        let message = Message::Lease { limit: Limit::Server(BackendId(0)), lease };
+        self.shard.handle_message(self.now, Peer::Control, message);
         self.drain();
     }
 

@@ -140,10 +140,6 @@ impl<S: Servers> Rig<S> {
             pace: setting.pace,
             trace: setting.is_traced.then(Vec::new),
         };
-        for node in 0..=setting.standbys {
-            let quota = Message::Quota { backend: BackendId(node), limit: 10 };
-            rig.events.push_back(Event::Message(Peer::Control, quota));
-        }
         let topology = Message::Topology(topology(setting.standbys));
         rig.events.push_back(Event::Message(Peer::Control, topology));
         rig.pump();
@@ -437,7 +433,7 @@ impl<S: Servers> Rig<S> {
             Message::Topology(_)
             | Message::Reload(_)
             | Message::Shutdown(_)
-            | Message::Quota { .. }
+            | Message::Lease { .. }
             | Message::Suspect { .. }
             | Message::InUse { .. }
             | Message::ClientLeft

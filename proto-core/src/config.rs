@@ -219,12 +219,9 @@ pub struct CheckPolicy {
 
 impl Config {
     /// Settles how many shards there are: as many as configured, else as many as there are cores.
-    ///
-    /// Each shard has its part of every limit of connections, so there are no more shards than the
-    /// smallest limit has connections to give.
     pub fn settle_threads(&mut self, cores: usize) {
         let wanted = if self.worker_threads == 0 { cores } else { self.worker_threads };
-        self.worker_threads = wanted.min(self.pool.smallest_limit()).max(1);
+        self.worker_threads = wanted.max(1);
         self.show_count("worker_threads", self.worker_threads);
     }
 

@@ -4,6 +4,7 @@
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
 mod inquiries;
+pub(crate) mod ledger;
 mod record;
 pub mod view;
 
@@ -22,12 +23,12 @@ use crate::limits;
 use crate::machine::Machine;
 use crate::message::{Arrival, Closed, Message, Peer, Room, Shutdown};
 use crate::output::{Close, Output, Outputs};
-use crate::pool;
 use crate::time::{Instant, WallClock};
 use crate::topology::{Seen, Status, Topology};
 use crate::wire::frontend;
 use crate::wire::startup::Params;
 use inquiries::Inquiries;
+use ledger::Ledger;
 use record::Record;
 use view::Fact;
 
@@ -46,6 +47,7 @@ pub struct Control {
     topology: Arc<Topology>,
     shards: Vec<Member>,
     inquiries: Inquiries,
+    ledger: Ledger,
     shutdown: Option<Shutdown>,
 }
 
@@ -104,13 +106,13 @@ impl Control {
             looks: Table::new(),
             nodes: Vec::new(),
             topology: Arc::new(Topology::default()),
+            ledger: Ledger::new(&config.pool, shards.len()),
             shards,
             inquiries: Inquiries::default(),
             shutdown: None,
             config,
         };
         control.watch();
-        control.grant();
         control
     }
 
@@ -154,22 +156,16 @@ impl Control {
         }
     }
 
-    /// Grants every shard its part of the connections that each server may have.
-    fn grant(&mut self) {
-        let shards = self.shards.len();
-        let total = self.config.pool.backend_connections_max;
-        for (number, _) in (0u16..).zip(&self.shards) {
-            let limit = pool::part(total, shards, usize::from(number));
-            for backend in &self.config.backends {
-                let message = Message::Quota { backend: backend.id, limit };
-                self.outputs.post(Peer::Shard(ShardId(number)), message);
-            }
-        }
-    }
-
     fn post_all(&mut self, message: &Message) {
         for (number, _) in (0u16..).zip(&self.shards) {
             self.outputs.post(Peer::Shard(ShardId(number)), message.clone());
+        }
+    }
+
+    /// Tells shards what the ledger has for them.
+    fn post_leases(&mut self) {
+        while let Some((shard, limit, lease)) = self.ledger.poll_output() {
+            self.outputs.post(Peer::Shard(shard), Message::Lease { limit, lease });
         }
     }
 
@@ -358,7 +354,8 @@ impl Control {
     fn on_reload(&mut self, config: Arc<Config>) {
         self.config = config;
         self.watch();
-        self.grant();
+        self.ledger.set_policy(&self.config.pool);
+        self.post_leases();
         self.publish(Doubt::None);
     }
 
@@ -374,6 +371,8 @@ impl Control {
             member.is_drained = true;
         }
         self.inquiries.leave(from);
+        self.ledger.leave(from);
+        self.post_leases();
         self.tell_askers();
         if self.shards.iter().all(|member| member.is_drained) {
             for at in 0..self.nodes.len() {
@@ -489,6 +488,10 @@ impl Machine for Control {
             (Peer::Shard(shard), Message::Collected { number, sheet }) => {
                 self.inquiries.answer(number, shard, sheet);
                 self.tell_askers();
+            }
+            (Peer::Shard(shard), Message::Lease { limit, lease }) => {
+                self.ledger.handle_lease(shard, limit, lease);
+                self.post_leases();
             }
             (Peer::Shard(shard), Message::Drained) => self.on_drained(shard),
             _ => {}

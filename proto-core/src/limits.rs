@@ -92,6 +92,16 @@ pub const ENCRYPTION_REQUESTS_MAX: u8 = 2;
 /// Clients that wait for a connection of one pool; more are refused at once.
 pub const WAITERS_MAX: usize = 10_000;
 
+/// How long a connection must have been idle before it is closed for another shard that takes turns
+/// with connections of its own: a busy shard would soon want it again, and opening one takes some
+/// milliseconds.
+pub const LEASE_IDLE_TIME: Duration = Duration::from_millis(100);
+
+/// How long clients of a shard that has no connection of a pool wait while another shard uses its
+/// last one for clients who came later. Shards that share fewer connections than there are shards
+/// take turns of this length, of which opening one takes a small part.
+pub const LEASE_TURN_TIME: Duration = Duration::from_millis(100);
+
 /// Named prepared statements that a session may use on more than one server.
 pub const STATEMENTS_MAX: usize = 1024;
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::config::Config;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
 use crate::inquiry::{Asker, Sheet, View};
+use crate::pool::{Lease, Limit};
 use crate::route::catalog::Catalog;
 use crate::topology::Topology;
 
@@ -34,12 +35,13 @@ pub enum Message {
     Reload(Arc<Config>),
     /// Stop. From the operator to every machine.
     Shutdown(Shutdown),
-    /// How many connections to a node the shard may hold. From `Control` to a shard.
-    Quota {
-        /// The node.
-        backend: BackendId,
-        /// Connections at most.
-        limit: usize,
+    /// Places under a limit of connections are asked for, lent or returned. Between `Control` and a
+    /// shard.
+    Lease {
+        /// The limit.
+        limit: Limit,
+        /// What is said about it.
+        lease: Lease,
     },
     /// A connection to a node failed: look at it now. From a shard to `Control`.
     Suspect {
@@ -114,7 +116,8 @@ pub enum Message {
         /// The facts.
         catalog: Arc<Catalog>,
     },
-    /// Every session has ended after a shutdown. From a shard to `Control`.
+    /// Every session and every connection to a server has ended after a shutdown. From a shard to
+    /// `Control`.
     Drained,
 }
 

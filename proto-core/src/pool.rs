@@ -11,6 +11,8 @@
 mod figures;
 mod gates;
 mod judge;
+mod lease;
+mod limit;
 mod line;
 mod shares;
 mod tally;
@@ -22,18 +24,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::{PoolPolicy, Pooling};
-use crate::id::{BackendId, ConnId, Epoch};
+use crate::config::PoolPolicy;
+use crate::id::{BackendId, ConnId, Epoch, ShardId};
 use crate::time::Instant;
 use crate::topology::Topology;
 use crate::wire::startup::Params;
 
 pub use figures::{Figures, Occupancy};
-use judge::Verdict;
+use judge::{Outlook, Verdict};
+pub use limit::{Claim, Lease, Limit, Urgency, part};
 use line::Gate;
 use shares::Shares;
-pub use shares::part;
-use tally::{Crowd, Idle, Pool, Server};
+use tally::{Crowd, Idle, Pool, Server, places};
 
 /// What the connections of a pool have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,6 +126,8 @@ pub enum Turn {
     Evict(ConnId),
     /// The cluster has changed since this one chose the server.
     Stale(Waiter),
+    /// `Control` is to be told this.
+    Lease(Limit, Lease),
 }
 
 /// All pools of a shard.
@@ -133,21 +137,26 @@ pub struct Pools {
     pools: BTreeMap<Arc<PoolKey>, Pool>,
     servers: BTreeMap<BackendId, Server>,
     stamp: u64,
+    /// Claims that were made.
+    claims: u64,
+    /// When wants and recalls are to be looked at again.
+    lease_at: Option<Instant>,
 }
 
 impl Pools {
     /// Makes pools without connections, for one of several shards.
     #[must_use]
-    pub fn new(policy: &PoolPolicy, shards: usize, shard: usize) -> Self {
+    pub fn new(policy: &PoolPolicy, shards: usize, shard: ShardId) -> Self {
         Self { shares: Shares::new(policy, shards, shard), ..Self::default() }
     }
 
     /// Takes another policy; those in line are to be looked at again.
-    pub fn set_policy(&mut self, policy: &PoolPolicy, shards: usize, shard: usize) {
+    pub fn set_policy(&mut self, policy: &PoolPolicy, shards: usize, shard: ShardId) {
         self.shares = Shares::new(policy, shards, shard);
         for (key, pool) in &mut self.pools {
             pool.pooling = self.shares.of(key);
         }
+        self.claim_anew();
         let servers: Vec<BackendId> = self.servers.keys().copied().collect();
         servers.into_iter().for_each(|server| self.rouse_all(server));
     }
@@ -169,24 +178,9 @@ impl Pools {
         if fit { Ok(()) } else { Err(Stale) }
     }
 
-    /// Sets how many connections to a server the shard may have.
-    pub fn set_quota(&mut self, backend: BackendId, quota: usize) {
-        self.servers.entry(backend).or_default().occupancy.quota = quota;
-        self.rouse_all(backend);
-    }
-
-    /// How many connections to a server the shard may have.
-    #[must_use]
-    pub fn quota(&self, backend: BackendId) -> usize {
-        self.servers.get(&backend).map_or(0, |server| server.occupancy.quota)
-    }
-
     /// Decides what a session that wants a connection gets, and notes it.
     pub fn ask(&mut self, key: &Arc<PoolKey>, waiter: Waiter, now: Instant) -> Answer {
-        if !self.pools.contains_key(key) {
-            let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
-            self.pools.insert(key.clone(), pool);
-        }
+        self.meet(key);
         if self.pools.get(key).is_some_and(|pool| !pool.line.is_empty()) {
             return self.queue(key, waiter, Gate::Open);
         }
@@ -199,7 +193,10 @@ impl Pools {
                 self.opened(key);
                 Answer::Open
             }
-            Verdict::Wait { gate, .. } => self.queue(key, waiter, gate),
+            Verdict::Wait { gate, outlook } => {
+                self.lack(key, gate, outlook);
+                self.queue(key, waiter, gate)
+            }
             Verdict::Evict { from, link } => {
                 let answer = self.queue(key, waiter, Gate::Open);
                 if answer == Answer::Full {
@@ -230,11 +227,25 @@ impl Pools {
     /// Names a server for which somebody in line is to be looked at.
     #[must_use]
     pub fn roused(&self) -> Option<BackendId> {
-        self.servers.iter().find(|(_, server)| !server.ready.is_empty()).map(|(id, _)| *id)
+        let is_roused = |server: &Server| server.is_stirred || !server.ready.is_empty();
+        self.servers.iter().find(|(_, server)| is_roused(server)).map(|(id, _)| *id)
     }
 
-    /// Decides what is to be done next for those who wait for a server; it is noted already.
+    /// Decides what is to be done next for those who wait for a server, here or in another shard;
+    /// it is noted already.
     pub fn next_turn(
+        &mut self,
+        backend: BackendId,
+        topology: &Topology,
+        now: Instant,
+    ) -> Option<Turn> {
+        let elsewhere = self.next_yield(backend, now);
+        let turn = elsewhere.or_else(|| self.next_service(backend, topology, now));
+        turn.or_else(|| self.next_want(backend, now))
+    }
+
+    /// Decides what is to be done next for those in line.
+    fn next_service(
         &mut self,
         backend: BackendId,
         topology: &Topology,
@@ -271,9 +282,10 @@ impl Pools {
                     self.withdraw(&from, link);
                     return Some(Turn::Evict(link));
                 }
-                Verdict::Wait { gate, yields } => {
+                Verdict::Wait { gate, outlook } => {
+                    self.lack(&key, gate, outlook);
                     let place = self.stand(&key, gate);
-                    if let (true, Some(place)) = (yields, place) {
+                    if let (Outlook::Spoken, Some(place)) = (outlook, place) {
                         self.rouse_behind(&key, gate, place);
                     }
                     gate
@@ -291,8 +303,8 @@ impl Pools {
         let pool = self.pools.get_mut(key)?;
         let session = pool.line.first()?.session;
         let waiter = pool.line.leave(session)?;
-        let Pooling { size_max, reserve_size, .. } = pool.pooling;
-        let is_full = pool.idle.is_empty() && pool.open >= size_max + reserve_size;
+        let size_max = pool.size_max() + pool.pooling.reserve_size;
+        let is_full = pool.idle.is_empty() && pool.open >= size_max;
         self.stand(key, if is_full { Gate::Pool } else { Gate::Open });
         Some(waiter)
     }
@@ -305,6 +317,7 @@ impl Pools {
             if pool.line.front() != before {
                 self.stand(key, Gate::Open);
             }
+            self.stir(key.backend);
             self.tidy(key);
         }
     }
@@ -320,19 +333,23 @@ impl Pools {
             self.stand(&key, Gate::Open);
             self.tidy(&key);
         }
+        self.stir(backend);
         expelled
     }
 
     /// Takes a connection back that is clean.
-    pub fn put_back(&mut self, key: &Arc<PoolKey>, link: ConnId, startup: Arc<Params>) {
+    pub fn put_back(
+        &mut self,
+        key: &Arc<PoolKey>,
+        link: ConnId,
+        startup: Arc<Params>,
+        now: Instant,
+    ) {
         self.stamp += 1;
         let stamp = self.stamp;
-        if !self.pools.contains_key(key) {
-            let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
-            self.pools.insert(key.clone(), pool);
-        }
+        self.meet(key);
         if let Some(pool) = self.pools.get_mut(key) {
-            pool.idle.push(Idle { link, startup, stamp });
+            pool.idle.push(Idle { link, startup, stamp, since: now });
             self.servers.entry(key.backend).or_default().idle += 1;
         }
         self.rouse(key);
@@ -370,14 +387,11 @@ impl Pools {
         let is_wanted = self
             .servers
             .get(&key.backend)
-            .is_none_or(|server| server.queued > 0 || !server.ready.is_empty());
+            .is_some_and(|server| server.queued > 0 || !server.ready.is_empty());
         if is_wanted || self.pools.get(key).is_some_and(|pool| !pool.line.is_empty()) {
             return false;
         }
-        if !self.pools.contains_key(key) {
-            let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
-            self.pools.insert(key.clone(), pool);
-        }
+        self.meet(key);
         let may = self.has_room(key);
         if may {
             self.opened(key);
@@ -413,7 +427,8 @@ impl Pools {
 
     /// Lists the pools of which sessions wait for a connection and that have none.
     pub fn deserted(&self) -> impl Iterator<Item = Arc<PoolKey>> {
-        let deserted = self.pools.iter().filter(|(_, pool)| pool.open == 0);
+        let deserted =
+            self.pools.iter().filter(|(_, pool)| pool.open == 0 && !pool.line.is_empty());
         deserted.map(|(key, _)| key.clone())
     }
 
@@ -423,11 +438,12 @@ impl Pools {
     pub fn surplus(&self, key: &PoolKey) -> Option<ConnId> {
         let pool = self.pools.get(key)?;
         let server = self.servers.get(&key.backend)?;
-        let exceeds = |crowds: &BTreeMap<Bytes, Crowd>, name: &Bytes, max: Option<usize>| {
-            max.is_some_and(|max| crowds.get(name).is_some_and(|crowd| crowd.staying() > max))
+        let exceeds = |crowds: &BTreeMap<Bytes, Crowd>, name: &Bytes, part: Option<usize>| {
+            let is_over = |part, crowd: &Crowd| crowd.staying() > places(part, crowd.lent);
+            part.is_some_and(|part| crowds.get(name).is_some_and(|crowd| is_over(part, crowd)))
         };
-        let is_surplus = pool.staying() > pool.pooling.size_max
-            || server.staying() > server.occupancy.quota
+        let is_surplus = pool.staying() > pool.size_max()
+            || server.staying() > places(self.shares.server_max, server.lent)
             || exceeds(&server.users, &key.user, self.shares.user_max)
             || exceeds(&server.databases, &key.database, self.shares.database_max);
         pool.idle.first().filter(|_| is_surplus).map(|idle| idle.link)
@@ -497,7 +513,17 @@ impl Pools {
         }
     }
 
-    fn tidy(&mut self, key: &PoolKey) {
+    /// Begins to count the connections of a pool and its server.
+    fn meet(&mut self, key: &Arc<PoolKey>) {
+        if !self.pools.contains_key(key) {
+            let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
+            self.pools.insert(key.clone(), pool);
+            self.servers.entry(key.backend).or_default();
+        }
+    }
+
+    fn tidy(&mut self, key: &Arc<PoolKey>) {
+        self.return_unused(key);
         if self.pools.get(key).is_some_and(Pool::is_forgettable) {
             self.pools.remove(key);
         }

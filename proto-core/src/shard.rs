@@ -174,7 +174,8 @@ impl Shard {
     }
 
     fn report_drained(&mut self) {
-        if self.desk.shutdown.is_some() && self.sessions.is_empty() {
+        let is_drained = self.sessions.is_empty() && self.desk.links.is_empty();
+        if self.desk.shutdown.is_some() && is_drained {
             self.desk.outputs.post(Peer::Control, Message::Drained);
         }
     }
@@ -254,6 +255,7 @@ impl Machine for Shard {
         } else {
             self.desk.on_link_closed(conn, why);
             self.desk.on_cancel_closed(conn);
+            self.report_drained();
         }
         self.deliver();
     }
@@ -268,8 +270,8 @@ impl Machine for Shard {
                 self.all_sessions(Session::handle_reload);
             }
             Message::Shutdown(how) => self.on_shutdown(how),
-            Message::Quota { backend, limit } => {
-                self.desk.set_quota(backend, limit);
+            Message::Lease { limit, lease } => {
+                self.desk.on_lease(&limit, lease);
                 self.deliver();
             }
             Message::Cancel { key, asker } => self.on_cancel(from, &key, asker),
@@ -312,7 +314,7 @@ impl Machine for Shard {
                 TimerKey::Cancel(id) => self.desk.on_cancel_timeout(id),
                 // Whatever is due runs once everybody has been served.
                 TimerKey::Errand => {}
-                TimerKey::Reserve => self.desk.on_reserve_timeout(),
+                TimerKey::Line => self.desk.on_line_timeout(),
                 TimerKey::Shutdown => {
                     self.all_sessions(|s, desk| s.handle_shutdown(desk, Shutdown::Fast));
                 }

@@ -19,6 +19,7 @@ pub mod resets;
 pub mod retry;
 pub mod routing;
 pub mod session;
+pub mod shards;
 pub mod show;
 pub mod statements;
 pub mod statements_table;
@@ -225,6 +226,12 @@ scenarios! {
         connections_are_kept_ready with kept_ready,
         an_old_connection_is_replaced with short_lived,
         a_lowered_limit_closes_what_is_idle with roomy,
+    }
+    shards {
+        one_thread_may_have_every_connection with four_for_two,
+        a_thread_without_connections_has_its_turn with one_for_two,
+        more_threads_than_connections with two_for_four,
+        a_limit_changes_while_it_is_lent with four_for_two,
     }
     load {
         a_storm_of_logins_and_queries with twenty_shared,

@@ -139,14 +139,6 @@ impl PoolPolicy {
         self.rules.iter().any(is_kept)
     }
 
-    /// Returns the smallest limit of connections that there is, of which every shard needs a part.
-    #[must_use]
-    pub fn smallest_limit(&self) -> usize {
-        let sizes = self.rules.iter().map(|rule| rule.pooling.size_max);
-        let smallest = sizes.fold(self.defaults.size_max, usize::min);
-        smallest.min(self.limit_of_a_pool().1)
-    }
-
     /// Returns the narrowest of the limits that a pool shares with others, and its name.
     fn limit_of_a_pool(&self) -> (&'static str, usize) {
         let all = ("backend_connections_max", self.backend_connections_max);

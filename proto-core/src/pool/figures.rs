@@ -3,24 +3,23 @@
 use std::sync::Arc;
 
 use super::{PoolKey, Pools};
-use crate::config::Pooling;
 
 /// Connections that share a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Occupancy {
     /// In any state.
     pub open: usize,
-    /// As many as there may be.
+    /// As many as there may be in the shard now.
     pub quota: usize,
+    /// As many as there may be in all shards together.
+    pub max: usize,
 }
 
-/// The figures of a pool: those of one shard, whose limits are its parts of the whole.
+/// The figures of a pool in one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// How it is pooled.
-    pub pooling: Pooling,
     /// Connections in any state.
-    pub open: usize,
+    pub pool: Occupancy,
     /// Of which idle.
     pub idle: usize,
     /// Sessions in line.
@@ -33,7 +32,7 @@ pub struct Figures {
     pub user: Option<Occupancy>,
     /// Connections to the database of the server, if they are limited.
     pub database: Option<Occupancy>,
-    /// How many shards have a part of the limits.
+    /// How many shards share the limits.
     pub shards: usize,
 }
 
@@ -45,28 +44,26 @@ impl Pools {
     }
 
     fn count(&self, key: &PoolKey) -> Figures {
-        let server = self.servers.get(&key.backend);
-        let limited = |max: Option<usize>, open: Option<usize>| {
-            max.map(|quota| Occupancy { open: open.unwrap_or_default(), quota })
-        };
-        let user = server.and_then(|server| server.users.get(&key.user));
-        let database = server.and_then(|server| server.databases.get(&key.database));
-        let general = Figures {
-            pooling: self.shares.of(key),
+        let pool = self.pools.get(key);
+        let policy = &self.shares.policy;
+        let limits = self.limits(key, 0);
+        let [of_pool, user, database, node] = limits.map(|(_, open, _, quota)| (open, quota));
+        let shared = |(open, quota), max| Occupancy { open, quota, max };
+        Figures {
+            pool: shared(of_pool, policy.of(&key.database, &key.user).size_max),
+            idle: pool.map_or(0, |pool| pool.idle.len()),
+            waiting: pool.map_or(0, |pool| pool.line.len()),
             queue_max: self.shares.queue_max,
-            node: server.map(|server| server.occupancy).unwrap_or_default(),
-            user: limited(self.shares.user_max, user.map(|crowd| crowd.open)),
-            database: limited(self.shares.database_max, database.map(|crowd| crowd.open)),
-            shards: self.shares.count(),
-            ..Figures::default()
-        };
-        let Some(pool) = self.pools.get(key) else { return general };
-        let (open, idle, waiting) = (pool.open, pool.idle.len(), pool.line.len());
-        Figures { open, idle, waiting, ..general }
+            node: shared(node, policy.backend_connections_max),
+            user: policy.user_connections_max.map(|max| shared(user, max)),
+            database: policy.database_connections_max.map(|max| shared(database, max)),
+            shards: self.shares.count,
+        }
     }
 
     /// Lists the pools that have connections or clients in line, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<PoolKey>, Figures)> {
-        self.pools.keys().map(|key| (key, self.count(key)))
+        let used = self.pools.iter().filter(|(_, pool)| !pool.is_unused());
+        used.map(|(key, _)| (key, self.count(key)))
     }
 }

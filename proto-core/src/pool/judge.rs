@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::line::Gate;
-use super::{Crowd, Pool, PoolKey, Pools, Server};
+use super::tally::places;
+use super::{Crowd, Pool, PoolKey, Pools};
 use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::time::Duration;
@@ -18,9 +19,20 @@ pub(super) enum Verdict {
     Open,
     /// Nothing before this idle connection, of this pool, has been closed.
     Evict { from: Arc<PoolKey>, link: ConnId },
-    /// Nothing before something changes at the gate. If it `yields`, there is an idle connection
-    /// which another pool needs as much, and which somebody else in line may have.
-    Wait { gate: Gate, yields: bool },
+    /// Nothing before something changes at the gate.
+    Wait { gate: Gate, outlook: Outlook },
+}
+
+/// What a client may hope for that waits at a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// A connection is on its way out.
+    Coming,
+    /// There is an idle connection which another pool needs as much, and which somebody else in
+    /// line may have.
+    Spoken,
+    /// There is nothing in this shard.
+    Bleak,
 }
 
 /// What there is at a gate that is closed.
@@ -38,20 +50,16 @@ enum Relief {
 impl Pools {
     /// Decides what a client of a pool can be given that has waited for so long.
     pub(super) fn judge(&self, key: &PoolKey, startup: &Arc<Params>, waited: Duration) -> Verdict {
-        let (Some(pool), Some(server)) = (self.pools.get(key), self.servers.get(&key.backend))
-        else {
-            // No connection to the server has been granted yet.
-            return Verdict::Wait { gate: Gate::Server, yields: false };
-        };
-        if let Some(idle) = pool.fit(startup).and_then(|at| pool.idle.get(at)) {
+        let pool = self.pools.get(key);
+        let fit = pool.and_then(|pool| pool.idle.get(pool.fit(startup)?));
+        if let Some(idle) = fit {
             return Verdict::Lend(idle.link);
         }
-        let reserve =
-            if waited >= self.shares.reserve_timeout { pool.pooling.reserve_size } else { 0 };
-        let size_max = pool.pooling.size_max + reserve;
+        let may_use_reserve = waited >= self.shares.reserve_timeout;
+        let reserve = pool.filter(|_| may_use_reserve).map_or(0, |pool| pool.pooling.reserve_size);
         let mut coming = None;
         let mut victim = None;
-        for (gate, open, closing, max) in self.limits(key, pool, server, size_max) {
+        for (gate, open, closing, max) in self.limits(key, reserve) {
             if open < max {
                 continue;
             }
@@ -60,46 +68,47 @@ impl Pools {
             match relief {
                 Relief::Coming => coming = coming.or(Some(gate)),
                 Relief::Victim(from, link) => victim = victim.or(Some((from, link))),
-                Relief::Spoken => return Verdict::Wait { gate, yields: true },
-                Relief::None => return Verdict::Wait { gate, yields: false },
+                Relief::Spoken => return Verdict::Wait { gate, outlook: Outlook::Spoken },
+                Relief::None => return Verdict::Wait { gate, outlook: Outlook::Bleak },
             }
         }
         match (victim, coming) {
             (Some((from, link)), _) => Verdict::Evict { from, link },
-            (None, Some(gate)) => Verdict::Wait { gate, yields: false },
+            (None, Some(gate)) => Verdict::Wait { gate, outlook: Outlook::Coming },
             (None, None) => Verdict::Open,
         }
     }
 
     /// Tells whether one more connection would keep to every limit.
     pub(super) fn has_room(&self, key: &PoolKey) -> bool {
-        let (Some(pool), Some(server)) = (self.pools.get(key), self.servers.get(&key.backend))
-        else {
-            return false;
-        };
-        let limits = self.limits(key, pool, server, pool.pooling.size_max);
-        limits.into_iter().all(|(_, open, _, max)| open < max)
+        self.limits(key, 0).into_iter().all(|(_, open, _, max)| open < max)
     }
 
     /// Lists, by gate, the connections that there are, those of them that are on their way out,
     /// and how many there may be.
-    fn limits(
-        &self,
-        key: &PoolKey,
-        pool: &Pool,
-        server: &Server,
-        size_max: usize,
-    ) -> [(Gate, usize, usize, usize); 4] {
-        let of = |crowd: Option<&Crowd>| crowd.map_or((0, 0), |crowd| (crowd.open, crowd.closing));
-        let user = of(server.users.get(&key.user));
-        let database = of(server.databases.get(&key.database));
-        let user_max = self.shares.user_max.unwrap_or(usize::MAX);
-        let database_max = self.shares.database_max.unwrap_or(usize::MAX);
+    pub(super) fn limits(&self, key: &PoolKey, reserve: usize) -> [(Gate, usize, usize, usize); 4] {
+        let pool = self.pools.get(key);
+        let size_max = || self.shares.of(key).size_max;
+        let server = self.servers.get(&key.backend);
+        let of = |gate: Gate, crowd: Option<&Crowd>, part: Option<usize>| {
+            let (open, closing, lent) =
+                crowd.map_or((0, 0, 0), |crowd| (crowd.open, crowd.closing, crowd.lent));
+            (gate, open, closing, part.map_or(usize::MAX, |part| places(part, lent)))
+        };
+        let user = server.and_then(|server| server.users.get(&key.user));
+        let database = server.and_then(|server| server.databases.get(&key.database));
+        let (open, closing, lent) =
+            server.map_or((0, 0, 0), |server| (server.open, server.closing, server.lent));
         [
-            (Gate::Pool, pool.open, pool.closing.len(), size_max),
-            (Gate::User, user.0, user.1, user_max),
-            (Gate::Database, database.0, database.1, database_max),
-            (Gate::Server, server.occupancy.open, server.closing, server.occupancy.quota),
+            (
+                Gate::Pool,
+                pool.map_or(0, |pool| pool.open),
+                pool.map_or(0, |pool| pool.closing.len()),
+                pool.map_or_else(size_max, Pool::size_max) + reserve,
+            ),
+            of(Gate::User, user, self.shares.user_max),
+            of(Gate::Database, database, self.shares.database_max),
+            (Gate::Server, open, closing, places(self.shares.server_max, lent)),
         ]
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{PoolKey, Waiter};
+use super::{Limit, PoolKey, Waiter};
 use crate::id::ConnId;
 use crate::time::Instant;
 
@@ -60,8 +60,8 @@ impl Line {
 /// The first of the lines of several pools, in the order in which they came.
 pub(super) type Fronts = BTreeMap<Place, Arc<PoolKey>>;
 
-/// Where the first of a pool's line stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where the first of a pool's line stands; limits are looked at in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Gate {
     /// At none: the pool is to be looked at.
     #[default]
@@ -72,7 +72,7 @@ pub(super) enum Gate {
     User,
     /// The pool's database has as many connections as a database may have.
     Database,
-    /// The server has as many connections as were granted.
+    /// The server has as many connections as it may have.
     Server,
 }
 
@@ -82,6 +82,27 @@ impl Gate {
         match self {
             Self::Open | Self::Pool => false,
             Self::User | Self::Database | Self::Server => true,
+        }
+    }
+
+    /// The limit that is reached there for a pool.
+    pub(super) fn limit(self, key: &Arc<PoolKey>) -> Option<Limit> {
+        match self {
+            Self::Open => None,
+            Self::Pool => Some(Limit::Pool(key.clone())),
+            Self::User => Some(Limit::User(key.backend, key.user.clone())),
+            Self::Database => Some(Limit::Database(key.backend, key.database.clone())),
+            Self::Server => Some(Limit::Server(key.backend)),
+        }
+    }
+
+    /// Where clients stand who wait for a limit.
+    pub(super) const fn of(limit: &Limit) -> Self {
+        match limit {
+            Limit::Pool(_) => Self::Pool,
+            Limit::User(..) => Self::User,
+            Limit::Database(..) => Self::Database,
+            Limit::Server(_) => Self::Server,
         }
     }
 }

@@ -1,28 +1,20 @@
-//! A shard's parts of the limits.
+//! What a shard's share of the limits begins with.
 
-use super::PoolKey;
+use super::{PoolKey, part};
 use crate::config::{PoolPolicy, Pooling};
+use crate::id::ShardId;
 use crate::time::Duration;
 
-/// The part of a limit that one of several shards may use: the parts add up to the limit.
-///
-/// ```
-/// use pgherd_core::pool::part;
-///
-/// assert_eq!([part(8, 3, 0), part(8, 3, 1), part(8, 3, 2)], [3, 3, 2]);
-/// ```
-#[must_use]
-pub fn part(limit: usize, shards: usize, shard: usize) -> usize {
-    let shards = shards.max(1);
-    limit / shards + usize::from(shard < limit % shards)
-}
-
-/// One shard's parts of the limits.
+/// One shard's parts of the limits, before anything is lent.
 #[derive(Debug)]
 pub(super) struct Shares {
-    policy: PoolPolicy,
-    shards: usize,
-    shard: usize,
+    pub(super) policy: PoolPolicy,
+    /// How many shards have a part.
+    pub(super) count: usize,
+    /// Whose parts they are.
+    pub(super) shard: ShardId,
+    /// Connections to one server.
+    pub(super) server_max: usize,
     /// Connections of one user to one server.
     pub(super) user_max: Option<usize>,
     /// Connections to one database of one server.
@@ -36,11 +28,12 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn new(policy: &PoolPolicy, shards: usize, shard: usize) -> Self {
-        let own = |limit| part(limit, shards, shard);
+    pub(super) fn new(policy: &PoolPolicy, shards: usize, shard: ShardId) -> Self {
+        let own = |limit| part(limit, shards, shard.index());
         Self {
-            shards: shards.max(1),
+            count: shards.max(1),
             shard,
+            server_max: own(policy.backend_connections_max),
             user_max: policy.user_connections_max.map(own),
             database_max: policy.database_connections_max.map(own),
             reserve_timeout: policy.reserve_timeout,
@@ -55,7 +48,7 @@ impl Shares {
     /// What the policy says of a pool, in this shard's parts.
     pub(super) fn of(&self, key: &PoolKey) -> Pooling {
         let whole = self.policy.of(&key.database, &key.user);
-        let own = |limit| part(limit, self.shards, self.shard);
+        let own = |limit| part(limit, self.count, self.shard.index());
         Pooling {
             mode: whole.mode,
             size_min: own(whole.size_min),
@@ -63,15 +56,10 @@ impl Shares {
             reserve_size: own(whole.reserve_size),
         }
     }
-
-    /// How many shards have a part.
-    pub(super) fn count(&self) -> usize {
-        self.shards
-    }
 }
 
 impl Default for Shares {
     fn default() -> Self {
-        Self::new(&PoolPolicy::default(), 1, 0)
+        Self::new(&PoolPolicy::default(), 1, ShardId(0))
     }
 }

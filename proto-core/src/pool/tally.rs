@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::line::{Fronts, Gate, Line, Place};
-use super::{Occupancy, PoolKey};
+use super::{Claim, Limit, PoolKey};
 use crate::config::Pooling;
 use crate::id::ConnId;
+use crate::time::Instant;
 use crate::wire::startup::Params;
 
 /// An idle connection.
@@ -18,11 +19,16 @@ pub(super) struct Idle {
     pub(super) startup: Arc<Params>,
     /// Counts what was put back before it, in any pool.
     pub(super) stamp: u64,
+    /// Since when nobody uses it.
+    pub(super) since: Instant,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
+    /// What the policy says, in the shard's parts.
     pub(super) pooling: Pooling,
+    /// Places that were granted, less those that were yielded.
+    pub(super) lent: isize,
     /// Idle connections, the most recently used last.
     pub(super) idle: Vec<Idle>,
     /// Connections in any state. `idle.len() + closing.len() <= open`
@@ -39,7 +45,17 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn is_forgettable(&self) -> bool {
+        self.is_unused() && self.lent == 0
+    }
+
+    /// Tells whether there is neither a connection nor anybody who wants one.
+    pub(super) fn is_unused(&self) -> bool {
         self.open == 0 && self.line.is_empty()
+    }
+
+    /// Connections that there may be in this shard, without the reserve.
+    pub(super) const fn size_max(&self) -> usize {
+        places(self.pooling.size_max, self.lent)
     }
 
     /// Connections that stay.
@@ -56,10 +72,17 @@ impl Pool {
     }
 }
 
+/// The places under a limit that a shard has: its part, and what was lent.
+pub(super) const fn places(part: usize, lent: isize) -> usize {
+    part.saturating_add_signed(lent)
+}
+
 /// Pools of one user or of one database of a server.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     pub(super) open: usize,
+    /// Places that were granted, less those that were yielded.
+    pub(super) lent: isize,
     pub(super) closing: usize,
     pub(super) fronts: Fronts,
 }
@@ -69,12 +92,33 @@ impl Crowd {
     pub(super) fn staying(&self) -> usize {
         self.open.saturating_sub(self.closing)
     }
+
+    pub(super) fn is_unused(&self) -> bool {
+        self.open == 0 && self.fronts.is_empty()
+    }
+
+    fn is_forgettable(&self) -> bool {
+        self.is_unused() && self.lent == 0
+    }
+}
+
+/// What a shard has said about its need for places under a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Nothing yet.
+    Unsaid,
+    /// This, with its number; it is not answered yet.
+    Said(u64, Claim),
+    /// Something, but the policy has changed since.
+    Outdated,
 }
 
 /// All pools of one server.
 #[derive(Debug, Default)]
 pub(super) struct Server {
-    pub(super) occupancy: Occupancy,
+    pub(super) open: usize,
+    /// Places that were granted, less those that were yielded.
+    pub(super) lent: isize,
     pub(super) closing: usize,
     pub(super) idle: usize,
     pub(super) users: BTreeMap<Bytes, Crowd>,
@@ -85,6 +129,14 @@ pub(super) struct Server {
     pub(super) ready: Fronts,
     /// Pools that stand at a gate which they share with others.
     pub(super) queued: usize,
+    /// Limits at which clients wait whom nothing in this shard can serve.
+    pub(super) wants: BTreeMap<Limit, Want>,
+    /// What other shards claim, each with the number by which it was told.
+    pub(super) recalls: BTreeMap<Limit, (u64, Claim)>,
+    /// Places that are not needed any more, to be given away.
+    pub(super) spare: Vec<(Limit, usize)>,
+    /// Wants and recalls are to be looked at.
+    pub(super) is_stirred: bool,
 }
 
 impl Server {
@@ -102,11 +154,11 @@ impl Server {
 
     /// Connections that stay.
     pub(super) fn staying(&self) -> usize {
-        self.occupancy.open.saturating_sub(self.closing)
+        self.open.saturating_sub(self.closing)
     }
 
     pub(super) fn opened(&mut self, key: &PoolKey) {
-        self.occupancy.open += 1;
+        self.open += 1;
         self.users.entry(key.user.clone()).or_default().open += 1;
         self.databases.entry(key.database.clone()).or_default().open += 1;
     }
@@ -119,14 +171,38 @@ impl Server {
 
     pub(super) fn closed(&mut self, key: &PoolKey, was_closing: bool) {
         let closing = usize::from(was_closing);
-        self.occupancy.open = self.occupancy.open.saturating_sub(1);
+        self.open = self.open.saturating_sub(1);
         self.closing = self.closing.saturating_sub(closing);
         let crowds = [self.users.get_mut(&key.user), self.databases.get_mut(&key.database)];
         for crowd in crowds.into_iter().flatten() {
             crowd.open = crowd.open.saturating_sub(1);
             crowd.closing = crowd.closing.saturating_sub(closing);
         }
-        self.users.retain(|_, crowd| crowd.open > 0 || !crowd.fronts.is_empty());
-        self.databases.retain(|_, crowd| crowd.open > 0 || !crowd.fronts.is_empty());
+        self.tidy();
+    }
+
+    pub(super) fn tidy(&mut self) {
+        self.users.retain(|_, crowd| !crowd.is_forgettable());
+        self.databases.retain(|_, crowd| !crowd.is_forgettable());
+    }
+
+    /// Has wants and recalls looked at, if there are any.
+    pub(super) fn stir(&mut self) {
+        self.is_stirred =
+            !(self.wants.is_empty() && self.recalls.is_empty() && self.spare.is_empty());
+    }
+
+    /// The places that were lent to the shard under a limit; none if nothing is known of what it
+    /// counts.
+    pub(super) fn lent(&mut self, limit: &Limit) -> Option<&mut isize> {
+        match limit {
+            // Each pool keeps its own.
+            Limit::Pool(_) => None,
+            Limit::User(_, user) => Some(&mut self.users.entry(user.clone()).or_default().lent),
+            Limit::Database(_, name) => {
+                Some(&mut self.databases.entry(name.clone()).or_default().lent)
+            }
+            Limit::Server(_) => Some(&mut self.lent),
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Who gets which connection, case by case, and whatever happens.
 
 use super::*;
-use crate::config::PoolMode;
+use crate::config::{PoolMode, Pooling};
 use crate::id::Slab;
 use crate::time::Duration;
 use crate::topology::{Node, Role, Seen, Status};
 
+mod lease;
 mod whatever;
 
 const BACKEND: BackendId = BackendId(0);
@@ -47,16 +48,27 @@ fn topology() -> Topology {
 /// Pools of one server, and names for its connections and sessions.
 struct Herd {
     pools: Pools,
+    policy: PoolPolicy,
     names: Slab<()>,
     topology: Topology,
     now: Instant,
 }
 
 impl Herd {
-    fn new(policy: &PoolPolicy, quota: usize) -> Self {
-        let mut pools = Pools::new(policy, 1, 0);
-        pools.set_quota(BACKEND, quota);
-        Self { pools, names: Slab::new(), topology: topology(), now: Instant::ZERO }
+    fn new(policy: &PoolPolicy, backend_connections_max: usize) -> Self {
+        let policy = PoolPolicy { backend_connections_max, ..policy.clone() };
+        let pools = Pools::new(&policy, 1, ShardId(0));
+        Self { pools, policy, names: Slab::new(), topology: topology(), now: Instant::ZERO }
+    }
+
+    /// The server may have more connections, or fewer.
+    fn allow(&mut self, backend_connections_max: usize) {
+        self.policy.backend_connections_max = backend_connections_max;
+        self.pools.set_policy(&self.policy, 1, ShardId(0));
+    }
+
+    fn put_back(&mut self, key: &Arc<PoolKey>, link: ConnId, startup: &Arc<Params>) {
+        self.pools.put_back(key, link, startup.clone(), self.now);
     }
 
     fn sized(size_max: usize, quota: usize) -> Self {
@@ -90,6 +102,7 @@ impl Herd {
                 Turn::Open(_, waiter) => served.push((waiter.session, Given::Open)),
                 Turn::Evict(link) => served.push((link, Given::Evicted)),
                 Turn::Stale(waiter) => served.push((waiter.session, Given::Stale)),
+                Turn::Lease(limit, lease) => panic!("{lease:?} of {limit:?} for one shard"),
             }
         }
         served
@@ -115,8 +128,8 @@ fn a_connection_takes_on_another_application_name() {
     let (one, two) = (herd.names.insert(()), herd.names.insert(()));
     assert_eq!(herd.asks(&key, &psql).0, Answer::Open);
     assert_eq!(herd.asks(&key, &app).0, Answer::Open);
-    herd.pools.put_back(&key, one, psql.clone());
-    herd.pools.put_back(&key, two, app);
+    herd.put_back(&key, one, &psql);
+    herd.put_back(&key, two, &app);
     assert_eq!(herd.asks(&key, &psql).0, Answer::Lent(one), "its own first");
     assert_eq!(herd.asks(&key, &psql).0, Answer::Lent(two));
 }
@@ -127,27 +140,27 @@ fn limits_hold_and_idle_connections_make_room() {
     let mut herd = Herd::sized(2, 0);
     let (answer, early) = herd.asks(&a, &psql);
     assert_eq!(answer, Answer::Queued(None), "nothing is granted");
-    herd.pools.set_quota(BACKEND, 3);
+    herd.allow(3);
     assert_eq!(herd.served(), [(early, Given::Open)]);
     let (one, two) = (herd.names.insert(()), herd.names.insert(()));
     assert_eq!(herd.asks(&a, &psql).0, Answer::Open);
     let (answer, session) = herd.asks(&a, &psql);
     assert_eq!(answer, Answer::Queued(None), "the pool is full");
     herd.pools.forget(&a, session);
-    herd.pools.put_back(&a, one, psql.clone());
-    herd.pools.put_back(&a, two, psql.clone());
+    herd.put_back(&a, one, &psql);
+    herd.put_back(&a, two, &psql);
     assert_eq!(herd.asks(&a, &psql).0, Answer::Lent(two));
     let (answer, session) = herd.asks(&a, &jdbc);
     assert_eq!(answer, Answer::Queued(Some(one)));
     herd.pools.free(&a, one);
     assert_eq!(herd.served(), [(session, Given::Open)]);
-    herd.pools.put_back(&a, two, psql.clone());
+    herd.put_back(&a, two, &psql);
     assert_eq!(herd.asks(&b, &psql).0, Answer::Open);
     let (answer, session) = herd.asks(&b, &psql);
     assert_eq!(answer, Answer::Queued(Some(two)), "quota");
     herd.pools.free(&a, two);
     assert_eq!(herd.served(), [(session, Given::Open)]);
-    assert_eq!(herd.pools.figures(&b).node, Occupancy { open: 3, quota: 3 });
+    assert_eq!(herd.pools.figures(&b).node, Occupancy { open: 3, quota: 3, max: 3 });
 }
 
 #[test]
@@ -167,9 +180,9 @@ fn whoever_waits_longest_is_next() {
     let middle = wait(&mut herd, &b, 20);
     let gone = wait(&mut herd, &a, 5);
     herd.pools.forget(&a, gone);
-    herd.pools.put_back(&a, link, psql.clone());
+    herd.put_back(&a, link, &psql);
     assert_eq!(herd.served(), [(early, Given::Lent(link))]);
-    herd.pools.put_back(&a, link, psql.clone());
+    herd.put_back(&a, link, &psql);
     assert_eq!(herd.served(), [(link, Given::Evicted)], "for the other pool, whose turn it is");
     herd.pools.free(&a, link);
     assert_eq!(herd.served(), [(middle, Given::Open)]);
@@ -192,7 +205,7 @@ fn the_least_recently_used_goes_first_and_what_is_to_be_kept_last() {
     for user in ["kept", "b", "c"] {
         assert_eq!(herd.asks(&key(user), &psql).0, Answer::Open);
         links.push(herd.names.insert(()));
-        herd.pools.put_back(&key(user), links[links.len() - 1], psql.clone());
+        herd.put_back(&key(user), links[links.len() - 1], &psql);
     }
     for (n, link, of) in [("1", links[1], "b"), ("2", links[2], "c"), ("3", links[0], "kept")] {
         let (answer, session) = herd.asks(&key(n), &psql);
@@ -202,7 +215,7 @@ fn the_least_recently_used_goes_first_and_what_is_to_be_kept_last() {
     }
     assert_eq!(herd.pools.balance(&key("kept")), (1, 0));
     assert!(!herd.pools.spare(&key("kept")), "there is no room");
-    herd.pools.set_quota(BACKEND, 4);
+    herd.allow(4);
     assert!(herd.pools.spare(&key("kept")));
     assert_eq!(herd.pools.balance(&key("kept")), (0, 0));
 }
@@ -229,11 +242,11 @@ fn users_and_databases_have_limits() {
     let (answer, fourth) = herd.asks(&on("x", "d"), &psql);
     assert_eq!(answer, Answer::Queued(None), "the database's limit");
     let figures = herd.pools.figures(&on("x", "a"));
-    assert_eq!(figures.user, Some(Occupancy { open: 2, quota: 2 }));
-    assert_eq!(figures.database, Some(Occupancy { open: 3, quota: 3 }));
+    assert_eq!(figures.user, Some(Occupancy { open: 2, quota: 2, max: 2 }));
+    assert_eq!(figures.database, Some(Occupancy { open: 3, quota: 3, max: 3 }));
     // What is idle in the same database, and of the same user, makes room.
     let link = herd.names.insert(());
-    herd.pools.put_back(&on("x", "a"), link, psql.clone());
+    herd.put_back(&on("x", "a"), link, &psql);
     assert_eq!(herd.served(), [(link, Given::Evicted)]);
     herd.pools.free(&on("x", "a"), link);
     assert_eq!(herd.served(), [(third, Given::Open), (fourth, Given::Open)]);
@@ -260,9 +273,9 @@ fn the_reserve_is_for_those_who_have_waited() {
     herd.pools.rouse_for_reserve(herd.now);
     assert_eq!(herd.served(), [], "the reserve is used up");
     let link = herd.names.insert(());
-    herd.pools.put_back(&a, link, psql.clone());
+    herd.put_back(&a, link, &psql);
     assert_eq!(herd.served(), [(second, Given::Lent(link))]);
-    herd.pools.put_back(&a, link, psql.clone());
+    herd.put_back(&a, link, &psql);
     assert_eq!(herd.pools.surplus(&a), Some(link), "the reserve is not for good");
     herd.pools.withdraw(&a, link);
     assert_eq!(herd.pools.surplus(&a), None);
@@ -303,7 +316,7 @@ fn busy_pools_leave_one_another_their_share() {
         let (_, of_b) = herd.asks(&b, &psql);
         herd.now = at(1);
         let (_, of_a) = herd.asks(&a, &psql);
-        herd.pools.put_back(&a, link, psql.clone());
+        herd.put_back(&a, link, &psql);
         if mode == PoolMode::Session {
             assert_eq!(herd.served(), [(link, Given::Evicted)]);
             continue;
@@ -311,7 +324,7 @@ fn busy_pools_leave_one_another_their_share() {
         assert_eq!(herd.served(), [(of_a, Given::Lent(link))]);
         herd.asks(&a, &psql);
         herd.now = at(15_000);
-        herd.pools.put_back(&a, link, psql.clone());
+        herd.put_back(&a, link, &psql);
         assert_eq!(herd.served(), [(link, Given::Evicted)]);
         herd.pools.free(&a, link);
         assert_eq!(herd.served(), [(of_b, Given::Open)]);
@@ -333,7 +346,7 @@ fn whoever_waits_for_a_server_that_is_lost_leaves_the_line() {
     assert_eq!(sessions(herd.pools.expel(BACKEND, &herd.topology)), [wrote]);
     assert_eq!(herd.served(), []);
     herd.topology.nodes[0].status = Status::Down;
-    herd.pools.put_back(&a, wrote, psql);
+    herd.put_back(&a, wrote, &psql);
     assert_eq!(herd.served(), [(reader, Given::Stale)]);
     assert_eq!(herd.pools.figures(&a).waiting, 0);
 }
@@ -348,13 +361,13 @@ fn another_policy_holds_at_once() {
         defaults: Pooling { size_max, ..Pooling::default() },
         ..PoolPolicy::default()
     };
-    herd.pools.set_policy(&sized(4), 2, 1);
+    herd.pools.set_policy(&sized(4), 2, ShardId(1));
     assert_eq!(herd.served(), [(waiting, Given::Open)]);
-    assert_eq!(herd.pools.figures(&a).pooling.size_max, 2, "one of two parts");
+    assert_eq!(herd.pools.figures(&a).pool.quota, 2, "one of two parts");
     let links = [herd.names.insert(()), herd.names.insert(())];
-    links.iter().for_each(|link| herd.pools.put_back(&a, *link, psql.clone()));
+    links.iter().for_each(|link| herd.put_back(&a, *link, &psql));
     assert_eq!(herd.pools.surplus(&a), None);
-    herd.pools.set_policy(&sized(1), 1, 0);
+    herd.pools.set_policy(&sized(1), 1, ShardId(0));
     assert_eq!(herd.pools.surplus(&a), Some(links[0]));
 }
 
@@ -381,7 +394,7 @@ fn a_crowd_is_served_in_order() {
     }
     for n in 10_000..210_000 {
         let link = links[usize::try_from(n).unwrap() % links.len()];
-        herd.pools.put_back(&a, link, psql.clone());
+        herd.put_back(&a, link, &psql);
         assert_eq!(herd.served(), [(line.pop_front().unwrap(), Given::Lent(link))]);
         line.push_back(joins(&mut herd, n));
         let gone = line.remove(5000).unwrap();

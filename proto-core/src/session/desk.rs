@@ -49,8 +49,8 @@ pub enum TimerKey {
     Cancel(ConnId),
     /// Pools may lack what is to be kept ready.
     Errand,
-    /// Somebody has waited long enough for the reserve of a pool.
-    Reserve,
+    /// Somebody in line has waited long enough for more than the turn of others.
+    Line,
     /// The end of a smart shutdown's patience.
     Shutdown,
 }
@@ -142,7 +142,7 @@ pub struct Desk {
     /// What is under way without anybody's asking.
     errands: Errands,
     /// When somebody will have waited long enough for a reserve, if that is known.
-    reserve_at: Option<Instant>,
+    line_at: Option<Instant>,
     /// How far the process is with stopping.
     pub shutdown: Option<Shutdown>,
     /// Prepared statements that sessions share.
@@ -181,7 +181,7 @@ impl Desk {
             names: Slab::new(),
             links: Table::new(),
             cancels: Table::new(),
-            pools: Pools::new(&config.pool, config.worker_threads, shard.index()),
+            pools: Pools::new(&config.pool, config.worker_threads, shard),
             memo: Memo::new(&mut entropy),
             entropy,
             timers: Timers::new(),
@@ -194,7 +194,7 @@ impl Desk {
             clock,
             catalogs: Catalogs::default(),
             errands: Errands::default(),
-            reserve_at: None,
+            line_at: None,
             shutdown: None,
             shelf: Shelf::default(),
             greetings: Greetings::default(),

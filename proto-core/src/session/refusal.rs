@@ -296,27 +296,33 @@ impl Refusal {
 }
 
 fn tell_pool(message: String, pool: &PoolKey, figures: &Figures) -> Told {
+    let shares = figures.shards > 1;
+    let count = |occupancy: Occupancy| {
+        let Occupancy { open, quota, max } = occupancy;
+        if shares {
+            format!("{open} of now {quota} (in all threads {max})")
+        } else {
+            format!("{open} of {max}")
+        }
+    };
+    let shared = |occupancy: Option<Occupancy>, whose: &str| {
+        occupancy.map_or_else(String::new, |shared| format!(", {} {whose}", count(shared)))
+    };
     told("53300", message)
         .detail(format!(
-            "Pool of user \"{}\", database \"{}\" on node {}: {} of {} connections open, {} idle, {} \
-             of {} clients waiting; {} of {} connections to the node open{}{}{}.",
+            "Pool of user \"{}\", database \"{}\" on node {}{}: {} connections open, {} idle, {} of \
+             {} clients waiting; {} connections to the node open{}{}.",
             lossy(&pool.user),
             lossy(&pool.database),
             pool.backend,
-            figures.open,
-            figures.pooling.size_max,
+            if shares { ", in this worker thread" } else { "" },
+            count(figures.pool),
             figures.idle,
             figures.waiting,
             figures.queue_max,
-            figures.node.open,
-            figures.node.quota,
+            count(figures.node),
             shared(figures.user, "of the user"),
             shared(figures.database, "to the database"),
-            if figures.shards > 1 {
-                format!("; this worker thread has one of {} parts of each limit", figures.shards)
-            } else {
-                String::new()
-            },
         ))
         .hint(match full(figures) {
             Some(limit) => format!("Raise {limit}, or let clients leave."),
@@ -324,19 +330,12 @@ fn tell_pool(message: String, pool: &PoolKey, figures: &Figures) -> Told {
         })
 }
 
-fn shared(occupancy: Option<Occupancy>, whose: &str) -> String {
-    occupancy.map_or_else(String::new, |Occupancy { open, quota }| {
-        format!(", {open} of {quota} {whose}")
-    })
-}
-
 /// The limit that keeps clients waiting.
 fn full(figures: &Figures) -> Option<&'static str> {
     let is_full = |occupancy: Occupancy| occupancy.open >= occupancy.quota;
-    let pool = Occupancy { open: figures.open, quota: figures.pooling.size_max };
     [
         (figures.waiting >= figures.queue_max, "pool_queue_max"),
-        (is_full(pool), "pool_size_max"),
+        (is_full(figures.pool), "pool_size_max"),
         (figures.user.is_some_and(is_full), "user_connections_max"),
         (figures.database.is_some_and(is_full), "database_connections_max"),
         (is_full(figures.node), "backend_connections_max"),

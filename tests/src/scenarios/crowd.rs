@@ -47,7 +47,6 @@ pub fn two_in_haste() -> Setup {
 pub fn tight() -> Setup {
     Setup::weights(&[1.0, 1.0, 1.0])
         .set("pool_mode = \"transaction\"")
-        .set("worker_threads = 1")
         .set("pool_size_max = 4")
         .set("user_connections_max = 3")
         .set("backend_connections_max = 5")

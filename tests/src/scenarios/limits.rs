@@ -5,12 +5,9 @@ use crate::client::Login;
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::{Fate, Setup, Signal, World};
 
-/// The primary serves everything, for three users, with all limits in one thread.
+/// The primary serves everything, for three users.
 pub fn roomy() -> Setup {
-    Setup::weights(&[1.0, 0.0, 0.0])
-        .set("worker_threads = 1")
-        .user("alice", "wonderland")
-        .user("bob", "builder")
+    Setup::weights(&[1.0, 0.0, 0.0]).user("alice", "wonderland").user("bob", "builder")
 }
 
 /// Two connections a user.
@@ -28,9 +25,14 @@ pub fn one_in_all() -> Setup {
     roomy().set("backend_connections_max = 1")
 }
 
+/// The same in one thread.
+pub fn in_one_thread() -> Setup {
+    roomy().set("worker_threads = 1")
+}
+
 /// A connection, and one more for those who have waited.
 pub fn reserve() -> Setup {
-    roomy()
+    in_one_thread()
         .set("pool_size_max = 1")
         .set("pool_reserve_size = 1")
         .set("pool_reserve_timeout = \"2s\"")
@@ -38,12 +40,12 @@ pub fn reserve() -> Setup {
 
 /// A connection, and a line of one.
 pub fn short_line() -> Setup {
-    roomy().set("pool_size_max = 1").set("pool_queue_max = 1")
+    in_one_thread().set("pool_size_max = 1").set("pool_queue_max = 1")
 }
 
 /// Two connections are kept ready on each server, although idle ones live for a second.
 pub fn kept_ready() -> Setup {
-    roomy()
+    in_one_thread()
         .set("pool_database0 = \"postgres\"")
         .set("pool_user0 = \"alice\"")
         .set("pool_size_min0 = 2")
@@ -52,7 +54,7 @@ pub fn kept_ready() -> Setup {
 
 /// Connections live for two seconds.
 pub fn short_lived() -> Setup {
-    roomy().set("pool_size_max = 1").set("pool_connection_age_max = \"2s\"")
+    in_one_thread().set("pool_size_max = 1").set("pool_connection_age_max = \"2s\"")
 }
 
 fn alice() -> Login {

@@ -4,10 +4,10 @@ use crate::client::{Client, Login, compose};
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::{End, Setup, World};
 
-/// One connection to the primary, which serves everything.
+/// One connection to the primary, which serves everything, in one thread.
 #[must_use]
 pub fn one_connection() -> Setup {
-    Setup::weights(&[1.0, 0.0, 0.0]).set("pool_size_max = 1")
+    Setup::weights(&[1.0, 0.0, 0.0]).set("pool_size_max = 1").set("worker_threads = 1")
 }
 
 /// The same, and little patience.

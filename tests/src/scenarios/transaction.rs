@@ -11,7 +11,10 @@ const PRIMARY: usize = 0;
 
 /// One connection for everybody.
 pub fn one_shared() -> Setup {
-    Setup::weights(&[1.0, 0.0, 0.0]).set("pool_mode = \"transaction\"").set("pool_size_max = 1")
+    Setup::weights(&[1.0, 0.0, 0.0])
+        .set("pool_mode = \"transaction\"")
+        .set("pool_size_max = 1")
+        .set("worker_threads = 1")
 }
 
 /// A few connections for everybody.
@@ -32,7 +35,10 @@ pub fn shared_standby() -> Setup {
 
 /// A connection is given back after every statement.
 pub fn statement_mode() -> Setup {
-    Setup::weights(&[1.0, 0.0, 0.0]).set("pool_mode = \"statement\"").set("pool_size_max = 1")
+    Setup::weights(&[1.0, 0.0, 0.0])
+        .set("pool_mode = \"statement\"")
+        .set("pool_size_max = 1")
+        .set("worker_threads = 1")
 }
 
 fn pid(w: &mut impl World, client: &Client) -> String {

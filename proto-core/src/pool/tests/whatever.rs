@@ -25,7 +25,7 @@ enum Event {
     Forget(usize),
     /// Time passes.
     Wait(u64),
-    /// `Control` grants more or less.
+    /// The server may have more connections, or fewer.
     Quota(usize),
     /// pgherd wants a connection of its own accord.
     Spare(usize),
@@ -140,8 +140,7 @@ impl Model {
                     | Place::Idle
                     | Place::Closing => {
                         self.place(link, Place::Idle);
-                        let startup = self.startups[startup].clone();
-                        self.herd.pools.put_back(&Self::key(pool), link, startup);
+                        self.herd.put_back(&Self::key(pool), link, &self.startups[startup]);
                     }
                 }
             }
@@ -154,7 +153,7 @@ impl Model {
                 let Some(link) = self.pick(lot, is_lent) else { return };
                 let (pool, startup, _) = self.links[&link];
                 self.place(link, Place::Idle);
-                self.herd.pools.put_back(&Self::key(pool), link, self.startups[startup].clone());
+                self.herd.put_back(&Self::key(pool), link, &self.startups[startup]);
             }
             Event::Dies(lot) => {
                 let is_lent = |place| matches!(place, Place::Lent { .. });
@@ -180,7 +179,7 @@ impl Model {
             }
             Event::Quota(quota) => {
                 self.quota_max = self.quota_max.max(quota);
-                self.herd.pools.set_quota(BACKEND, quota);
+                self.herd.allow(quota);
             }
             Event::Spare(pool) => {
                 if self.herd.pools.spare(&Self::key(pool)) {
@@ -229,7 +228,7 @@ impl Model {
                     self.open(pool, startup, Some(waiter.session));
                 }
                 Turn::Evict(link) => self.evicted(link),
-                Turn::Stale(waiter) => panic!("{waiter:?} can be served"),
+                Turn::Stale(_) | Turn::Lease(..) => panic!("{turn:?} for one shard in one view"),
             }
         }
     }
@@ -253,7 +252,7 @@ impl Model {
             let figures = self.herd.pools.figures(&key);
             let own = self.policy.of(database.as_bytes(), user.as_bytes());
             let open = count(&|other| other == pool);
-            assert_eq!(figures.open, open, "{key:?}");
+            assert_eq!(figures.pool.open, open, "{key:?}");
             assert!(open <= own.size_max + own.reserve_size, "{key:?}: {open} connections");
             assert_eq!(figures.waiting, self.waiting.values().filter(|w| w.0 == pool).count());
             let idle =
@@ -273,7 +272,11 @@ impl Model {
         while let Some(turn) = self.herd.turn() {
             match turn {
                 Turn::Evict(link) if is_closing => self.evicted(link),
-                Turn::Lent(..) | Turn::Open(..) | Turn::Evict(_) | Turn::Stale(_) => {
+                Turn::Lent(..)
+                | Turn::Open(..)
+                | Turn::Evict(_)
+                | Turn::Stale(_)
+                | Turn::Lease(..) => {
                     panic!("{turn:?} was possible: {:?} {:?}", self.links, self.waiting)
                 }
             }
@@ -324,7 +327,7 @@ proptest! {
             model.happen(event);
             model.serve();
         }
-        model.herd.pools.set_quota(BACKEND, quota);
+        model.herd.allow(quota);
         for _ in 0..1000 {
             model.serve();
             for next in [Event::Ended(0), Event::Opened(0), Event::PutBack(0), Event::Wait(100)] {

@@ -6,15 +6,15 @@ use super::{Desk, TimerKey};
 use crate::auth::scram::VerifierCache;
 use crate::backend::link::State;
 use crate::config::Config;
-use crate::id::{BackendId, ConnId};
-use crate::pool::PoolKey;
+use crate::id::ConnId;
+use crate::pool::{Lease, Limit, PoolKey};
 
 impl Desk {
     /// Takes a new configuration.
     pub fn reload(&mut self, config: Arc<Config>) {
         self.verifiers = VerifierCache::of(&config.auth.users, &self.mock_key, &self.verifiers);
         self.greetings.clear();
-        self.pools.set_policy(&config.pool, config.worker_threads, self.shard.index());
+        self.pools.set_policy(&config.pool, config.worker_threads, self.shard);
         self.config = config;
         for link in self.pools.idle(|_| true) {
             if self.config.pool.cache {
@@ -27,12 +27,13 @@ impl Desk {
         self.look_at_pools(self.now);
     }
 
-    /// Takes another limit of connections to a server.
-    pub fn set_quota(&mut self, backend: BackendId, limit: usize) {
-        self.pools.set_quota(backend, limit);
-        self.trim();
-        self.serve(backend);
-        self.look_at_pools(self.now);
+    /// Takes note of what `Control` says about a limit of connections.
+    pub fn on_lease(&mut self, limit: &Limit, lease: Lease) {
+        self.pools.handle_lease(limit, lease);
+        self.serve(limit.backend());
+        if matches!(lease, Lease::Grant { .. }) {
+            self.look_at_pools(self.now);
+        }
     }
 
     pub(super) fn put_back(&mut self, id: ConnId) {
@@ -44,7 +45,7 @@ impl Desk {
         link.history.on_returned(self.now);
         let (key, startup) = (link.pool.clone(), link.startup.clone());
         self.arm_idle_link(id);
-        self.pools.put_back(&key, id, startup);
+        self.pools.put_back(&key, id, startup, self.now);
         self.serve(key.backend);
         self.catalogs.rouse(self.now);
         // Of the reserve, perhaps, and nobody waits any more.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Asked, Desk, Notice, TimerKey};
 use crate::id::{BackendId, ConnId};
+use crate::message::{Message, Peer};
 use crate::pool::{Answer, PoolKey, Pools, Stale, Ticket, Turn, Waiter};
 use crate::time::Instant;
 use crate::wire::startup::Params;
@@ -37,7 +38,7 @@ impl Desk {
                     self.retire(link);
                 }
                 if let Some(at) = self.pools.reserve_at(key, since) {
-                    self.arm_reserve(at);
+                    self.arm_line(at);
                 }
                 self.serve(key.backend);
                 Asked::Waiting
@@ -59,7 +60,13 @@ impl Desk {
                 Turn::Stale(waiter) => {
                     self.notices.push_back((waiter.session, Notice::Expelled));
                 }
+                Turn::Lease(limit, lease) => {
+                    self.outputs.post(Peer::Control, Message::Lease { limit, lease });
+                }
             }
+        }
+        if let Some(at) = self.pools.take_lease_at() {
+            self.arm_line(at);
         }
     }
 
@@ -71,24 +78,25 @@ impl Desk {
         self.serve(backend);
     }
 
-    /// Sees to it that clients who have waited long enough for a reserve are looked at.
-    fn arm_reserve(&mut self, at: Instant) {
-        if self.reserve_at.is_none_or(|armed| at < armed) {
-            if let Some(armed) = self.reserve_at.replace(at) {
-                self.timers.disarm(armed, TimerKey::Reserve);
+    /// Sees to it that those in line are looked at once more at a moment.
+    fn arm_line(&mut self, at: Instant) {
+        if self.line_at.is_none_or(|armed| at < armed) {
+            if let Some(armed) = self.line_at.replace(at) {
+                self.timers.disarm(armed, TimerKey::Line);
             }
-            self.timers.arm(at, TimerKey::Reserve);
+            self.timers.arm(at, TimerKey::Line);
         }
     }
 
-    /// Somebody may have waited long enough for a reserve.
-    pub fn on_reserve_timeout(&mut self) {
-        self.reserve_at = None;
+    /// Somebody may have waited long enough for a reserve, or for what another shard has.
+    pub fn on_line_timeout(&mut self) {
+        self.line_at = None;
         let next = self.pools.rouse_for_reserve(self.now);
+        self.pools.rouse_leases();
         let nodes: Vec<BackendId> = self.topology.nodes.iter().map(|node| node.id).collect();
         nodes.into_iter().for_each(|node| self.serve(node));
         if let Some(at) = next {
-            self.arm_reserve(at);
+            self.arm_line(at);
         }
     }
 }

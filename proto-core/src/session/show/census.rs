@@ -211,17 +211,15 @@ const POOL_CELLS_AT: usize = 21;
 fn pool_cells(desk: &Desk, key: &PoolKey, state: &str, pins: String) -> [String; 10] {
     let figures = desk.pools.figures(key);
     let pooling = desk.config.pool.of(&key.database, &key.user);
-    let shards = desk.config.worker_threads;
-    let size_max = crate::pool::part(pooling.size_max, shards, desk.shard.index());
     [
         pooling.mode.name().to_owned(),
         state.to_owned(),
         pins,
         desk.shard.to_string(),
-        figures.open.to_string(),
+        figures.pool.open.to_string(),
         figures.idle.to_string(),
         figures.waiting.to_string(),
-        size_max.to_string(),
+        figures.pool.quota.to_string(),
         figures.node.open.to_string(),
         figures.node.quota.to_string(),
     ]
