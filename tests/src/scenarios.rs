@@ -161,7 +161,6 @@ scenarios! {
         a_client_that_dies_in_a_transaction with one_connection,
         a_client_that_dies_in_a_pipeline with one_connection,
         a_client_that_dies_in_line with one_connection,
-        clients_that_keep_silent_at_their_login_hold_nothing with one_connection,
         clients_that_open_and_reset_leave_nothing with small_pool,
     }
     retry {
@@ -188,6 +187,7 @@ scenarios! {
         what_is_rolled_back_pins_nobody with few_shared,
         statement_mode_has_no_transactions with statement_mode,
         both_connections_are_given_back with shared_standby,
+        clients_that_keep_silent_at_their_login_hold_nothing with one_shared,
     }
     broken {
         a_statement_closed_in_its_own_batch_is_gone with one_shared,

@@ -158,11 +158,6 @@ impl Session {
         match self.any_link(desk) {
             Some(link) => {
                 let method = desk.links.get(link).map(|link| link.method);
-                // Whoever has yet to prove who it is keeps nobody waiting; where links are not
-                // kept, this one would have to be opened anew.
-                if desk.config.pool.cache {
-                    std::mem::take(&mut self.held).iter().for_each(|link| desk.give_back(link));
-                }
                 self.begin_proof(desk, method.unwrap_or(Method::Scram));
             }
             None => self.refuse_login(desk),
@@ -202,8 +197,13 @@ impl Session {
     }
 
     fn begin_proof(&mut self, desk: &mut Desk, method: Method) {
-        self.wait = Wait::Nothing;
-        self.since = None;
+        self.stop_waiting(desk);
+        self.verdict = None;
+        // Whoever has yet to prove who it is keeps nobody waiting. Where a connection is a session's
+        // own, it has it from here on; where links are not kept, it would have to be opened anew.
+        if self.is_shared() && desk.config.pool.cache {
+            std::mem::take(&mut self.held).iter().for_each(|link| desk.give_back(link));
+        }
         let limit = desk.config.auth.timeout.unwrap_or(limits::LOGIN_TIMEOUT);
         self.arm(desk, limit);
         let user = String::from_utf8_lossy(&self.who.user).into_owned();

@@ -202,19 +202,6 @@ pub fn a_client_that_dies_in_line(w: &mut impl World) {
     assert_eq!(w.server_connections(PRIMARY), 1);
 }
 
-/// Clients that are asked for their passwords and keep silent have no server connections.
-pub fn clients_that_keep_silent_at_their_login_hold_nothing(w: &mut impl World) {
-    let silent: Vec<Client> = (0..3).map(|_| w.begin_login(&Login::app("silent"))).collect();
-    let app = w.connect("app");
-    w.run(&app, "select 1");
-    w.terminate(&app);
-    for client in &silent {
-        w.finish_login(client).expect("their turn has come");
-        w.run(client, "select 1");
-        w.terminate(client);
-    }
-}
-
 /// A crowd that comes and goes without a word leaves nothing behind.
 pub fn clients_that_open_and_reset_leave_nothing(w: &mut impl World) {
     let app = w.connect("app");

@@ -317,3 +317,16 @@ pub fn both_connections_are_given_back(w: &mut impl World) {
     assert!(w.server_connections(0) <= 2);
     assert!(w.server_connections(1) <= 2);
 }
+
+/// Clients that are asked for their passwords and keep silent have no server connections.
+pub fn clients_that_keep_silent_at_their_login_hold_nothing(w: &mut impl World) {
+    let silent: Vec<Client> = (0..3).map(|_| w.begin_login(&Login::app("silent"))).collect();
+    let app = w.connect("app");
+    w.run(&app, "select 1");
+    w.terminate(&app);
+    for client in &silent {
+        w.finish_login(client).expect("their turn has come");
+        w.run(client, "select 1");
+        w.terminate(client);
+    }
+}
