@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgherd_core::config::Config;
 use pgherd_core::message::Shutdown;
-use pgherd_smol::{Operator, Options};
+use pgherd_host::process::{Operator, Options};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 

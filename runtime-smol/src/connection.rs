@@ -4,9 +4,10 @@ use std::io::{self, IoSlice};
 
 use pgherd_core::buffer::{RecvBuffer, SendQueue};
 use pgherd_core::limits;
+use pgherd_host::verdict;
 
 use crate::poller::{Event, Incoming, Interest};
-use crate::socket::{self, Socket};
+use crate::socket::Socket;
 
 /// Chunks that are written at once.
 const SLICES: usize = 16;
@@ -138,7 +139,7 @@ impl Connection {
                 Read::Bytes
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Nothing,
-            Err(error) if socket::is_passing(&error) => match self.sink {
+            Err(error) if verdict::is_passing(&error) => match self.sink {
                 Sink::Open | Sink::Full => {
                     self.source = Source::Drained;
                     Read::Nothing
@@ -159,7 +160,7 @@ impl Connection {
                 Ok(0) => self.sink = Sink::Broken,
                 Ok(len) => self.send.sent(len),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if socket::is_passing(&error) => self.sink = Sink::Full,
+                Err(error) if verdict::is_passing(&error) => self.sink = Sink::Full,
                 Err(_) => self.sink = Sink::Broken,
             }
         }

@@ -18,11 +18,11 @@ use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Closed, Message, Peer};
 use pgherd_core::output::{Close, Output};
 use pgherd_core::time::Instant;
+use pgherd_host::mailbox::{Mail, Mailbox, Post};
 
+use crate::attempt::Attempt;
 use crate::connection::{Connection, Sink, Source, Stay, Turn, Watched};
-use crate::dial::Attempt;
 use crate::listener::Listener;
-use crate::mailbox::{Mail, Mailbox, Post};
 use crate::poller::{self, Interest, Key, Poller};
 use crate::socket::Socket;
 
@@ -50,9 +50,9 @@ pub(crate) struct Driver<M> {
     /// Connections with queued bytes that have not been offered to the kernel.
     unflushed: Vec<ConnId>,
     spare: Vec<BytesMut>,
-    mailbox: Mailbox,
+    mailbox: Mailbox<Socket>,
     mail: Letters,
-    post: Post,
+    post: Post<Socket>,
 }
 
 /// What a driver is started with.
@@ -62,8 +62,8 @@ pub(crate) struct Setting {
     pub(crate) config: Arc<Config>,
     pub(crate) poller: Poller,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) mailbox: Mailbox,
-    pub(crate) post: Post,
+    pub(crate) mailbox: Mailbox<Socket>,
+    pub(crate) post: Post<Socket>,
 }
 
 impl Setting {
@@ -131,7 +131,7 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Takes what was in the mailbox.
-    fn receive(&mut self, mail: Mail) {
+    fn receive(&mut self, mail: Mail<Socket>) {
         match mail {
             Mail::Message { from, message } => {
                 if let Message::Reload(config) = message.as_ref() {

@@ -117,7 +117,7 @@ fn config(hosts: &[(&str, u16)]) -> Arc<Config> {
 
 struct Scene {
     driver: Driver<Puppet>,
-    shard: Mailbox,
+    shard: Mailbox<Socket>,
 }
 
 impl Scene {

@@ -1,14 +1,14 @@
 //! A connection's turn: it is read until there is nothing, or until the others wait.
 
 use pgherd_core::buffer::RecvBuffer;
+use pgherd_core::id::ConnId;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
 use pgherd_core::message::Closed;
+use pgherd_host::verdict;
 
 use super::Driver;
 use crate::connection::{Read, Sink, Source, Stay, Turn};
-use crate::socket;
-use pgherd_core::id::ConnId;
 
 /// What to do with a connection.
 enum Step {
@@ -58,7 +58,7 @@ impl<M: Machine> Driver<M> {
             }
             Read::Nothing => {}
             Read::End => self.end(id, Closed::ByPeer),
-            Read::Failed(error) => self.end(id, socket::closed(&error)),
+            Read::Failed(error) => self.end(id, verdict::closed(&error)),
         }
     }
 

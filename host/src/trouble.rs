@@ -24,7 +24,8 @@ pub enum StartError {
 }
 
 impl StartError {
-    pub(crate) fn listen(address: impl fmt::Display, error: &io::Error) -> Self {
+    /// Makes one of an error that came of listening.
+    pub fn listen(address: impl fmt::Display, error: &io::Error) -> Self {
         Self::Listen {
             address: address.to_string(),
             error: error.kind(),
