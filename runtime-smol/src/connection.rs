@@ -12,10 +12,6 @@ use crate::socket::Socket;
 /// Chunks that are written at once.
 const SLICES: usize = 16;
 
-/// A connection at rest with fewer unread bytes than this keeps them in a buffer of their own
-/// size, in bytes: many clients may wait with a statement each.
-const SMALL_LEN: usize = limits::READ_LEN / 4;
-
 /// A connection of a machine.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -191,10 +187,5 @@ impl Connection {
             *slice = IoSlice::new(bytes);
         }
         self.socket.write_vectored(slices.get(..=count).unwrap_or_default()).unwrap_or(0)
-    }
-
-    /// Whether its unread bytes would better move to a smaller buffer.
-    pub(crate) fn is_roomy(&self) -> bool {
-        self.recv.capacity() >= SMALL_LEN && self.recv.unread().len() < SMALL_LEN
     }
 }
