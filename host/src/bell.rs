@@ -66,7 +66,21 @@ impl Ear {
         if let Err(error) = (&self.stream).read(&mut bytes) {
             log::debug!("a bell has rung in vain: {error}");
         }
+        self.heard();
+    }
+
+    /// Notes that the bell has been heard by whoever took its byte from [`Ear::line`].
+    pub fn heard(&self) {
         self.wire.is_ringing.swap(false, Ordering::AcqRel);
+    }
+
+    /// The stream on which a byte comes when the bell is rung, for runtimes that own what they
+    /// wait for.
+    ///
+    /// # Errors
+    /// There are no more file descriptors.
+    pub fn line(&self) -> io::Result<UnixStream> {
+        self.stream.try_clone()
     }
 }
 

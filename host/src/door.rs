@@ -96,11 +96,27 @@ pub fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
 /// # Errors
 /// Somebody listens there, or the directory cannot be written to.
 pub fn unix(path: &Path) -> io::Result<UnixListener> {
-    // A file that nobody answers at is left over from a process that was killed.
+    clear(path)?;
+    let listener = UnixListener::bind(path)?;
+    admit_all(path)?;
+    Ok(listener)
+}
+
+/// Removes a file that nobody answers at: it is left over from a process that was killed.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub fn clear(path: &Path) -> io::Result<()> {
     if path.exists() && UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
-    Ok(listener)
+    Ok(())
+}
+
+/// Lets everybody connect to a path.
+///
+/// # Errors
+/// The file is somebody else's.
+pub fn admit_all(path: &Path) -> io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))
 }
