@@ -281,6 +281,7 @@ impl<M: Machine + 'static> Driver<M> {
     /// kernel reset the connection and lose what was written.
     fn let_go(&mut self, id: ConnId) {
         let Some(mut conn) = self.conns.remove(id) else { return };
+        conn.socket.settle();
         conn.socket.finish();
         conn.wake();
         self.stock.discard(std::mem::take(&mut conn.recv));

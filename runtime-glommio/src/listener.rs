@@ -3,6 +3,7 @@
 use std::io;
 
 use glommio::net::{TcpListener, UnixListener};
+use pgherd_host::dial;
 use pgherd_host::door::{self, SocketFile, Spot};
 use pgherd_host::trouble::StartError;
 
@@ -11,6 +12,7 @@ use crate::socket::Fresh;
 /// An address or a path that clients connect to.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    pub(crate) spot: Spot,
     door: Door,
     /// Goes when the listener goes.
     _file: Option<SocketFile>,
@@ -31,14 +33,14 @@ impl Listener {
                 // Whether one is there shows only to somebody who does not share.
                 door::tcp(*address).map(drop).and_then(|()| {
                     let listener = TcpListener::bind(*address).map_err(io::Error::from)?;
-                    Ok(Self { door: Door::Tcp(listener), _file: None })
+                    Ok(Self { spot: spot.clone(), door: Door::Tcp(listener), _file: None })
                 })
             }
             Spot::Unix(path) => door::clear(path).and_then(|()| {
                 let listener = UnixListener::bind(path).map_err(io::Error::from)?;
                 let file = SocketFile(path.clone());
                 door::admit_all(path)?;
-                Ok(Self { door: Door::Unix(listener), _file: Some(file) })
+                Ok(Self { spot: spot.clone(), door: Door::Unix(listener), _file: Some(file) })
             }),
         };
         opened
@@ -52,5 +54,16 @@ impl Listener {
             Door::Tcp(listener) => Fresh::Tcp(listener.shared_accept().await?),
             Door::Unix(listener) => Fresh::Unix(listener.shared_accept().await?),
         })
+    }
+}
+
+/// Comes to a door of our own as a client would, and leaves.
+pub(crate) fn knock(spot: &Spot) {
+    let knocked = match spot {
+        Spot::Tcp(address) => dial::tcp(*address).map(drop),
+        Spot::Unix(path) => dial::unix(path).map(drop),
+    };
+    if let Err(error) = knocked {
+        log::debug!("{spot} stays open until a client comes: {error}");
     }
 }

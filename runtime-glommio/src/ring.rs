@@ -47,18 +47,23 @@ impl fmt::Display for Lack {
 
 impl Lack {
     fn of(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::PermissionDenied => Self::Denied,
-            io::ErrorKind::Unsupported => Self::Unknown,
-            io::ErrorKind::OutOfMemory => Self::Memory,
-            _ => Self::Other(error),
+        let kind = error.kind();
+        if kind == io::ErrorKind::PermissionDenied {
+            Self::Denied
+        } else if kind == io::ErrorKind::Unsupported {
+            Self::Unknown
+        } else if kind == io::ErrorKind::OutOfMemory {
+            Self::Memory
+        } else {
+            Self::Other(error)
         }
     }
 
     fn of_glommio(error: GlommioError<()>) -> Self {
-        match error {
-            GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)) => Self::Memory,
-            error => Self::of(error.into()),
+        if matches!(error, GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..))) {
+            Self::Memory
+        } else {
+            Self::of(error.into())
         }
     }
 }
@@ -95,4 +100,27 @@ pub(crate) fn executor(cpu: Option<usize>) -> Result<LocalExecutor, StartError> 
 
 fn refusal(lack: &Lack) -> StartError {
     StartError::Runtime(format!("{lack}; or choose --runtime smol"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_with_what_to_change() {
+        let error = |kind: io::ErrorKind| Lack::of(kind.into());
+        let memory = GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(64, 512));
+        let cases = [
+            ("confined", error(io::ErrorKind::PermissionDenied), "kernel.io_uring_disabled"),
+            ("an old kernel", error(io::ErrorKind::Unsupported), "run a newer one"),
+            ("no locked memory", error(io::ErrorKind::OutOfMemory), "LimitMEMLOCK"),
+            ("little locked memory", Lack::of_glommio(memory), "ulimit -l"),
+            ("anything else", error(io::ErrorKind::BrokenPipe), "cannot be used"),
+        ];
+        for (name, lack, expected) in cases {
+            let line = refusal(&lack).to_string();
+            assert!(line.contains(expected), "{name}: {line}");
+            assert!(line.contains("--runtime smol") && !line.contains('\n'), "{name}: {line}");
+        }
+    }
 }

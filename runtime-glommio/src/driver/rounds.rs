@@ -12,11 +12,11 @@ use pgherd_core::limits;
 use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Room};
 use pgherd_core::time::Instant;
-use pgherd_host::door;
+use pgherd_host::door::{self, Spot};
 use pgherd_host::mailbox::Mailbox;
 
 use super::Driver;
-use crate::listener::Listener;
+use crate::listener::{self, Listener};
 use crate::socket::{Fresh, Socket};
 
 /// Clients accepted, and pieces of mail taken, before the connections have their turn.
@@ -96,10 +96,10 @@ pub(crate) async fn run<M: Machine + 'static>(
     line: Socket,
 ) {
     let mail = glommio::spawn_local(attend_mail(driver.clone(), mailbox, line));
-    let mut doors: Vec<_> = listeners
-        .into_iter()
-        .map(|listener| glommio::spawn_local(attend_door(driver.clone(), listener)))
-        .collect();
+    let mut doors: Vec<Spot> = listeners.iter().map(|listener| listener.spot.clone()).collect();
+    for listener in listeners {
+        glommio::spawn_local(attend_door(driver.clone(), listener)).detach();
+    }
     {
         let mut driver = driver.borrow_mut();
         driver.now = driver.clock();
@@ -112,7 +112,9 @@ pub(crate) async fn run<M: Machine + 'static>(
         loop {
             let due = driver.tick(cx);
             if !driver.machine.is_accepting() {
-                doors.clear();
+                // glommio loses a client whom it accepts while that is called off. So it is not:
+                // somebody comes to every door, and whoever tends it sees that nobody may.
+                doors.drain(..).for_each(|door| listener::knock(&door));
             }
             if driver.machine.is_finished() {
                 return Poll::Ready(());
@@ -156,7 +158,14 @@ async fn attend_door<M: Machine + 'static>(driver: Rc<RefCell<Driver<M>>>, liste
     let mut arrivals = 0;
     loop {
         match listener.accept().await {
-            Ok(fresh) => driver.borrow_mut().arrive(fresh),
+            Ok(fresh) if driver.borrow().machine.is_accepting() => {
+                driver.borrow_mut().arrive(fresh);
+            }
+            Ok(fresh) => {
+                // It must be somebody's to be closed.
+                Socket::Fresh(fresh).settle();
+                return;
+            }
             Err(error) if door::is_gone(&error) => {}
             Err(error) => {
                 log::warn!("a client could not be accepted: {error}");
