@@ -14,8 +14,8 @@ use crate::socket::Fresh;
 pub(crate) struct Listener {
     pub(crate) spot: Spot,
     door: Door,
-    /// Goes when the listener goes.
-    _file: Option<SocketFile>,
+    /// Of a Unix socket. It is to go when nobody is welcome any more.
+    pub(crate) file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
@@ -33,14 +33,14 @@ impl Listener {
                 // Whether one is there shows only to somebody who does not share.
                 door::tcp(*address).map(drop).and_then(|()| {
                     let listener = TcpListener::bind(*address).map_err(io::Error::from)?;
-                    Ok(Self { spot: spot.clone(), door: Door::Tcp(listener), _file: None })
+                    Ok(Self { spot: spot.clone(), door: Door::Tcp(listener), file: None })
                 })
             }
             Spot::Unix(path) => door::clear(path).and_then(|()| {
                 let listener = UnixListener::bind(path).map_err(io::Error::from)?;
                 let file = SocketFile(path.clone());
                 door::admit_all(path)?;
-                Ok(Self { spot: spot.clone(), door: Door::Unix(listener), _file: Some(file) })
+                Ok(Self { spot: spot.clone(), door: Door::Unix(listener), file: Some(file) })
             }),
         };
         opened

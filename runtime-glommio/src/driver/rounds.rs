@@ -91,12 +91,14 @@ impl<M: Machine + 'static> Driver<M> {
 /// Runs a machine until it is finished.
 pub(crate) async fn run<M: Machine + 'static>(
     driver: Rc<RefCell<Driver<M>>>,
-    listeners: Vec<Listener>,
+    mut listeners: Vec<Listener>,
     mailbox: Mailbox<Fresh>,
     line: Socket,
 ) {
     let mail = glommio::spawn_local(attend_mail(driver.clone(), mailbox, line));
     let mut doors: Vec<Spot> = listeners.iter().map(|listener| listener.spot.clone()).collect();
+    // These must go even if no task has another turn.
+    let mut files: Vec<_> = listeners.iter_mut().map(|listener| listener.file.take()).collect();
     for listener in listeners {
         glommio::spawn_local(attend_door(driver.clone(), listener)).detach();
     }
@@ -115,6 +117,7 @@ pub(crate) async fn run<M: Machine + 'static>(
                 // glommio loses a client whom it accepts while that is called off. So it is not:
                 // somebody comes to every door, and whoever tends it sees that nobody may.
                 doors.drain(..).for_each(|door| listener::knock(&door));
+                files.clear();
             }
             if driver.machine.is_finished() {
                 return Poll::Ready(());
