@@ -5,10 +5,14 @@ use std::io;
 
 use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, ReactorErrorKind};
 use pgherd_host::trouble::StartError;
+use rustix::process::{Resource, getrlimit};
 
 /// Memory that an executor registers for reads and writes of files, of which there are none, in
 /// bytes. glommio takes no less.
 const IO_MEMORY: usize = 64 * 1024;
+
+/// Memory that a process must be allowed to lock, in bytes: glommio takes no less.
+const MEMLOCK_MIN: u64 = 512 * 1024;
 
 /// Submissions that go to the kernel at once. More than one executor gathers between two waits
 /// while it is idle, and what does not fit goes in a second call.
@@ -79,6 +83,10 @@ pub fn check() -> Result<(), StartError> {
 }
 
 fn attempt() -> Result<(), StartError> {
+    let lockable = getrlimit(Resource::Memlock).current;
+    if lockable.is_some_and(|bytes| bytes < MEMLOCK_MIN) {
+        return Err(refusal(&Lack::Memory));
+    }
     // glommio itself panics or ends the process where there is no ring to ask.
     let ring = io_uring::IoUring::new(8).map_err(|error| refusal(&Lack::of(error)))?;
     let mut probe = io_uring::Probe::new();
