@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use glommio::{GlommioError, LocalExecutor, LocalExecutorBuilder, Placement, ReactorErrorKind};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use pgherd_host::trouble::StartError;
 use rustix::process::{Resource, getrlimit};
 
@@ -62,14 +62,6 @@ impl Lack {
             Self::Other(error)
         }
     }
-
-    fn of_glommio(error: GlommioError<()>) -> Self {
-        if matches!(error, GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..))) {
-            Self::Memory
-        } else {
-            Self::of(error.into())
-        }
-    }
 }
 
 /// Tells whether this host has what the runtime needs, by trying.
@@ -103,7 +95,7 @@ pub(crate) fn executor(cpu: Option<usize>) -> Result<LocalExecutor, StartError> 
         .io_memory(IO_MEMORY)
         .ring_depth(DEPTH)
         .make()
-        .map_err(|error| refusal(&Lack::of_glommio(error)))
+        .map_err(|error| refusal(&Lack::of(error.into())))
 }
 
 fn refusal(lack: &Lack) -> StartError {
@@ -117,12 +109,11 @@ mod tests {
     #[test]
     fn what_is_missing_is_said_with_what_to_change() {
         let error = |kind: io::ErrorKind| Lack::of(kind.into());
-        let memory = GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(64, 512));
         let cases = [
             ("confined", error(io::ErrorKind::PermissionDenied), "kernel.io_uring_disabled"),
             ("an old kernel", error(io::ErrorKind::Unsupported), "run a newer one"),
             ("no locked memory", error(io::ErrorKind::OutOfMemory), "LimitMEMLOCK"),
-            ("little locked memory", Lack::of_glommio(memory), "ulimit -l"),
+            ("little locked memory", Lack::Memory, "ulimit -l"),
             ("anything else", error(io::ErrorKind::BrokenPipe), "cannot be used"),
         ];
         for (name, lack, expected) in cases {
