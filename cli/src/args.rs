@@ -127,6 +127,10 @@ pub(crate) struct PasswdArgs {
 /// What moves the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Runtime {
+    /// glommio where io_uring is to be had, else smol
+    Auto,
+    /// glommio: an executor a core, on Linux with io_uring
+    Glommio,
     /// smol: any host
     Smol,
 }

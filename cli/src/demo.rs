@@ -56,7 +56,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
         Err(trouble) => return Err(Ending::CannotStart(trouble.to_string())),
     };
     let config = files::share(config(&herd, args.port)?);
-    let operator = run::start(config)?;
+    let operator = run::start(args.runtime, config)?;
     let watched = watch(&herd, args, &stop);
     print(&format!("\nstopping pgherd and {} servers …", herd.nodes().len()));
     operator.shut_down(Shutdown::Fast);

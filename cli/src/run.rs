@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pgherd_core::config::Config;
 use pgherd_core::message::Shutdown;
-use pgherd_smol::{Operator, Options};
+use pgherd_host::process::{Operator, Options};
+use pgherd_host::trouble::StartError;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -33,23 +34,62 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
     // From here on a signal is not lost.
     let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
         .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
-    let operator = match args.runtime {
-        Runtime::Smol => start(config.clone())?,
-    };
+    let operator = start(args.runtime, config.clone())?;
     obey(signals, operator, config, &args.config, &disk)
 }
 
-/// Starts the machines.
-pub(crate) fn start(config: Arc<Config>) -> Result<Operator, Ending> {
+/// Starts the machines on a runtime.
+pub(crate) fn start(runtime: Runtime, config: Arc<Config>) -> Result<Operator, Ending> {
+    match runtime {
+        Runtime::Smol => start_on("smol", config, pgherd_smol::start),
+        Runtime::Glommio => start_on("glommio", config, start_glommio),
+        Runtime::Auto => match lack_of_glommio() {
+            None => start_on("glommio", config, start_glommio),
+            Some(lack) => {
+                log::warn!("running on smol: {lack}");
+                start_on("smol", config, pgherd_smol::start)
+            }
+        },
+    }
+}
+
+fn start_on(
+    name: &str,
+    config: Arc<Config>,
+    start: impl FnOnce(Options) -> Result<Operator, StartError>,
+) -> Result<Operator, Ending> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| Ending::Broken(format!("no random bytes: {error}")))?;
     let shards = config.worker_threads;
     let options = Options { config, clock: logging::clock(), seed };
-    let operator =
-        pgherd_smol::start(options).map_err(|error| Ending::CannotStart(error.to_string()))?;
-    log::info!("started with {shards} shards on smol");
+    let operator = start(options).map_err(|error| Ending::CannotStart(error.to_string()))?;
+    log::info!("started with {shards} shards on {name}");
     Ok(operator)
+}
+
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+use pgherd_glommio::start as start_glommio;
+
+#[cfg(not(all(target_os = "linux", feature = "glommio")))]
+fn start_glommio(_: Options) -> Result<Operator, StartError> {
+    Err(not_built())
+}
+
+/// Why the host has no use for glommio, if so.
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+fn lack_of_glommio() -> Option<StartError> {
+    pgherd_glommio::check().err()
+}
+
+#[cfg(not(all(target_os = "linux", feature = "glommio")))]
+fn lack_of_glommio() -> Option<StartError> {
+    Some(not_built())
+}
+
+#[cfg(not(all(target_os = "linux", feature = "glommio")))]
+fn not_built() -> StartError {
+    StartError::Runtime("this pgherd was built without glommio; choose --runtime smol".to_owned())
 }
 
 /// Passes signals on until the machines have ended.

@@ -1,10 +1,13 @@
 //! Bytes on their way, as every driver holds them: [`RecvBuffer`] for what is unread,
-//! [`SendQueue`] for what the kernel has not yet taken. They know nothing of messages.
+//! [`SendQueue`] for what the kernel has not yet taken, and a [`Stock`] of storage that is lent to
+//! whoever reads. They know nothing of messages.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Bytes, BytesMut};
+
+use crate::limits;
 
 /// Bytes that have come and that no output has taken yet.
 ///
@@ -150,6 +153,61 @@ impl SendQueue {
             }
             len -= chunk.len();
             self.chunks.pop_front();
+        }
+    }
+}
+
+/// Storage that is not needed just now. It is lent to connections that read and comes back when
+/// they rest, so that an idle connection has none.
+#[derive(Debug, Default)]
+pub struct Stock {
+    spare: Vec<BytesMut>,
+}
+
+/// A connection at rest with fewer unread bytes than this keeps them in a buffer of their own
+/// size, in bytes: many clients may wait with a statement each.
+const SMALL_LEN: usize = limits::READ_LEN / 4;
+
+impl Stock {
+    /// Lends a buffer room that is worth reading into.
+    pub fn lend(&mut self, recv: &mut RecvBuffer) {
+        if recv.capacity() < limits::READ_LEN {
+            let mut lent = self.spare.pop().map(RecvBuffer::with_storage).unwrap_or_default();
+            lent.room(recv.unread().len() + 1, limits::READ_LEN);
+            lent.extend(recv.unread());
+            *recv = lent;
+        }
+    }
+
+    /// Takes the storage of an empty buffer back.
+    pub fn take_back(&mut self, recv: &mut RecvBuffer) {
+        if recv.is_empty() && recv.capacity() > 0 {
+            self.reclaim(std::mem::take(recv));
+        }
+    }
+
+    /// Leaves a buffer no more memory than it needs while its connection waits.
+    pub fn rest(&mut self, recv: &mut RecvBuffer) {
+        self.take_back(recv);
+        if recv.capacity() >= SMALL_LEN && recv.unread().len() < SMALL_LEN {
+            let mut small = RecvBuffer::default();
+            small.extend(recv.unread());
+            self.discard(std::mem::replace(recv, small));
+        }
+    }
+
+    /// Takes back the storage of a buffer whose bytes nobody wants.
+    pub fn discard(&mut self, mut recv: RecvBuffer) {
+        recv.consume(usize::MAX);
+        self.reclaim(recv);
+    }
+
+    fn reclaim(&mut self, mut recv: RecvBuffer) {
+        if self.spare.len() < limits::SPARE_BUFFERS_MAX
+            && recv.capacity() == limits::READ_LEN
+            && let Some(storage) = recv.give_storage()
+        {
+            self.spare.push(storage);
         }
     }
 }

@@ -4,16 +4,13 @@ use std::io::{self, IoSlice};
 
 use pgherd_core::buffer::{RecvBuffer, SendQueue};
 use pgherd_core::limits;
+use pgherd_host::verdict;
 
 use crate::poller::{Event, Incoming, Interest};
-use crate::socket::{self, Socket};
+use crate::socket::Socket;
 
 /// Chunks that are written at once.
 const SLICES: usize = 16;
-
-/// A connection at rest with fewer unread bytes than this keeps them in a buffer of their own
-/// size, in bytes: many clients may wait with a statement each.
-const SMALL_LEN: usize = limits::READ_LEN / 4;
 
 /// A connection of a machine.
 #[derive(Debug)]
@@ -138,7 +135,7 @@ impl Connection {
                 Read::Bytes
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Read::Nothing,
-            Err(error) if socket::is_passing(&error) => match self.sink {
+            Err(error) if verdict::is_passing(&error) => match self.sink {
                 Sink::Open | Sink::Full => {
                     self.source = Source::Drained;
                     Read::Nothing
@@ -159,7 +156,7 @@ impl Connection {
                 Ok(0) => self.sink = Sink::Broken,
                 Ok(len) => self.send.sent(len),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if socket::is_passing(&error) => self.sink = Sink::Full,
+                Err(error) if verdict::is_passing(&error) => self.sink = Sink::Full,
                 Err(_) => self.sink = Sink::Broken,
             }
         }
@@ -190,10 +187,5 @@ impl Connection {
             *slice = IoSlice::new(bytes);
         }
         self.socket.write_vectored(slices.get(..=count).unwrap_or_default()).unwrap_or(0)
-    }
-
-    /// Whether its unread bytes would better move to a smaller buffer.
-    pub(crate) fn is_roomy(&self) -> bool {
-        self.recv.capacity() >= SMALL_LEN && self.recv.unread().len() < SMALL_LEN
     }
 }

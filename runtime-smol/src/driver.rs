@@ -9,20 +9,19 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use pgherd_core::buffer::RecvBuffer;
+use bytes::Bytes;
+use pgherd_core::buffer::Stock;
 use pgherd_core::config::Config;
 use pgherd_core::id::{ConnId, Table};
-use pgherd_core::limits;
 use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Closed, Message, Peer};
 use pgherd_core::output::{Close, Output};
 use pgherd_core::time::Instant;
+use pgherd_host::mailbox::{Mail, Mailbox, Post};
 
+use crate::attempt::Attempt;
 use crate::connection::{Connection, Sink, Source, Stay, Turn, Watched};
-use crate::dial::Attempt;
 use crate::listener::Listener;
-use crate::mailbox::{Mail, Mailbox, Post};
 use crate::poller::{self, Interest, Key, Poller};
 use crate::socket::Socket;
 
@@ -49,10 +48,10 @@ pub(crate) struct Driver<M> {
     events: VecDeque<Event>,
     /// Connections with queued bytes that have not been offered to the kernel.
     unflushed: Vec<ConnId>,
-    spare: Vec<BytesMut>,
-    mailbox: Mailbox,
+    stock: Stock,
+    mailbox: Mailbox<Socket>,
     mail: Letters,
-    post: Post,
+    post: Post<Socket>,
 }
 
 /// What a driver is started with.
@@ -62,8 +61,8 @@ pub(crate) struct Setting {
     pub(crate) config: Arc<Config>,
     pub(crate) poller: Poller,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) mailbox: Mailbox,
-    pub(crate) post: Post,
+    pub(crate) mailbox: Mailbox<Socket>,
+    pub(crate) post: Post<Socket>,
 }
 
 impl Setting {
@@ -108,7 +107,7 @@ impl<M: Machine> Driver<M> {
             line: VecDeque::new(),
             events: VecDeque::new(),
             unflushed: Vec::new(),
-            spare: Vec::new(),
+            stock: Stock::default(),
             mailbox,
             mail: Letters::None,
             post,
@@ -131,7 +130,7 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Takes what was in the mailbox.
-    fn receive(&mut self, mail: Mail) {
+    fn receive(&mut self, mail: Mail<Socket>) {
         match mail {
             Mail::Message { from, message } => {
                 if let Message::Reload(config) = message.as_ref() {
@@ -299,9 +298,8 @@ impl<M: Machine> Driver<M> {
 
     /// Drops a connection and tells the machine. The poller forgets it by itself.
     fn forget(&mut self, id: ConnId, why: Closed) {
-        if let Some(mut conn) = self.conns.remove(id) {
-            conn.recv.consume(usize::MAX);
-            self.reclaim(conn.recv);
+        if let Some(conn) = self.conns.remove(id) {
+            self.stock.discard(conn.recv);
             self.events.push_back(Event::Closed(id, why));
         }
     }
@@ -334,28 +332,10 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    fn buffer(&mut self) -> RecvBuffer {
-        self.spare.pop().map(RecvBuffer::with_storage).unwrap_or_default()
-    }
-
-    /// Keeps a buffer that is not needed any more for the next reader.
-    fn reclaim(&mut self, mut recv: RecvBuffer) {
-        if self.spare.len() < limits::SPARE_BUFFERS_MAX
-            && recv.capacity() == limits::READ_LEN
-            && let Some(storage) = recv.give_storage()
-        {
-            self.spare.push(storage);
-        }
-    }
-
     /// Takes an empty buffer back.
     fn take_back(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id)
-            && conn.recv.is_empty()
-            && conn.recv.capacity() > 0
-        {
-            let recv = std::mem::take(&mut conn.recv);
-            self.reclaim(recv);
+        if let Some(conn) = self.conns.get_mut(id) {
+            self.stock.take_back(&mut conn.recv);
         }
     }
 }

@@ -4,19 +4,14 @@
 //! them in one system call. On a thread of its own ([`start`]) it blocks there; run by an executor
 //! ([`Worker::serve`]) it awaits the poller. Machines reach one another by mailboxes alone.
 
-mod bell;
+mod attempt;
 mod connection;
-mod descriptors;
-mod dial;
 mod driver;
 mod listener;
-mod mailbox;
 mod poller;
 mod process;
 mod socket;
-mod trouble;
 mod worker;
 
-pub use process::{Operator, Options, Remote, prepare, start};
-pub use trouble::StartError;
+pub use process::{prepare, start};
 pub use worker::Worker;

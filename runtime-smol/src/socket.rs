@@ -5,8 +5,6 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use pgherd_core::message::Closed;
-
 /// Reads after which a peer that talks on at its end is left to its fate.
 const RUBBISH_READS_MAX: usize = 64;
 
@@ -71,23 +69,4 @@ impl Socket {
             log::debug!("TCP_NODELAY: {error}");
         }
     }
-}
-
-/// What an error of the operating system means to a machine.
-pub(crate) fn closed(error: &io::Error) -> Closed {
-    let kind = error.kind();
-    if matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
-        Closed::Refused
-    } else if kind == io::ErrorKind::TimedOut {
-        Closed::TimedOut
-    } else if matches!(kind, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) {
-        Closed::ByPeer
-    } else {
-        Closed::Broken
-    }
-}
-
-/// Tells whether an error says no more than "not now".
-pub(crate) fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

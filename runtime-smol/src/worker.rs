@@ -6,12 +6,11 @@ use pgherd_core::control::Control;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::ShardId;
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Message, Peer, Shutdown};
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock};
+use pgherd_host::process::PanicAlarm;
 
 use crate::driver::{Driver, Setting};
-use crate::mailbox::{Mail, Post};
 
 /// Which machine.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +47,7 @@ impl Worker {
 
     /// Runs the machine until it is finished, and blocks the thread while there is nothing to do.
     pub fn run(self) {
-        let _alarm = PanicAlarm::new(&self.setting);
+        let _alarm = PanicAlarm::new(self.setting.me, &self.setting.post);
         let Self { role, clock, entropy, setting } = self;
         let config = setting.config.clone();
         match role {
@@ -81,7 +80,7 @@ impl Worker {
     #[cfg(target_os = "linux")]
     async fn attend(self) -> io::Result<()> {
         let alert = self.setting.poller.alert()?;
-        let _alarm = PanicAlarm::new(&self.setting);
+        let _alarm = PanicAlarm::new(self.setting.me, &self.setting.post);
         let Self { role, clock, entropy, setting } = self;
         let config = setting.config.clone();
         match role {
@@ -136,30 +135,6 @@ async fn attend<M: Machine>(mut driver: Driver<M>, alert: smol::Async<std::os::f
 /// A machine that cannot wait is of no use, and ends the process as one that has panicked does.
 const POLLER_WORKS: &str = "a poller that was made can be waited for";
 
-/// Ends the process if its thread panics: a machine that is gone answers nobody, and a process of
-/// which a part is gone is worse than none.
-struct PanicAlarm {
-    me: Peer,
-    post: Post,
-}
-
-impl PanicAlarm {
-    fn new(setting: &Setting) -> Self {
-        Self { me: setting.me, post: setting.post.clone() }
-    }
-}
-
-impl Drop for PanicAlarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            log::error!("{:?} has panicked; the process ends", self.me);
-            self.post.announce(&Message::Shutdown(Shutdown::Immediate));
-            let message = Box::new(Message::Drained);
-            self.post.send(Peer::Control, Mail::Message { from: self.me, message });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
@@ -170,8 +145,11 @@ mod tests {
     use pgherd_core::config::check::KeyFile;
     use pgherd_core::config::{Config, Files, load};
 
+    use pgherd_core::message::Shutdown;
+    use pgherd_host::process::Options;
+
     use super::*;
-    use crate::process::{Options, prepare, start};
+    use crate::process::{prepare, start};
 
     struct OneFile(String);
 

@@ -46,11 +46,20 @@ impl Real {
     /// There is no PostgreSQL or no pgherd to run.
     #[must_use]
     pub fn new(lot: &Lot, setup: &Setup) -> Self {
+        Self::on("smol", lot, setup)
+    }
+
+    /// As `new`, on a runtime of choice.
+    ///
+    /// # Panics
+    /// There is no PostgreSQL or no pgherd to run, or the runtime is not to be had.
+    #[must_use]
+    pub fn on(runtime: &str, lot: &Lot, setup: &Setup) -> Self {
         allow_a_crowd();
         let taken = lot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut grounds = taken.unwrap_or_else(Grounds::build);
         grounds.prepare(setup);
-        let proxy = match Proxy::start(&grounds, setup) {
+        let proxy = match Proxy::start(runtime, &grounds, setup) {
             Ok(proxy) => proxy,
             Err(why) => {
                 // The servers are good for the next scenario.

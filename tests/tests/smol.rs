@@ -1,48 +1,7 @@
-//! The scenarios in reality: real servers, the real program.
-//!
-//! This is a program of its own and not a set of `#[test]`s, so that the servers are made once,
-//! and stopped whatever happens.
+//! The scenarios in reality, on smol.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
-
-use libtest_mimic::{Arguments, Failed, Trial};
-use pgherd_tests::real::{Lot, Real};
-use pgherd_tests::scenarios::{Scenario, all};
+mod lane;
 
 fn main() {
-    let mut args = Arguments::from_args();
-    // The scenarios share the servers, and pull them down at will.
-    args.test_threads = Some(1);
-    let lot = Lot::default();
-    let trials = all::<Real>()
-        .into_iter()
-        .map(|scenario| {
-            let lot = Arc::clone(&lot);
-            Trial::test(scenario.name, move || play(&lot, &scenario))
-        })
-        .collect();
-    let conclusion = libtest_mimic::run(&args, trials);
-    // Exiting drops nothing.
-    drop(lot.lock().unwrap_or_else(PoisonError::into_inner).take());
-    conclusion.exit();
-}
-
-/// Plays one scenario; if it fails, what pgherd logged is part of the failure.
-fn play(lot: &Lot, scenario: &Scenario<Real>) -> Result<(), Failed> {
-    let mut log = String::new();
-    let played = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = Real::new(lot, &(scenario.setup)());
-        let played = catch_unwind(AssertUnwindSafe(|| scenario.run(&mut world)));
-        log = world.log();
-        played
-    }));
-    match played {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(panic)) | Err(panic) => {
-            let what = pgherd_tests::scenarios::panic_text(panic.as_ref());
-            let name = scenario.name;
-            Err(format!("scenario {name}: {what}\npgherd's log:\n{log}").into())
-        }
-    }
+    lane::main("smol");
 }

@@ -6,13 +6,15 @@ use std::net::SocketAddr;
 use pgherd_core::id::{BackendId, ConnId};
 use pgherd_core::machine::Machine;
 use pgherd_core::message::Closed;
+use pgherd_host::dial::{self, Place};
+use pgherd_host::mailbox::Mail;
+use pgherd_host::verdict;
 
 use super::{Driver, Event};
+use crate::attempt::{Attempt, Progress};
 use crate::connection::{Connection, Watched};
-use crate::dial::{self, Attempt, Place, Progress};
-use crate::mailbox::Mail;
 use crate::poller::{Incoming, Interest, Key};
-use crate::socket::{self, Socket};
+use crate::socket::Socket;
 
 impl<M: Machine> Driver<M> {
     pub(super) fn connect(&mut self, id: ConnId, to: BackendId) {
@@ -69,10 +71,10 @@ impl<M: Machine> Driver<M> {
             Progress::Waiting => return,
             Progress::Dialled => match self.watch_attempt(id) {
                 Ok(()) => return,
-                Err(error) => Err(socket::closed(&error)),
+                Err(error) => Err(verdict::closed(&error)),
             },
             Progress::Connected => Ok(()),
-            Progress::Failed(error) => Err(socket::closed(&error)),
+            Progress::Failed(error) => Err(verdict::closed(&error)),
         };
         self.events.push_back(Event::Connected(id, result));
     }
@@ -99,7 +101,7 @@ impl<M: Machine> Driver<M> {
             Socket::Tcp(_) => self.poller.change(&socket, key, Interest::Reads),
             Socket::Unix(_) => self.poller.add(&socket, key, Interest::Reads),
         };
-        watching.map_err(|error| socket::closed(&error))?;
+        watching.map_err(|error| verdict::closed(&error))?;
         let mut conn = Connection::new(socket);
         conn.watched = Watched::Reads;
         self.conns.insert(id, conn);

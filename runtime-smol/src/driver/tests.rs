@@ -7,6 +7,7 @@ use std::time::Duration;
 use pgherd_core::config::check::KeyFile;
 use pgherd_core::config::{Files, load};
 use pgherd_core::id::{BackendId, ShardId, Slab};
+use pgherd_core::limits;
 use pgherd_core::message::Room;
 use pgherd_core::output::Outputs;
 
@@ -117,7 +118,7 @@ fn config(hosts: &[(&str, u16)]) -> Arc<Config> {
 
 struct Scene {
     driver: Driver<Puppet>,
-    shard: Mailbox,
+    shard: Mailbox<Socket>,
 }
 
 impl Scene {

@@ -1,14 +1,13 @@
 //! A connection's turn: it is read until there is nothing, or until the others wait.
 
-use pgherd_core::buffer::RecvBuffer;
+use pgherd_core::id::ConnId;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
 use pgherd_core::message::Closed;
+use pgherd_host::verdict;
 
 use super::Driver;
 use crate::connection::{Read, Sink, Source, Stay, Turn};
-use crate::socket;
-use pgherd_core::id::ConnId;
 
 /// What to do with a connection.
 enum Step {
@@ -48,9 +47,9 @@ impl<M: Machine> Driver<M> {
     }
 
     fn read(&mut self, id: ConnId) {
-        self.lend(id);
         let hint = self.machine.read_hint(id);
         let Some(conn) = self.conns.get_mut(id) else { return };
+        self.stock.lend(&mut conn.recv);
         match conn.read(hint) {
             Read::Bytes => {
                 self.machine.handle_read(self.now, id, conn.recv.unread());
@@ -58,34 +57,17 @@ impl<M: Machine> Driver<M> {
             }
             Read::Nothing => {}
             Read::End => self.end(id, Closed::ByPeer),
-            Read::Failed(error) => self.end(id, socket::closed(&error)),
-        }
-    }
-
-    /// Lends a connection a buffer worth reading into.
-    fn lend(&mut self, id: ConnId) {
-        if self.conns.get(id).is_some_and(|conn| conn.recv.capacity() < limits::READ_LEN) {
-            let mut lent = self.buffer();
-            if let Some(conn) = self.conns.get_mut(id) {
-                lent.room(conn.recv.unread().len() + 1, limits::READ_LEN);
-                lent.extend(conn.recv.unread());
-                conn.recv = lent;
-            }
+            Read::Failed(error) => self.end(id, verdict::closed(&error)),
         }
     }
 
     /// Leaves a connection no more memory than it needs while it waits.
     fn rest(&mut self, id: ConnId) {
-        self.take_back(id);
-        if let Some(conn) = self.conns.get_mut(id)
-            && conn.turn == Turn::None
-            && conn.is_roomy()
-        {
-            let mut small = RecvBuffer::default();
-            small.extend(conn.recv.unread());
-            let mut large = std::mem::replace(&mut conn.recv, small);
-            large.consume(usize::MAX);
-            self.reclaim(large);
+        if let Some(conn) = self.conns.get_mut(id) {
+            match conn.turn {
+                Turn::None => self.stock.rest(&mut conn.recv),
+                Turn::Due => self.stock.take_back(&mut conn.recv),
+            }
         }
     }
 

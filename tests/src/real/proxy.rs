@@ -30,7 +30,7 @@ impl Proxy {
     ///
     /// # Errors
     /// It does not; the message has its log.
-    pub fn start(grounds: &Grounds, setup: &Setup) -> Result<Self, String> {
+    pub fn start(runtime: &str, grounds: &Grounds, setup: &Setup) -> Result<Self, String> {
         let dir = fresh_dir();
         let port = pgherd_herd::free_port().expect("this machine has a free port");
         let log = File::create(dir.join(LOG)).expect("a fresh directory can be written to");
@@ -38,7 +38,7 @@ impl Proxy {
         write_config(&dir, &config(grounds, setup, port, &dir));
         let binary = binary()?;
         let child = Command::new(&binary)
-            .args(["run", "--config"])
+            .args(["run", "--runtime", runtime, "--config"])
             .arg(dir.join(CONFIG))
             .stdin(Stdio::null())
             .stdout(log)

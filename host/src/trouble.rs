@@ -19,12 +19,15 @@ pub enum StartError {
     },
     /// The system lacks what a machine waits with.
     Poller(io::Error),
+    /// The host lacks what the runtime needs, and what to change is this.
+    Runtime(String),
     /// A thread cannot be started.
     Thread(io::Error),
 }
 
 impl StartError {
-    pub(crate) fn listen(address: impl fmt::Display, error: &io::Error) -> Self {
+    /// Makes one of an error that came of listening.
+    pub fn listen(address: impl fmt::Display, error: &io::Error) -> Self {
         Self::Listen {
             address: address.to_string(),
             error: error.kind(),
@@ -50,6 +53,7 @@ impl fmt::Display for StartError {
             Self::Poller(error) => {
                 write!(f, "cannot make a poller: {error}; see the limit on open files")
             }
+            Self::Runtime(reason) => f.write_str(reason),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What others ring.
 #[derive(Clone, Debug)]
-pub(crate) struct Bell {
+pub struct Bell {
     wire: Arc<Wire>,
 }
 
 /// What the machine listens with.
 #[derive(Debug)]
-pub(crate) struct Ear {
+pub struct Ear {
     stream: UnixStream,
     wire: Arc<Wire>,
 }
@@ -28,7 +28,10 @@ struct Wire {
 }
 
 /// Makes a bell.
-pub(crate) fn hang() -> io::Result<(Bell, Ear)> {
+///
+/// # Errors
+/// There are no more file descriptors.
+pub fn hang() -> io::Result<(Bell, Ear)> {
     let (stream, ear) = UnixStream::pair()?;
     stream.set_nonblocking(true)?;
     ear.set_nonblocking(true)?;
@@ -38,7 +41,7 @@ pub(crate) fn hang() -> io::Result<(Bell, Ear)> {
 
 impl Bell {
     /// Wakes the machine. What it is woken for must be in the mailbox before.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         if !self.wire.is_ringing.swap(true, Ordering::AcqRel)
             && let Err(error) = (&self.wire.stream).write(&[0])
         {
@@ -58,12 +61,26 @@ impl Ear {
     ///
     /// The byte is taken before the bell may be rung anew, or the byte of the next ring might be
     /// taken with it. Should one be left by a slow ringer, its mail is seen now all the same.
-    pub(crate) fn hush(&self) {
+    pub fn hush(&self) {
         let mut bytes = [0; 8];
         if let Err(error) = (&self.stream).read(&mut bytes) {
             log::debug!("a bell has rung in vain: {error}");
         }
+        self.heard();
+    }
+
+    /// Notes that the bell has been heard by whoever took its byte from [`Ear::line`].
+    pub fn heard(&self) {
         self.wire.is_ringing.swap(false, Ordering::AcqRel);
+    }
+
+    /// The stream on which a byte comes when the bell is rung, for runtimes that own what they
+    /// wait for.
+    ///
+    /// # Errors
+    /// There are no more file descriptors.
+    pub fn line(&self) -> io::Result<UnixStream> {
+        self.stream.try_clone()
     }
 }
 

@@ -12,44 +12,62 @@ use pgherd_core::id::ConnId;
 use pgherd_core::message::{Arrival, Message, Peer};
 
 use crate::bell::{self, Bell, Ear};
-use crate::socket::Socket;
 
 /// What arrives in a mailbox.
 #[derive(Debug)]
-pub(crate) enum Mail {
+pub enum Mail<S> {
     /// A message.
-    Message { from: Peer, message: Box<Message> },
+    Message {
+        /// Who posted it.
+        from: Peer,
+        /// The message.
+        message: Box<Message>,
+    },
     /// A connection that another machine has moved here, with its unread bytes.
-    Moved { socket: Socket, unread: Vec<u8>, arrival: Arrival },
+    Moved {
+        /// The runtime's socket.
+        socket: S,
+        /// What has been read of it and not been taken.
+        unread: Vec<u8>,
+        /// Where it came from.
+        arrival: Arrival,
+    },
     /// The addresses of a server that is to be connected to; none if its name is unknown. From the
     /// thread that asked for them.
-    Resolved { conn: ConnId, addresses: Vec<SocketAddr> },
+    Resolved {
+        /// The connection that is to be.
+        conn: ConnId,
+        /// The addresses.
+        addresses: Vec<SocketAddr>,
+    },
 }
 
 /// A machine's own mailbox.
 #[derive(Debug)]
-pub(crate) struct Mailbox {
-    mail: Receiver<Mail>,
-    pub(crate) ear: Ear,
+pub struct Mailbox<S> {
+    mail: Receiver<Mail<S>>,
+    /// Tells of mail.
+    pub ear: Ear,
 }
 
-impl Mailbox {
+impl<S> Mailbox<S> {
     /// Takes the next piece of mail, if there is one.
-    pub(crate) fn take(&self) -> Option<Mail> {
+    #[must_use]
+    pub fn take(&self) -> Option<Mail<S>> {
         self.mail.try_recv().ok()
     }
 }
 
 /// The slot of a mailbox.
-#[derive(Clone, Debug)]
-struct Slot {
-    mail: Sender<Mail>,
+#[derive(Debug)]
+struct Slot<S> {
+    mail: Sender<Mail<S>>,
     bell: Bell,
 }
 
-impl Slot {
+impl<S> Slot<S> {
     /// Whether somebody will read it.
-    fn put(&self, mail: Mail) -> bool {
+    fn put(&self, mail: Mail<S>) -> bool {
         let is_put = self.mail.send(mail).is_ok();
         if is_put {
             self.bell.ring();
@@ -58,22 +76,36 @@ impl Slot {
     }
 }
 
-fn mailbox() -> io::Result<(Slot, Mailbox)> {
+fn mailbox<S>() -> io::Result<(Slot<S>, Mailbox<S>)> {
     let (sender, mail) = channel();
     let (bell, ear) = bell::hang()?;
     Ok((Slot { mail: sender, bell }, Mailbox { mail, ear }))
 }
 
 /// The mailboxes of all machines of a process.
-#[derive(Clone, Debug)]
-pub(crate) struct Post {
-    control: Slot,
-    shards: Arc<[Slot]>,
+#[derive(Debug)]
+pub struct Post<S> {
+    slots: Arc<Slots<S>>,
 }
 
-impl Post {
+#[derive(Debug)]
+struct Slots<S> {
+    control: Slot<S>,
+    shards: Vec<Slot<S>>,
+}
+
+impl<S> Clone for Post<S> {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone() }
+    }
+}
+
+impl<S> Post<S> {
     /// Makes mailboxes for the control plane and `count` shards.
-    pub(crate) fn new(count: usize) -> io::Result<(Self, Mailbox, Vec<Mailbox>)> {
+    ///
+    /// # Errors
+    /// There are no more file descriptors.
+    pub fn new(count: usize) -> io::Result<(Self, Mailbox<S>, Vec<Mailbox<S>>)> {
         let (control, control_box) = mailbox()?;
         let mut shards = Vec::with_capacity(count);
         let mut boxes = Vec::with_capacity(count);
@@ -82,14 +114,14 @@ impl Post {
             shards.push(slot);
             boxes.push(mailbox);
         }
-        Ok((Self { control, shards: shards.into() }, control_box, boxes))
+        Ok((Self { slots: Arc::new(Slots { control, shards }) }, control_box, boxes))
     }
 
     /// Puts mail into a mailbox. A machine that has ended receives nothing, as is right.
-    pub(crate) fn send(&self, to: Peer, mail: Mail) {
+    pub fn send(&self, to: Peer, mail: Mail<S>) {
         let slot = match to {
-            Peer::Control => Some(&self.control),
-            Peer::Shard(id) => self.shards.get(id.index()),
+            Peer::Control => Some(&self.slots.control),
+            Peer::Shard(id) => self.slots.shards.get(id.index()),
             Peer::Operator => None,
         };
         if slot.is_some_and(|slot| !slot.put(mail)) {
@@ -98,8 +130,8 @@ impl Post {
     }
 
     /// Puts a message of the operator into every mailbox.
-    pub(crate) fn announce(&self, message: &Message) {
-        for slot in self.shards.iter().chain([&self.control]) {
+    pub fn announce(&self, message: &Message) {
+        for slot in self.slots.shards.iter().chain([&self.slots.control]) {
             let message = Box::new(message.clone());
             if !slot.put(Mail::Message { from: Peer::Operator, message }) {
                 log::debug!("a machine has ended before it was told");

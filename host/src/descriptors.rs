@@ -7,7 +7,7 @@ use pgherd_core::config::Config;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit as far as the system allows, and warns where that is too little.
-pub(crate) fn raise(config: &Config) {
+pub fn raise(config: &Config) {
     let wanted = wanted(config);
     if let Some(granted) = raise_to_highest().filter(|granted| *granted < wanted) {
         log::warn!(

@@ -1,37 +1,13 @@
-//! Connecting to a server: by name, by address, or in a socket directory.
+//! Attempts to connect to a server.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 
-use pgherd_core::config::Backend;
-use socket2::{Domain, SockAddr, Type};
+use pgherd_host::dial;
 
 use crate::poller::Incoming;
 use crate::socket::Socket;
-
-/// Where a server is.
-pub(crate) enum Place {
-    Path(PathBuf),
-    Address(SocketAddr),
-    /// A name, to be looked up.
-    Name(String, u16),
-}
-
-impl Place {
-    pub(crate) fn of(backend: &Backend) -> Self {
-        if backend.hostname.starts_with('/') {
-            let name = format!(".s.PGSQL.{}", backend.port);
-            return Self::Path(Path::new(&backend.hostname).join(name));
-        }
-        match backend.hostname.parse::<IpAddr>() {
-            Ok(address) => Self::Address(SocketAddr::new(address, backend.port)),
-            Err(_) => Self::Name(backend.hostname.clone(), backend.port),
-        }
-    }
-}
 
 /// An attempt to connect.
 #[derive(Debug, Default)]
@@ -56,9 +32,9 @@ pub(crate) enum Progress {
 impl Attempt {
     /// Begins with a path; it is decided at once.
     pub(crate) fn path(&mut self, path: &Path) -> Progress {
-        match unix(path) {
-            Ok(socket) => {
-                self.socket = Some(socket);
+        match dial::unix(path) {
+            Ok(stream) => {
+                self.socket = Some(Socket::Unix(stream));
                 Progress::Connected
             }
             Err(error) => Progress::Failed(error),
@@ -85,9 +61,9 @@ impl Attempt {
     fn next(&mut self, mut last: io::Error) -> Progress {
         self.socket = None;
         while let Some(address) = self.rest.pop() {
-            match tcp(address) {
-                Ok(socket) => {
-                    self.socket = Some(socket);
+            match dial::tcp(address) {
+                Ok(stream) => {
+                    self.socket = Some(Socket::Tcp(stream));
                     return Progress::Dialled;
                 }
                 Err(error) => last = error,
@@ -95,36 +71,6 @@ impl Attempt {
         }
         Progress::Failed(last)
     }
-}
-
-/// Asks the system for a server's addresses; blocks. None if the name is unknown.
-pub(crate) fn resolve(name: &str, port: u16) -> Vec<SocketAddr> {
-    let found = (name, port).to_socket_addrs();
-    found.map(Iterator::collect).unwrap_or_default()
-}
-
-fn unix(path: &Path) -> io::Result<Socket> {
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.connect(&SockAddr::unix(path)?)?;
-    Ok(Socket::Unix(UnixStream::from(OwnedFd::from(socket))))
-}
-
-fn tcp(address: SocketAddr) -> io::Result<Socket> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Err(error) if !is_under_way(&error) => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let socket = Socket::Tcp(TcpStream::from(socket));
-    socket.tune();
-    Ok(socket)
-}
-
-fn is_under_way(error: &io::Error) -> bool {
-    let errno = rustix::io::Errno::from_io_error(error);
-    errno == Some(rustix::io::Errno::INPROGRESS) || error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// What came of connecting a socket.

@@ -1,0 +1,7 @@
+//! The scenarios in reality, on glommio.
+
+mod lane;
+
+fn main() {
+    lane::main("glommio");
+}
