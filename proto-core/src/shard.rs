@@ -206,6 +206,7 @@ impl Machine for Shard {
             }
         }
         self.deliver();
+        self.report_drained();
     }
 
     fn handle_read(&mut self, now: Instant, conn: ConnId, unread: &[u8]) {

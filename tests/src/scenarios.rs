@@ -188,6 +188,7 @@ scenarios! {
         statement_mode_has_no_transactions with statement_mode,
         both_connections_are_given_back with shared_standby,
         clients_that_keep_silent_at_their_login_hold_nothing with one_shared,
+        a_client_that_leaves_while_its_settings_are_repeated with one_shared,
     }
     broken {
         a_statement_closed_in_its_own_batch_is_gone with one_shared,

@@ -349,6 +349,7 @@ impl Link {
     /// Everything that was set or prepared on it is undone.
     pub fn forget(&mut self) {
         self.applied = Applied::default();
+        self.steps.clear();
         self.prepared.clear();
         self.unnamed = 0;
         self.wear = Wear::Clean;
@@ -426,13 +427,19 @@ impl Link {
             Some(Pending::Ready { .. } | Pending::Parse { .. }) | None => return None,
         }
         let Some(Pending::Close { owner, name }) = self.pending.pop_front() else { return None };
+        if let (Owner::Proxy, Some(name)) = (owner, &name) {
+            // What an earlier batch has prepared meanwhile is gone, and may not come again.
+            self.prepared.remove(name);
+        }
         Some((owner, name))
     }
 
     /// Tells whether a statement of the client's is being closed, which may come to nothing.
     #[must_use]
     pub fn closes(&self) -> bool {
-        self.pending.iter().any(|p| matches!(p, Pending::Close { name: Some(_), .. }))
+        let is_clients =
+            |p: &Pending| matches!(p, Pending::Close { owner: Owner::Client, name: Some(_) });
+        self.pending.iter().any(is_clients)
     }
 
     /// What the messages under way make of a statement of the client's, by its name; nothing if

@@ -19,6 +19,7 @@ use bytes::{Bytes, BytesMut};
 use super::greeting::Greetings;
 use super::regulars::Regulars;
 use crate::auth::scram::VerifierCache;
+use crate::backend::applied::Applied;
 use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
 use crate::backend::login::Failure;
 use crate::backend::statement::Shelf;
@@ -282,6 +283,11 @@ impl Desk {
         // Its session may have kept it from being read.
         self.outputs.push(Output::Reread { conn: id });
         let mode = self.config.pool.of(&link.pool.database, &link.pool.user).mode;
+        if !link.steps.is_empty() {
+            // Nobody hears any more what came of them.
+            link.steps.clear();
+            link.applied = Applied::Unknown;
+        }
         if must_reset(link, mode) {
             let mut queries = Vec::new();
             for statement in &self.config.pool.reset_query_list {

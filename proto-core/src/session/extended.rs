@@ -18,6 +18,7 @@ use super::{Effect, Ended, Limbo, Session, Taken, Turn};
 use crate::backend::applied::Setting;
 use crate::backend::link::{Batch, Link, Owner, Pending, Request};
 use crate::id::ConnId;
+use crate::route::Side;
 use crate::route::class::Kind;
 use crate::wire::backend::{Composer, TxStatus};
 use crate::wire::error::Violation;
@@ -96,6 +97,8 @@ impl Session {
             && let Some(link) = self.unnamed.only_at()
             && self.engaged(desk).is_none()
             && self.held.iter().any(|held| held == link)
+            // A write is only ever the primary's.
+            && (side == Side::Replica || self.held.primary == Some(link))
             && self.verdict.is_none()
         {
             if !self.is_up_to_date(desk, link) {

@@ -315,6 +315,7 @@ impl Session {
     fn greet(&mut self, desk: &mut Desk, parameters: &[(Bytes, Bytes)]) {
         self.wait = Wait::Nothing;
         self.since = None;
+        self.verdict = None;
         let mut composer = Composer::new();
         composer.authentication(0, &[]);
         for (name, value) in parameters {

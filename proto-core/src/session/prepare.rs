@@ -285,7 +285,8 @@ impl Session {
             return;
         }
         link.prepared.remove(name);
-        link.expect(Pending::Close { owner: Owner::Proxy, name: None });
+        let name_closed = Some(Bytes::copy_from_slice(name));
+        link.expect(Pending::Close { owner: Owner::Proxy, name: name_closed });
         let body = [b"S", name, b"\0"].concat();
         desk.send_link(id, frontend::compose(tag::CLOSE, &body));
     }

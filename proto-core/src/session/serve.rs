@@ -298,6 +298,9 @@ impl Session {
             return self.take_nowhere(desk, message);
         }
         let nature = self.judge(desk, None);
+        if !matches!(self.limbo, Limbo::None) {
+            return self.query_in_limbo(desk, message, nature);
+        }
         if let Turn::At(link) = self.turn {
             return self.send_query(desk, link, message, nature, None);
         }

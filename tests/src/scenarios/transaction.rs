@@ -330,3 +330,21 @@ pub fn clients_that_keep_silent_at_their_login_hold_nothing(w: &mut impl World) 
         w.terminate(client);
     }
 }
+
+/// A client that leaves while what it has set is repeated leaves a connection that is as good as
+/// any: nobody waits for the answers that were meant for it, or finds its settings.
+pub fn a_client_that_leaves_while_its_settings_are_repeated(w: &mut impl World) {
+    let b = w.connect("b");
+    let normal = w.run(&b, "show work_mem").value();
+    for steps in 0..24 {
+        let a = w.connect("a");
+        w.run(&a, "set work_mem = '5MB'");
+        w.run(&b, "select 1");
+        w.query_start(&a, "select 2");
+        for _ in 0..steps {
+            w.step();
+        }
+        w.vanish(&a);
+        assert_eq!(w.run(&b, "show work_mem").value(), normal);
+    }
+}

@@ -22,9 +22,20 @@ pub struct Edition {
     /// The facts.
     pub catalog: Arc<Catalog>,
     state: State,
+    /// Who told the facts.
+    source: Source,
     /// Who used the database last: as whom it can be asked.
     user: Bytes,
     used: Instant,
+}
+
+/// Who told the facts of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Nobody, or another shard.
+    Hearsay,
+    /// The server, when this shard asked it.
+    Server,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +68,7 @@ impl Default for Edition {
             generation: 0,
             catalog: Arc::new(Catalog::default()),
             state: State::Kept { until: Instant::ZERO },
+            source: Source::Hearsay,
             user: Bytes::new(),
             used: Instant::ZERO,
         }
@@ -178,6 +190,9 @@ impl Catalogs {
         let failed = catalog.is_none().then(|| now + limits::ERRAND_RETRY_DELAY);
         let until = [again, failed].into_iter().flatten().fold(now + period, Instant::min);
         edition.state = State::Kept { until };
+        if catalog.is_some() {
+            edition.source = Source::Server;
+        }
         let catalog = catalog.filter(|catalog| *catalog != *edition.catalog)?;
         edition.catalog = Arc::new(catalog);
         edition.generation = next;
@@ -186,15 +201,15 @@ impl Catalogs {
 
     /// Another shard has been told a database's facts.
     ///
-    /// They serve a shard that has none, until it has asked itself: whether they are older than a
-    /// change that it has heard of, it cannot know. Equal facts are held in one place.
+    /// They serve a shard that has not been told any itself: whether they are older than a change
+    /// that it has heard of, it cannot know. Equal facts are held in one place.
     pub fn heard(&mut self, database: &Bytes, catalog: Arc<Catalog>) {
         let next = self.next_generation();
         let Some(edition) = self.known.get_mut(database) else { return };
-        if *edition.catalog == Catalog::default() {
-            edition.generation = next;
+        if *edition.catalog == *catalog {
             edition.catalog = catalog;
-        } else if *edition.catalog == *catalog {
+        } else if edition.source == Source::Hearsay {
+            edition.generation = next;
             edition.catalog = catalog;
         }
     }
