@@ -28,9 +28,10 @@ struct Life {
     tx: TxStatus,
     statements: BTreeMap<Vec<u8>, Vec<u8>>,
     portals: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// The last `SET`, which is seen in every row; and the one that a rollback goes back to.
-    setting: String,
-    setting_before: String,
+    /// The last `SET` of each parameter, all of which are seen in every row; and those that a
+    /// rollback goes back to.
+    settings: BTreeMap<String, String>,
+    settings_before: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -203,7 +204,7 @@ impl Life {
         if begins(b"rollback") || begins(b"commit") || begins(b"end") {
             let is_undone = begins(b"rollback") && self.tx == TxStatus::Open;
             if is_undone || self.tx == TxStatus::Failed {
-                self.setting.clone_from(&self.setting_before);
+                self.settings.clone_from(&self.settings_before);
             }
             self.tx = TxStatus::Idle;
             complete(answer, "COMMIT");
@@ -211,13 +212,19 @@ impl Life {
             return Err(());
         } else if begins(b"begin") || begins(b"start") {
             if self.tx == TxStatus::Idle {
-                self.setting_before.clone_from(&self.setting);
+                self.settings_before.clone_from(&self.settings);
             }
             self.tx = TxStatus::Open;
             complete(answer, "BEGIN");
         } else if begins(b"set ") {
-            self.setting = String::from_utf8_lossy(text).into_owned();
+            self.settings.insert(parameter(&lower), String::from_utf8_lossy(text).into_owned());
             complete(answer, "SET");
+        } else if begins(b"reset ") {
+            match parameter(&lower).as_str() {
+                "all" => self.settings.clear(),
+                name => drop(self.settings.remove(name)),
+            }
+            complete(answer, "RESET");
         } else if contains(&lower, b"from stdin") {
             self.stage = Stage::Copying { by_query };
             answer.message(tag::COPY_IN, |b| b.extend_from_slice(&[0, 0, 0]));
@@ -228,7 +235,7 @@ impl Life {
             complete(answer, "COPY 1");
         } else if begins(b"discard all") || begins(b"deallocate all") {
             if begins(b"discard") {
-                self.setting.clear();
+                self.settings.clear();
             }
             self.statements.clear();
             complete(answer, "DISCARD ALL");
@@ -239,11 +246,19 @@ impl Life {
                 answer.row_description(&["text", "setting"]);
             }
             let text = String::from_utf8_lossy(text);
-            answer.data_row([text.as_ref(), &self.setting].into_iter());
+            let settings: Vec<&str> = self.settings.values().map(String::as_str).collect();
+            answer.data_row([text.as_ref(), &settings.join("; ")].into_iter());
             complete(answer, "SELECT 1");
         }
         Ok(())
     }
+}
+
+/// The parameter that a `SET` or `RESET` is about.
+fn parameter(lower: &[u8]) -> String {
+    let text = String::from_utf8_lossy(lower);
+    let name = text.split_ascii_whitespace().nth(1).unwrap_or_default();
+    name.replace('"', "")
 }
 
 fn complete(answer: &mut Composer, command: &str) {
