@@ -1,12 +1,21 @@
 //! One kind of stream over TCP and Unix sockets: it only moves bytes.
 
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
 /// Reads after which a peer that talks on at its end is left to its fate.
 const RUBBISH_READS_MAX: usize = 64;
+
+/// A peer that has left is an error, never a signal.
+#[cfg(not(target_vendor = "apple"))]
+const SILENTLY: SendFlags = SendFlags::NOSIGNAL;
+
+#[cfg(target_vendor = "apple")]
+const SILENTLY: SendFlags = SendFlags::empty();
 
 /// A stream that never blocks.
 #[derive(Debug)]
@@ -25,18 +34,15 @@ impl AsFd for Socket {
 }
 
 impl Socket {
+    /// Reads once. This and [`Socket::write`] are a query's system calls, and go to the kernel
+    /// without the C library, whose wrappers prepare for threads that are cancelled.
     pub(crate) fn read(&self, room: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => (&*stream).read(room),
-            Self::Unix(stream) => (&*stream).read(room),
-        }
+        let (len, _) = recv(self, room, RecvFlags::empty())?;
+        Ok(len)
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => (&*stream).write(bytes),
-            Self::Unix(stream) => (&*stream).write(bytes),
-        }
+        Ok(send(self, bytes, SILENTLY)?)
     }
 
     pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
