@@ -153,6 +153,65 @@ impl<K: Ord + Copy> Timers<K> {
     }
 }
 
+/// A deadline of one thing that is put off or called off time and again, as that of an idle
+/// connection is by every use.
+///
+/// It is armed anew only where it comes nearer. Otherwise the old one rings in vain, once, and is
+/// armed for the moment that counts then: what happens with every query costs nothing, and a thing
+/// has never more than one deadline among the [`Timers`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alarm {
+    due: Option<Instant>,
+    /// Not later than `due`.
+    armed: Option<Instant>,
+}
+
+impl Alarm {
+    /// Calls the deadline off.
+    pub const fn hush(&mut self) {
+        self.due = None;
+    }
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    /// Sets the deadline of what `key` names.
+    pub fn set(&mut self, alarm: &mut Alarm, due: Instant, key: K) {
+        alarm.due = Some(due);
+        if alarm.armed.is_none_or(|armed| armed > due) {
+            self.end(alarm.armed.take(), key);
+            self.arm(due, key);
+            alarm.armed = Some(due);
+        }
+    }
+
+    /// Tells whether the deadline of what `key` names has come, now that its turn has; it is over
+    /// then.
+    pub fn rings(&mut self, alarm: &mut Alarm, now: Instant, key: K) -> bool {
+        alarm.armed = None;
+        match alarm.due {
+            Some(due) if due > now => {
+                self.set(alarm, due, key);
+                false
+            }
+            due => {
+                alarm.due = None;
+                due.is_some()
+            }
+        }
+    }
+
+    /// Forgets the deadline of what is gone.
+    pub fn forget(&mut self, alarm: Alarm, key: K) {
+        self.end(alarm.armed, key);
+    }
+
+    fn end(&mut self, armed: Option<Instant>, key: K) {
+        if let Some(at) = armed {
+            self.disarm(at, key);
+        }
+    }
+}
+
 impl<K: Ord + Copy> Default for Timers<K> {
     fn default() -> Self {
         Self::new()
@@ -166,6 +225,31 @@ mod tests {
     #[test]
     fn an_instant_prints_as_seconds() {
         assert_eq!(Instant::from_micros(3_207_000).to_string(), "3.207000s");
+    }
+
+    #[test]
+    fn an_alarm_rings_when_it_is_due_and_then_only() {
+        let at = Instant::from_micros;
+        let mut timers = Timers::new();
+        let mut alarm = Alarm::default();
+        timers.set(&mut alarm, at(10), 'a');
+        timers.set(&mut alarm, at(30), 'a');
+        assert_eq!(timers.next(), Some(at(10)), "it was only put off");
+        assert_eq!(timers.pop(at(10)), Some('a'));
+        assert!(!timers.rings(&mut alarm, at(10), 'a'));
+        assert_eq!(timers.next(), Some(at(30)));
+        timers.set(&mut alarm, at(20), 'a');
+        assert_eq!((timers.next(), timers.deadlines.len()), (Some(at(20)), 1), "it came nearer");
+        assert_eq!(timers.pop(at(20)), Some('a'));
+        assert!(timers.rings(&mut alarm, at(20), 'a'));
+        assert_eq!(alarm, Alarm::default());
+        timers.set(&mut alarm, at(40), 'a');
+        alarm.hush();
+        assert_eq!(timers.pop(at(40)), Some('a'));
+        assert!(!timers.rings(&mut alarm, at(40), 'a'), "it was called off");
+        timers.set(&mut alarm, at(50), 'a');
+        timers.forget(alarm, 'a');
+        assert_eq!(timers.next(), None);
     }
 
     #[test]

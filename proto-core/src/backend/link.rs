@@ -17,7 +17,7 @@ use super::statement::{Prepared, Statement};
 use crate::flow::Flow;
 use crate::id::{ConnId, Epoch};
 use crate::pool::PoolKey;
-use crate::time::Instant;
+use crate::time::{Alarm, Instant};
 use crate::wire::backend::TxStatus;
 use crate::wire::frame::Framer;
 use crate::wire::startup::Params;
@@ -85,7 +85,7 @@ pub struct Link {
     /// The server's last words before it closed: the body of its fatal `ErrorResponse`.
     pub last_words: Option<Bytes>,
     /// When its present state has lasted too long.
-    pub deadline: Option<Instant>,
+    pub deadline: Alarm,
 }
 
 /// What a link is doing.
@@ -281,7 +281,7 @@ impl Link {
             history: History::default(),
             cancels: 0,
             last_words: None,
-            deadline: None,
+            deadline: Alarm::default(),
         }
     }
 

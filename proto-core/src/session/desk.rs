@@ -240,9 +240,7 @@ impl Desk {
             link.state = State::Lent { by: session };
             link.history.on_lent(now);
             link.epoch = ticket.epoch;
-            if let Some(at) = link.deadline.take() {
-                self.timers.disarm(at, TimerKey::Link(id));
-            }
+            link.deadline.hush();
             let backend = link.pool.backend;
             log::trace!("{now} shard {}: link {id} is lent to session {session}", self.shard);
             let is_new = |node: &crate::topology::Node| node.status == Status::Waiting;
@@ -305,9 +303,8 @@ impl Desk {
             for _ in &queries {
                 link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
             }
-            let deadline = self.now + limits::RESET_TIMEOUT;
-            link.deadline = Some(deadline);
-            self.timers.arm(deadline, TimerKey::Link(id));
+            let due = self.now + limits::RESET_TIMEOUT;
+            self.timers.set(&mut link.deadline, due, TimerKey::Link(id));
             for query in queries {
                 self.send_link(id, query);
             }
@@ -348,12 +345,8 @@ impl Desk {
         link.state = State::Closing;
         self.end_question(id);
         let Some(link) = self.links.get_mut(id) else { return };
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
-        let deadline = self.now + limits::FLUSH_TIMEOUT;
-        link.deadline = Some(deadline);
-        self.timers.arm(deadline, TimerKey::Link(id));
+        let due = self.now + limits::FLUSH_TIMEOUT;
+        self.timers.set(&mut link.deadline, due, TimerKey::Link(id));
         let key = link.pool.clone();
         self.pools.withdraw(&key, id);
         self.outputs.push(Output::Close { conn: id, when });
@@ -362,11 +355,9 @@ impl Desk {
     /// A link's connection has ended, or did not come about.
     pub fn on_link_closed(&mut self, id: ConnId, why: Closed) {
         self.end_question(id);
-        let Some(mut link) = self.links.remove(id) else { return };
+        let Some(link) = self.links.remove(id) else { return };
         self.names.remove(id);
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
+        self.timers.forget(link.deadline, TimerKey::Link(id));
         let key = link.pool.clone();
         let backend = key.backend;
         self.pools.free(&key, id);
@@ -421,16 +412,14 @@ impl Desk {
     /// A link's deadline has passed.
     pub fn on_link_timeout(&mut self, id: ConnId) {
         let Some(link) = self.links.get_mut(id) else { return };
-        if link.deadline.is_none_or(|at| at > self.now) {
+        if !self.timers.rings(&mut link.deadline, self.now, TimerKey::Link(id)) {
             return;
         }
-        link.deadline = None;
         match &link.state {
             State::Idle => self.on_idle_timeout(id),
             State::Closing => {
-                let deadline = self.now + limits::FLUSH_TIMEOUT;
-                link.deadline = Some(deadline);
-                self.timers.arm(deadline, TimerKey::Link(id));
+                let due = self.now + limits::FLUSH_TIMEOUT;
+                self.timers.set(&mut link.deadline, due, TimerKey::Link(id));
                 self.outputs.push(Output::Close { conn: id, when: Close::Now });
             }
             State::Resetting => self.close_link(id, Close::Now),

@@ -269,12 +269,8 @@ impl Desk {
         question.progress = Progress::Reading;
         link.state = State::Resetting;
         link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
-        let deadline = self.now + limits::RESET_TIMEOUT;
-        link.deadline = Some(deadline);
-        self.timers.arm(deadline, TimerKey::Link(id));
+        let due = self.now + limits::RESET_TIMEOUT;
+        self.timers.set(&mut link.deadline, due, TimerKey::Link(id));
         self.send_link(id, frontend::compose_query(QUERY));
     }
 

@@ -63,14 +63,11 @@ impl Desk {
     /// Arms the deadline of a link that begins to be idle.
     fn arm_idle_link(&mut self, id: ConnId) {
         let Some(link) = self.links.get_mut(id) else { return };
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
         let unused = self.config.pool.life_time.map(|life| self.now + life);
         let aged = self.config.pool.age_max.map(|max| link.opened + max);
-        link.deadline = [unused, aged].into_iter().flatten().min();
-        if let Some(at) = link.deadline {
-            self.timers.arm(at, TimerKey::Link(id));
+        match [unused, aged].into_iter().flatten().min() {
+            Some(due) => self.timers.set(&mut link.deadline, due, TimerKey::Link(id)),
+            None => link.deadline.hush(),
         }
     }
 

@@ -38,7 +38,7 @@ impl Desk {
         let mut link = Link::new(key.clone(), startup.clone(), by.unwrap_or(id));
         link.state = State::Connecting { by };
         link.opened = self.now;
-        link.deadline = Some(self.arm(timeout, TimerKey::Link(id)));
+        self.timers.set(&mut link.deadline, self.now + timeout, TimerKey::Link(id));
         self.links.insert(id, Box::new(link));
         self.outputs.push(Output::Connect { conn: id, to: key.backend });
         id
@@ -52,13 +52,9 @@ impl Desk {
         let stored = self.config.auth.users.get(&user);
         let login = Login::new(Answer::new(&user, stored, &mut self.entropy));
         link.state = State::LoggingIn { by, login: Box::new(login) };
-        if let Some(at) = link.deadline.take() {
-            self.timers.disarm(at, TimerKey::Link(id));
-        }
         let packet = frontend::startup(&link.startup);
-        let deadline = self.now + limits::SERVER_LOGIN_TIMEOUT;
-        link.deadline = Some(deadline);
-        self.timers.arm(deadline, TimerKey::Link(id));
+        let due = self.now + limits::SERVER_LOGIN_TIMEOUT;
+        self.timers.set(&mut link.deadline, due, TimerKey::Link(id));
         self.send_link(id, packet);
     }
 
@@ -166,9 +162,7 @@ impl Desk {
                 link.parameters = welcome.parameters;
                 link.method = welcome.method;
                 link.key = welcome.key;
-                if let Some(at) = link.deadline.take() {
-                    self.timers.disarm(at, TimerKey::Link(id));
-                }
+                link.deadline.hush();
                 match by {
                     Some(session) => {
                         link.state = State::Lent { by: session };
