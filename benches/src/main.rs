@@ -42,7 +42,7 @@ struct Args {
     /// Measure a further proxy that runs before the primary; with its process, its CPU time, too
     #[arg(long, value_name = "NAME=HOST:PORT[,PID]", value_parser = Target::external)]
     proxy: Vec<Target>,
-    /// Give pgherd so many threads, instead of one for each core
+    /// Give pgherd so many threads, instead of one for every two cores
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     worker_threads: Option<u16>,
     /// The primary's port; its standbys have those after it

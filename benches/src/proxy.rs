@@ -59,7 +59,7 @@ pub struct Layout {
     pub connections_max: u16,
     /// Clients that it may serve.
     pub clients_max: u16,
-    /// Threads of pgherd; without it, one for each core.
+    /// Threads of pgherd; without it, one for every two cores.
     pub worker_threads: Option<u16>,
 }
 

@@ -34,7 +34,7 @@ impl Report {
     pub fn markdown(&self) -> String {
         let Effort { rounds, seconds, worker_threads } = self.effort;
         let threads = worker_threads.map_or_else(
-            || "a thread for each core".to_owned(),
+            || "a thread for every two cores".to_owned(),
             |count| format!("threads: {count}"),
         );
         let mut text = format!(

@@ -24,7 +24,7 @@ pub struct Effort {
     pub rounds: u32,
     /// How long a turn takes, in seconds.
     pub seconds: u32,
-    /// Threads of pgherd, if not one for each core.
+    /// Threads of pgherd, if not as many as it has by itself.
     pub worker_threads: Option<u16>,
 }
 

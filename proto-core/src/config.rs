@@ -66,7 +66,7 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// `failover_wait_timeout`: how long a write waits for a primary server.
     pub failover_wait_timeout: Duration,
-    /// `worker_threads`: shards, one thread each; 0 is one for each core, which the caller counts.
+    /// `worker_threads`: shards, one thread each; 0 is one for every two cores, which the caller counts.
     pub worker_threads: usize,
     /// `log_min_messages`, as a filter for the log.
     pub log_level: log::LevelFilter,
@@ -218,9 +218,13 @@ pub struct CheckPolicy {
 }
 
 impl Config {
-    /// Settles how many shards there are: as many as configured, else as many as there are cores.
+    /// Settles how many shards there are: as many as configured, else one for every two cores.
+    ///
+    /// What a proxy does is the kernel's work for the most part, which needs the other half, as do
+    /// the servers where they are on the same host; and the fewer threads there are, the more each
+    /// finds to do when it wakes up, so that a query costs less.
     pub fn settle_threads(&mut self, cores: usize) {
-        let wanted = if self.worker_threads == 0 { cores } else { self.worker_threads };
+        let wanted = if self.worker_threads == 0 { cores / 2 } else { self.worker_threads };
         self.worker_threads = wanted.max(1);
         self.show_count("worker_threads", self.worker_threads);
     }

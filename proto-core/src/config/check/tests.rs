@@ -351,6 +351,22 @@ fn pools_are_as_large_as_pgpools_children_are_many_unless_said_otherwise() {
 }
 
 #[test]
+fn half_the_cores_serve_clients_unless_said_otherwise() {
+    for (line, cores, threads) in [
+        ("", 1, 1),
+        ("", 2, 1),
+        ("", 7, 3),
+        ("worker_threads = 0", 8, 4),
+        ("worker_threads = 3", 2, 3),
+    ] {
+        let text = format!("{line}\n{TOML}");
+        let mut config = load_one("pgherd.toml", &text).unwrap().config;
+        config.settle_threads(cores);
+        assert_eq!(config.worker_threads, threads, "{line:?} on {cores} cores");
+    }
+}
+
+#[test]
 fn the_password_file_is_found_and_secrets_are_decoded() {
     let conf = CONF.replace("'secret'", "''");
     let path = "/etc/pgherd/pgpool.conf";
