@@ -4,6 +4,7 @@
 //! need a memory of their own are here: epochs and their primaries, what clients may expect, and
 //! which source may write to which destination.
 
+pub(crate) mod crowding;
 pub(crate) mod framing;
 pub(crate) mod marks;
 pub(crate) mod provenance;
@@ -14,6 +15,7 @@ use pgherd_core::id::{BackendId, ConnId, Epoch};
 use pgherd_core::message::Message;
 use pgherd_core::wire::{backend, frontend};
 
+use self::crowding::Account;
 use self::framing::{Framing, Purpose, Sender};
 use self::provenance::Provenance;
 
@@ -81,12 +83,14 @@ pub(crate) enum Source {
 pub(crate) struct Outgoing {
     framing: Framing,
     source: Source,
+    /// Whom the session is for, if it is one on a server.
+    account: Option<Account>,
 }
 
 impl Outgoing {
     /// Begins to watch what is sent to a client (as a backend) or a server (as a frontend).
     pub(crate) const fn new(sender: Sender) -> Self {
-        Self { framing: Framing::new(sender), source: Source::Machine }
+        Self { framing: Framing::new(sender), source: Source::Machine, account: None }
     }
 
     /// Looks at bytes before they are queued.
@@ -104,16 +108,22 @@ impl Outgoing {
             }
             self.source = source;
         }
-        match self.framing.follow(bytes, |_| ()) {
+        let was_known = self.framing.purpose() != Purpose::Unknown;
+        let followed = self.framing.follow(bytes, |_| ());
+        if !was_known && self.framing.purpose() == Purpose::Session {
+            // The machine sends a startup packet in one piece.
+            self.account = Some(Account::read(bytes));
+        }
+        match followed {
             // A client's rubbish may pass to the server, which knows what to say about it.
             Err(_) if matches!(source, Source::Conn(_)) => Ok(()),
             other => other.map_err(|what| format!("the machine sent {what}")),
         }
     }
 
-    /// Returns what the stream is for, if it goes to a server.
-    pub(crate) const fn purpose(&self) -> Purpose {
-        self.framing.purpose()
+    /// Returns whom the session is for that the stream began; none if it is something else.
+    pub(crate) const fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 }
 

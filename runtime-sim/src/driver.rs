@@ -18,6 +18,7 @@ use pgherd_core::time::{Duration, Instant};
 
 use self::socket::{Interest, NextRead, Phase, Socket};
 use crate::agenda::Event;
+use crate::check::crowding::Account;
 use crate::check::framing::Sender;
 use crate::net::{Answer, End, Read};
 use crate::stage::{Owner, Stage};
@@ -61,13 +62,11 @@ pub(crate) struct Host {
     dirty: Vec<ConnId>,
     timer: Option<Instant>,
     timeouts: u32,
-    /// Sessions that shards may hold on one node.
-    connections_max: usize,
 }
 
 impl Host {
     /// Takes a machine into service.
-    pub(crate) fn new(name: Peer, machine: Box<dyn Machine>, connections_max: usize) -> Self {
+    pub(crate) fn new(name: Peer, machine: Box<dyn Machine>) -> Self {
         Self {
             name,
             machine,
@@ -77,7 +76,6 @@ impl Host {
             dirty: Vec::new(),
             timer: None,
             timeouts: 0,
-            connections_max,
         }
     }
 
@@ -317,16 +315,6 @@ impl Host {
         self.arm_timer(stage);
     }
 
-    /// Changes how many sessions shards may hold on one server.
-    pub(crate) const fn limit_connections(&mut self, connections_max: usize) {
-        self.connections_max = connections_max;
-    }
-
-    /// How many sessions shards may hold on one server.
-    pub(crate) const fn connections_max(&self) -> usize {
-        self.connections_max
-    }
-
     /// Checks the byte accounts of all connections.
     pub(crate) fn balance(&self, stage: &mut Stage) {
         for (conn, socket) in &self.sockets {
@@ -341,9 +329,9 @@ impl Host {
         std::mem::take(&mut self.letters)
     }
 
-    /// Counts the sessions that are open to a server.
-    pub(crate) fn sessions(&self, node: usize) -> usize {
-        self.sockets.values().filter(|socket| socket.is_session_on(node)).count()
+    /// Lists whom the sessions are for that are open to a server.
+    pub(crate) fn sessions(&self, node: usize) -> impl Iterator<Item = &Account> {
+        self.sockets.values().filter_map(move |socket| socket.session_on(node))
     }
 
     /// Counts the bytes held.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use pgherd_core::config::{PoolPolicy, Pooling};
+
 /// The beginning of a world. Everything that it leaves open, the seed decides.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -25,8 +27,9 @@ pub struct Plan {
     pub shards: u16,
     /// Clients that the proxy accepts.
     pub client_max: usize,
-    /// Sessions that the proxy may hold on one server; more break a rule.
-    pub backend_connections_max: usize,
+    /// Sessions that the proxy may hold on one server, in all and of each pool, user and database;
+    /// more break a rule.
+    pub pools: PoolPolicy,
 }
 
 /// What a server asks of a client.
@@ -56,7 +59,11 @@ impl Default for Plan {
             probe: String::new(),
             shards: 2,
             client_max: 1000,
-            backend_connections_max: usize::MAX,
+            pools: PoolPolicy {
+                defaults: Pooling { size_max: usize::MAX, ..Pooling::default() },
+                backend_connections_max: usize::MAX,
+                ..PoolPolicy::default()
+            },
         }
     }
 }

@@ -8,6 +8,7 @@ use pgherd_core::id::ShardId;
 use pgherd_core::message::{Message, Peer, Room, Shutdown};
 
 use crate::agenda::Event;
+use crate::check::crowding::{Account, Crowding};
 use crate::driver::{Host, Input, Letter, arrival, post_delay};
 use crate::net::{Address, Answer, End};
 use crate::plan::Plan;
@@ -20,6 +21,7 @@ pub(crate) struct Process {
     /// One mailbox for each pair, so that one sender's messages keep their order.
     mail: BTreeMap<(Peer, Peer), VecDeque<Letter>>,
     client_max: usize,
+    crowding: Crowding,
     exit_code: Option<i32>,
 }
 
@@ -31,12 +33,13 @@ impl Process {
             hosts: BTreeMap::new(),
             mail: BTreeMap::new(),
             client_max: plan.client_max,
+            crowding: Crowding::new(plan.pools.clone()),
             exit_code: None,
         };
         for name in shards.chain([Peer::Control]) {
             let entropy = stage.chance.split();
             if let Some(machine) = machines(name, entropy, stage.now) {
-                let host = Host::new(name, machine, plan.backend_connections_max);
+                let host = Host::new(name, machine);
                 process.hosts.insert(name, host);
             }
         }
@@ -113,9 +116,7 @@ impl Process {
     /// Takes a new configuration into effect.
     pub(crate) fn reload(&mut self, stage: &mut Stage, config: &Arc<Config>) {
         self.client_max = config.client_max;
-        for host in self.hosts.values_mut() {
-            host.limit_connections(config.pool.backend_connections_max);
-        }
+        self.crowding.also(config.pool.clone());
         self.tell_all(stage, &Message::Reload(Arc::clone(config)));
     }
 
@@ -146,15 +147,27 @@ impl Process {
         self.exit_code
     }
 
-    /// Counts the sessions that shards hold on a server.
-    pub(crate) fn sessions(&self, node: usize) -> usize {
+    /// Lists whom the sessions are for that shards hold on a server.
+    fn sessions(&self, node: usize) -> impl Iterator<Item = &Account> {
         let shards = self.hosts.iter().filter(|(name, _)| matches!(name, Peer::Shard(_)));
-        shards.map(|(_, host)| host.sessions(node)).sum()
+        shards.flat_map(move |(_, host)| host.sessions(node))
     }
 
-    /// The greatest number of sessions that shards may hold on one server.
-    pub(crate) fn connections_max(&self) -> usize {
-        self.hosts.values().map(Host::connections_max).max().unwrap_or(usize::MAX)
+    /// Counts the sessions that shards hold on a server.
+    pub(crate) fn held(&self, node: usize) -> usize {
+        self.sessions(node).count()
+    }
+
+    /// Looks whether the sessions that shards hold on a server are more than a limit allows.
+    ///
+    /// # Errors
+    /// Says which limit.
+    pub(crate) fn check(&mut self, node: usize) -> Result<(), String> {
+        let held = self.held(node);
+        if self.crowding.is_news(node, held) {
+            return self.crowding.look(node, self.sessions(node));
+        }
+        Ok(())
     }
 
     /// Counts the bytes held for connections.

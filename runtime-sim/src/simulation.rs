@@ -229,11 +229,8 @@ impl Simulation {
                 self.stage.checks.report(what);
             }
         }
-        let limit = self.process.connections_max();
         for node in 0..self.servers.len() {
-            let held = self.process.sessions(node);
-            if held > limit {
-                let what = format!("{held} connections to node {node}, {limit} are allowed");
+            if let Err(what) = self.process.check(node) {
                 self.stage.checks.report(what);
             }
         }
@@ -397,7 +394,7 @@ impl Simulation {
     /// Sessions that the proxy's shards hold on a server.
     #[must_use]
     pub fn server_connections(&self, node: usize) -> usize {
-        self.process.sessions(node)
+        self.process.held(node)
     }
 
     /// Sessions of all sorts on a server, as it counts them itself.

@@ -65,7 +65,7 @@ impl Sim {
             probe: probe::QUERY.to_owned(),
             shards: u16::try_from(config.worker_threads.max(1)).unwrap_or(SHARDS),
             client_max: config.client_max,
-            backend_connections_max: config.pool.backend_connections_max,
+            pools: config.pool.clone(),
             ..Plan::default()
         };
         let machines = {

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use pgherd_core::limits;
 
 use crate::check::Outgoing;
-use crate::check::framing::{Purpose, Sender};
+use crate::check::crowding::Account;
+use crate::check::framing::Sender;
 use crate::net::End;
 
 /// Where a connection is in its life.
@@ -114,9 +115,9 @@ impl Socket {
         matches!(self.phase, Phase::Open | Phase::Lost)
     }
 
-    /// Tells whether this is a session's connection to a server.
-    pub(crate) fn is_session_on(&self, node: usize) -> bool {
-        self.to == Some(node) && self.outgoing.purpose() == Purpose::Session
+    /// Returns whom its session is for, if it is a session's connection to a server.
+    pub(crate) fn session_on(&self, node: usize) -> Option<&Account> {
+        self.outgoing.account().filter(|_| self.to == Some(node))
     }
 
     /// Checks that every byte was forwarded once, skipped once or is unread.

@@ -62,7 +62,7 @@ fn pgherd(seed: u64, config: &Arc<Config>) -> Simulation {
         auth: Auth::Trust,
         probe: probe::QUERY.to_owned(),
         client_max: config.client_max,
-        backend_connections_max: config.pool.backend_connections_max,
+        pools: config.pool.clone(),
         ..Plan::default()
     };
     let clock = WallClock { start: WallTime(1_767_225_600), offset: 0 };
