@@ -53,7 +53,7 @@ use crate::time::Instant;
 use crate::wire::backend::{Composer, TxStatus, tag};
 use crate::wire::error::Violation;
 use crate::wire::frame::Framer;
-use crate::wire::startup::{Params, VERSION_3_0};
+use crate::wire::startup::Params;
 
 use desk::{Desk, Notice, TimerKey};
 pub(crate) use login::addressee;
@@ -75,7 +75,7 @@ pub struct Session {
     hint: usize,
     /// Bytes queued to the client.
     flow: crate::flow::Flow,
-    who: Who,
+    who: Arc<Who>,
     /// What a cancel request for this session must present.
     secret: Bytes,
     held: Held,
@@ -165,7 +165,7 @@ impl Session {
             framer: Framer::default(),
             hint: 0,
             flow: crate::flow::Flow::default(),
-            who: Who { version: VERSION_3_0, ..Who::default() },
+            who: desk.regulars.stranger(),
             secret: Bytes::new(),
             held: Held::default(),
             pools: state::Pools::default(),

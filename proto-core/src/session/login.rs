@@ -128,7 +128,7 @@ impl Session {
             |name: &Bytes| !matches!(name.as_ref(), b"user" | b"database" | b"replication");
         params.extend(startup.params.0.iter().filter(|(name, _)| is_other(name)).cloned());
         let mode = desk.config.pool.of(&database, &user).mode;
-        self.who = Who::new(user, database, Params(params), mode, startup.version);
+        self.who = Arc::new(Who::new(user, database, Params(params), mode, startup.version));
         if desk.config.log_sessions.has_connections() {
             log::info!(
                 "{}: connected to database \"{}\"",
@@ -334,7 +334,7 @@ impl Session {
         };
         composer.key_data(self.process(desk), &self.secret).ready(TxStatus::Idle);
         self.say(desk, composer);
-        self.who = desk.regulars.meet(std::mem::take(&mut self.who));
+        self.who = desk.regulars.meet(self.who.clone());
         self.state = State::Serving;
         self.turn = Turn::None;
         self.passing = Passing::Nowhere;

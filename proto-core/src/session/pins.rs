@@ -304,7 +304,7 @@ impl Session {
     }
 
     /// Whether connections are given back between transactions.
-    pub(super) const fn is_shared(&self) -> bool {
+    pub(super) fn is_shared(&self) -> bool {
         !matches!(self.who.mode, crate::config::PoolMode::Session)
     }
 }
