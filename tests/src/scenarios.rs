@@ -312,6 +312,7 @@ scenarios! {
         writes_may_count_for_ever with always,
         writes_may_count_by_table with dml_adaptive,
         functions_count_for_what_they_write with dml_adaptive,
+        a_refused_setting_is_told_to_its_own_statement with transaction,
     }
     crowd {
         a_crowd_is_served_in_fair_order with few,

@@ -234,13 +234,17 @@ impl Session {
         }
     }
 
-    /// The server refuses a setting that the session waits for.
+    /// The server refuses a setting. A session that does not wait for it any more tries it again
+    /// with the next statement that needs it.
     pub(super) fn on_unset(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) {
         let Some(step) = desk.links.get_mut(id).and_then(|link| link.steps.front_mut()) else {
             return;
         };
         // Its `ReadyForQuery` is to come, and tells nothing more.
         step.query = Bytes::new();
+        if !matches!(self.wait, Wait::Settings(at) if at == id) {
+            return;
+        }
         let body = Bytes::copy_from_slice(body);
         let refusal = match self.is_serving() {
             true => Refusal::Unset { name: step.name.clone(), body },
