@@ -197,6 +197,7 @@ scenarios! {
         an_unnamed_statement_that_is_skipped_replaces_nothing with one_shared,
         a_reset_in_a_transaction_takes_effect_at_once with one_shared,
         a_reset_is_told_with_what_holds with one_shared,
+        a_reset_to_what_cannot_be_repeated_stops_what_is_behind with one_shared,
         a_batch_behind_a_failed_one_finds_its_statement with one_shared,
         a_long_statement_is_nobody_elses with one_shared,
         deallocate_of_a_statement_of_the_protocol with one_shared,
