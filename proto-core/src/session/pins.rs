@@ -262,13 +262,8 @@ impl Session {
     /// itself: a client must be able to end the trouble.
     pub(super) fn lets_go(&mut self, refusal: &Refusal, effect: Option<&Effect>) -> bool {
         let Refusal::Unset { name, .. } = refusal else { return false };
-        let replaces = match effect {
-            Some(Effect::Discard | Effect::Change(Change::ResetAll)) => true,
-            Some(Effect::Change(Change::Reset(reset))) => reset == name,
-            Some(Effect::Change(Change::Set(setting))) => setting.name == *name,
-            Some(Effect::Deallocate(_) | Effect::Ended(_) | Effect::RolledBackTo) | None => false,
-        };
-        let lets_go = replaces && self.settings.has(name);
+        let is_kept = self.settings.kept().iter().any(|setting| setting.name == *name);
+        let lets_go = is_kept && effect.is_some_and(|effect| effect.replaces(name));
         if lets_go {
             self.settings.apply(Change::Reset(name.clone()));
         }
