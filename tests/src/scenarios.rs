@@ -185,6 +185,7 @@ scenarios! {
         sql_prepare_pins with few_shared,
         discard_all_unpins with few_shared,
         what_is_rolled_back_pins_nobody with few_shared,
+        a_role_of_every_login_pins_nobody with few_shared_by_one,
         statement_mode_has_no_transactions with statement_mode,
         both_connections_are_given_back with shared_standby,
         clients_that_keep_silent_at_their_login_hold_nothing with one_shared,
