@@ -211,6 +211,7 @@ scenarios! {
         what_comes_behind_a_flush_pins with few_shared,
         a_setting_behind_a_flush_is_its_sessions with few_shared,
         a_setting_by_name_in_a_longer_batch with few_shared,
+        a_setting_by_a_name_that_is_being_prepared with few_shared,
         a_followed_setting_set_in_another_way with few_shared,
         a_setting_of_login_set_in_another_way with few_shared,
         a_setting_of_a_transaction_that_pgherd_ends with few_shared,

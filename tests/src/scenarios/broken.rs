@@ -163,6 +163,21 @@ pub fn a_setting_by_name_in_a_longer_batch(w: &mut impl World) {
     assert_eq!(w.run(&a, "show work_mem").value(), "5MB");
 }
 
+/// A setting by a named statement that is being prepared is as good as any other, also of what its
+/// client asked for at login.
+pub fn a_setting_by_a_name_that_is_being_prepared(w: &mut impl World) {
+    let a = w.connect_as(&Login::app("a").with("TimeZone", "Europe/Berlin"));
+    let b = w.connect("b");
+    let normal = w.run(&b, "show timezone").value();
+    let prepare = [compose::parse("s", "set time zone 'Asia/Tokyo'"), compose::sync()].concat();
+    let run = [named("s"), compose::sync()].concat();
+    w.post(&a, &[prepare, run].concat());
+    w.finish(&a).good();
+    w.finish(&a).good();
+    assert_eq!(w.run(&b, "show timezone").value(), normal);
+    assert_eq!(w.run(&a, "show timezone").value(), "Asia/Tokyo");
+}
+
 /// A parameter that is followed and then set in another way has the later value.
 pub fn a_followed_setting_set_in_another_way(w: &mut impl World) {
     let (a, b) = (w.connect("a"), w.connect("b"));
