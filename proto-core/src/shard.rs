@@ -367,3 +367,6 @@ impl Machine for Shard {
         self.desk.shutdown.is_some() && self.desk.names.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,6 +185,7 @@ scenarios! {
         sql_prepare_pins with few_shared,
         discard_all_unpins with few_shared,
         what_is_rolled_back_pins_nobody with few_shared,
+        a_role_of_every_login_pins_nobody with few_shared_by_one,
         statement_mode_has_no_transactions with statement_mode,
         both_connections_are_given_back with shared_standby,
         clients_that_keep_silent_at_their_login_hold_nothing with one_shared,
@@ -197,6 +198,7 @@ scenarios! {
         an_unnamed_statement_that_is_skipped_replaces_nothing with one_shared,
         a_reset_in_a_transaction_takes_effect_at_once with one_shared,
         a_reset_is_told_with_what_holds with one_shared,
+        a_reset_to_what_cannot_be_repeated_stops_what_is_behind with one_shared,
         a_batch_behind_a_failed_one_finds_its_statement with one_shared,
         a_long_statement_is_nobody_elses with one_shared,
         deallocate_of_a_statement_of_the_protocol with one_shared,
@@ -209,6 +211,7 @@ scenarios! {
         what_comes_behind_a_flush_pins with few_shared,
         a_setting_behind_a_flush_is_its_sessions with few_shared,
         a_setting_by_name_in_a_longer_batch with few_shared,
+        a_setting_by_a_name_that_is_being_prepared with few_shared,
         a_followed_setting_set_in_another_way with few_shared,
         a_setting_of_login_set_in_another_way with few_shared,
         a_setting_of_a_transaction_that_pgherd_ends with few_shared,
@@ -312,6 +315,7 @@ scenarios! {
         writes_may_count_for_ever with always,
         writes_may_count_by_table with dml_adaptive,
         functions_count_for_what_they_write with dml_adaptive,
+        a_refused_setting_is_told_to_its_own_statement with transaction,
     }
     crowd {
         a_crowd_is_served_in_fair_order with few,

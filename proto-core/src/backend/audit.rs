@@ -6,10 +6,13 @@
 
 /// The question, one row of eight columns: channels listened to, what is in the session's
 /// temporary schema, held cursors, advisory locks, statements made by `PREPARE`, parameters set in
-/// the session (their names, separated by commas), the role, the session's user.
+/// the session (their names, separated by commas), whether the role is another than the one that a
+/// login brings, the session's user.
 ///
 /// PostgreSQL docs, "System Views": `pg_cursors`, `pg_locks`, `pg_prepared_statements`,
-/// `pg_settings`. Parameters of extensions that are not loaded are in none of them.
+/// `pg_settings`. Parameters of extensions that are not loaded are in none of them. Nor is the role,
+/// so that what `RESET ROLE` would come back to is looked up as a login does it: what was said of
+/// the user in this database counts most, what was said of all users in it least.
 pub const QUERY: &str = "SELECT \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_listening_channels()), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend \
@@ -21,7 +24,16 @@ pub const QUERY: &str = "SELECT \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_statements WHERE from_sql), \
     (SELECT pg_catalog.string_agg(pg_catalog.lower(name), ',') FROM pg_catalog.pg_settings \
       WHERE source = 'session'), \
-    pg_catalog.current_setting('role'), session_user";
+    pg_catalog.current_setting('role') <> coalesce( \
+      (SELECT pg_catalog.substr(entry, 6) \
+        FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) AS entry \
+        WHERE entry LIKE 'role=%' \
+        AND setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database \
+          WHERE datname = pg_catalog.current_database())) \
+        AND setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user)) \
+        ORDER BY setrole = 0, setdatabase = 0 LIMIT 1), \
+      'none'), \
+    session_user";
 
 /// What pins a session to its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +166,7 @@ pub fn findings(row: &[u8], user: &[u8], is_tracked: impl Fn(&[u8]) -> bool) -> 
         Some(Some(_)) => pins.insert(Pin::Setting),
         None => pins.insert(Pin::Unknown),
     }
-    if columns.next() != Some(Some(b"none")) || columns.next() != Some(Some(user)) {
+    if columns.next() != Some(Some(b"f")) || columns.next() != Some(Some(user)) {
         pins.insert(Pin::Role);
     }
     pins
@@ -208,14 +220,14 @@ mod tests {
     #[test]
     fn findings_are_pins() {
         let zero = Some("0");
-        let none = Some("none");
+        let same = Some("f");
         let me = Some("me");
         type Row = [Option<&'static str>; 8];
         let cases: &[(&str, Row, &[Pin])] = &[
-            ("nothing", [zero, zero, zero, zero, zero, None, none, me], &[]),
+            ("nothing", [zero, zero, zero, zero, zero, None, same, me], &[]),
             (
                 "everything",
-                [Some("1"), Some("2"), Some("3"), Some("4"), Some("5"), Some("x"), Some("r"), me],
+                [Some("1"), Some("2"), Some("3"), Some("4"), Some("5"), Some("x"), Some("t"), me],
                 &[
                     Pin::Listen,
                     Pin::Temporary,
@@ -226,16 +238,16 @@ mod tests {
                     Pin::Role,
                 ],
             ),
-            ("known", [zero, zero, zero, zero, zero, Some("a,b"), none, me], &[]),
-            ("one of them", [zero, zero, zero, zero, zero, Some("a,c"), none, me], &[Pin::Setting]),
-            ("another user", [zero, zero, zero, zero, zero, None, none, Some("you")], &[Pin::Role]),
+            ("known", [zero, zero, zero, zero, zero, Some("a,b"), same, me], &[]),
+            ("one of them", [zero, zero, zero, zero, zero, Some("a,c"), same, me], &[Pin::Setting]),
+            ("another user", [zero, zero, zero, zero, zero, None, same, Some("you")], &[Pin::Role]),
         ];
         let is_tracked = |name: &[u8]| matches!(name, b"a" | b"b");
         for (name, values, expected) in cases {
             let found = findings(&row(*values), b"me", is_tracked);
             assert_eq!(found.iter().collect::<Vec<_>>(), *expected, "{name}");
         }
-        let cut = row([zero, zero, zero, zero, zero, None, none, me]);
+        let cut = row([zero, zero, zero, zero, zero, None, same, me]);
         for len in 0..cut.len() {
             let found = findings(cut.get(..len).unwrap(), b"me", is_tracked);
             assert!(!found.is_empty(), "cut after {len} bytes");

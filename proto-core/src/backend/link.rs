@@ -70,7 +70,7 @@ pub struct Link {
     /// The parameters that are set on it.
     pub applied: Applied,
     /// What is being set on it, in the order of its answers, each of which is a
-    /// [`Request::Setting`].
+    /// [`Request::Setting`] or a [`Request::Told`].
     pub steps: VecDeque<Setting>,
     /// What has been left behind on it since it was last clean.
     pub wear: Wear,
@@ -211,7 +211,7 @@ pub enum Request {
     Audit,
     /// A parameter that the session wants to be set before its statement is sent.
     Setting,
-    /// Pgherd's own setting of a parameter, of which the client is told.
+    /// The same, behind a statement that has reset it; the client is told of it.
     Told,
 }
 
@@ -319,10 +319,11 @@ impl Link {
         matches!(self.pending.front(), Some(Pending::Ready { request: Request::Audit, .. }))
     }
 
-    /// Tells whether the server's next answer is to a setting that the session waits for.
+    /// Tells whether the server's next answer is to one of [`Link::steps`].
     #[must_use]
     pub fn is_being_set(&self) -> bool {
-        matches!(self.pending.front(), Some(Pending::Ready { request: Request::Setting, .. }))
+        let front = self.pending.front();
+        matches!(front, Some(Pending::Ready { request: Request::Setting | Request::Told, .. }))
     }
 
     /// Tells whether it was opened with nothing but a user and a database.

@@ -31,7 +31,7 @@ pub(super) struct Plan {
     pub(super) effect: Option<Effect>,
     /// Statements that it carries out.
     pub(super) sent: Sent,
-    /// Whether it prepares a statement of a name about which the server has not answered yet.
+    /// Whether it names a statement about which the server has not answered yet.
     pub(super) reuses: Doubt,
     /// How many bytes it takes, if all of it is in view.
     pub(super) len: Option<usize>,
@@ -68,7 +68,7 @@ struct Survey<'a> {
     ends: Doubt,
     /// Whether anything is carried out.
     executed: Doubt,
-    /// Whether it prepares a statement of a name about which the server has not answered yet.
+    /// Whether it names a statement about which the server has not answered yet.
     reuses: Doubt,
     /// How long it is, if its end is in view.
     len: Option<usize>,
@@ -278,8 +278,13 @@ impl Session {
             return None;
         }
         survey.statements += 1;
-        let is_changing = self.is_changing(desk, name);
-        if let Some(statement) = self.statements.get(name).filter(|_| !is_changing) {
+        if self.is_changing(desk, name) {
+            // What it does is known when the server has said which one it is.
+            survey.reuses = Doubt::Yes;
+            survey.doubt = Doubt::Yes;
+            return None;
+        }
+        if let Some(statement) = self.statements.get(name) {
             let statement = statement.clone();
             let nature = self.judge_prepared(desk, &statement);
             let nature = Nature { verb: Verb::of(statement.text()), ..nature };

@@ -349,13 +349,13 @@ impl Session {
             Some(_) if failed => {}
             Some(Effect::Change(change)) => {
                 let change = complete(change, desk, id);
-                self.restore(desk, id, &change);
                 if tx == TxStatus::Idle {
-                    self.settings.apply(change);
+                    self.settings.apply(change.clone());
                     self.note_applied(desk, id);
                 } else {
-                    self.settings.try_out(change);
+                    self.settings.try_out(change.clone());
                 }
+                self.restore(desk, id, &change);
             }
             Some(Effect::RolledBackTo) => self.settings.roll_back_to_savepoint(),
             Some(Effect::Discard) => self.start_afresh(desk, id),
@@ -393,8 +393,8 @@ impl Session {
         if let Some(link) = desk.links.get_mut(id) {
             link.forget();
         }
-        self.restore(desk, id, &Change::ResetAll);
         self.note_applied(desk, id);
+        self.restore(desk, id, &Change::ResetAll);
         self.give_back_others(desk, id);
     }
 

@@ -7,7 +7,7 @@
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::state::{Audit, Effect};
-use super::{Session, Wait};
+use super::{Limbo, Session, Wait};
 use bytes::Bytes;
 
 use crate::backend::applied::{Applied, Setting, Wanted};
@@ -15,6 +15,7 @@ use crate::backend::audit::{self, Pin, Pins};
 use crate::backend::link::{Link, Owner, Pending, Request, Wear};
 use crate::id::ConnId;
 use crate::route::class::{Hold, Kind, StateChange};
+use crate::wire::backend::TxStatus;
 
 use super::nature::{Command, Nature};
 use super::settings::Change;
@@ -166,7 +167,8 @@ impl Session {
     }
 
     /// Sets anew, behind a statement that gives parameters back the values that the connection
-    /// began with, what this session began with. The client is told of it.
+    /// began with, what this session began with. The client is told of it, and its next statement
+    /// waits for the server's word.
     pub(super) fn restore(&self, desk: &mut Desk, id: ConnId, change: &Change) {
         let is_meant = |name: &[u8]| match change {
             Change::Set(_) => false,
@@ -174,18 +176,12 @@ impl Session {
             Change::ResetAll => true,
         };
         let Some(link) = desk.links.get_mut(id) else { return };
-        if *change == Change::ResetAll {
-            link.applied = Applied::default();
+        let first = self.wanted(link).first.iter().filter(|setting| is_meant(&setting.name));
+        let steps: Vec<Setting> = first.cloned().collect();
+        if link.tx == TxStatus::Idle {
+            steps.iter().for_each(|step| link.applied.forget(&step.name));
         }
-        let first = self.wanted(link).first.iter().filter(|s| is_meant(&s.name));
-        let queries: Vec<Bytes> = first.map(|setting| setting.query.clone()).collect();
-        for query in queries {
-            if let Some(link) = desk.links.get_mut(id) {
-                link.unnamed = crate::backend::link::IN_DOUBT;
-                link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Told });
-            }
-            desk.send_link(id, query);
-        }
+        take_steps(desk, id, steps, Request::Told);
     }
 
     /// Whether the statement at hand gives a parameter back a value that is not the session's.
@@ -220,25 +216,27 @@ impl Session {
                 self.note_applied(desk, id);
                 return true;
             }
-            take_steps(desk, id, steps);
+            take_steps(desk, id, steps, Request::Setting);
         }
         self.wait = Wait::Settings(id);
         false
     }
 
-    /// The server has answered a setting that the session waits for.
+    /// The server has answered a setting.
     pub(super) fn on_set(desk: &mut Desk, id: ConnId) {
         let Some(link) = desk.links.get_mut(id) else { return };
-        if let Some(step) = link.steps.pop_front().filter(|step| !step.query.is_empty()) {
+        let step = link.steps.pop_front().filter(|step| !step.query.is_empty());
+        // What holds in a transaction is noted at its end.
+        if let Some(step) = step.filter(|_| link.tx == TxStatus::Idle) {
             link.applied.take_step(step);
         }
     }
 
-    /// The server refuses a setting that the session waits for.
+    /// The server refuses a setting. A session that does not wait for it any more tries it again
+    /// with the next statement that needs it.
     pub(super) fn on_unset(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) {
-        let Some(step) = desk.links.get_mut(id).and_then(|link| link.steps.front_mut()) else {
-            return;
-        };
+        let Some(link) = desk.links.get_mut(id) else { return };
+        let Some(step) = link.steps.front_mut() else { return };
         // Its `ReadyForQuery` is to come, and tells nothing more.
         step.query = Bytes::new();
         let body = Bytes::copy_from_slice(body);
@@ -246,20 +244,26 @@ impl Session {
             true => Refusal::Unset { name: step.name.clone(), body },
             false => Refusal::Server { body },
         };
-        self.verdict.get_or_insert(refusal);
+        match link.tx {
+            TxStatus::Idle if matches!(self.wait, Wait::Settings(at) if at == id) => {
+                self.verdict.get_or_insert(refusal);
+            }
+            TxStatus::Idle | TxStatus::Failed => {}
+            TxStatus::Open => {
+                // The client's transaction has failed with it, of which the client hears next.
+                link.tx = TxStatus::Failed;
+                self.reject_transaction(desk);
+                self.limbo = Limbo::Untold(refusal);
+            }
+        }
     }
 
     /// Lets go of a parameter that could not be set, if the statement at hand sets or resets it
     /// itself: a client must be able to end the trouble.
     pub(super) fn lets_go(&mut self, refusal: &Refusal, effect: Option<&Effect>) -> bool {
         let Refusal::Unset { name, .. } = refusal else { return false };
-        let replaces = match effect {
-            Some(Effect::Discard | Effect::Change(Change::ResetAll)) => true,
-            Some(Effect::Change(Change::Reset(reset))) => reset == name,
-            Some(Effect::Change(Change::Set(setting))) => setting.name == *name,
-            Some(Effect::Deallocate(_) | Effect::Ended(_) | Effect::RolledBackTo) | None => false,
-        };
-        let lets_go = replaces && self.settings.has(name);
+        let is_kept = self.settings.kept().iter().any(|setting| setting.name == *name);
+        let lets_go = is_kept && effect.is_some_and(|effect| effect.replaces(name));
         if lets_go {
             self.settings.apply(Change::Reset(name.clone()));
         }
@@ -310,10 +314,10 @@ impl Session {
 }
 
 /// Has a link take steps, and expects its answers.
-fn take_steps(desk: &mut Desk, id: ConnId, steps: Vec<Setting>) {
+fn take_steps(desk: &mut Desk, id: ConnId, steps: Vec<Setting>, request: Request) {
     for step in &steps {
         if let Some(link) = desk.links.get_mut(id) {
-            link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Setting });
+            link.expect(Pending::Ready { owner: Owner::Proxy, request });
         }
         desk.send_link(id, step.query.clone());
     }

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::{Outcome, Session, Turn, Wait};
-use crate::backend::applied::Applied;
 use crate::backend::link::{Batch, CopyIn, Link, Owner, Parsed, Request};
 use crate::config::PoolMode;
 use crate::id::ConnId;
@@ -239,7 +238,8 @@ impl Session {
         }
         if was_set {
             Self::on_set(desk, id);
-        } else if was_audited {
+        }
+        if was_audited {
             self.on_audited(desk, id);
         } else if owner == Owner::Proxy && self.is_serving() {
             self.ask_what_is_held(desk, id);
@@ -262,7 +262,6 @@ impl Session {
         }
         let owner = link.owner();
         let is_step = link.is_being_set();
-        let is_setting = owner == Owner::Proxy && !link.is_audited() && !is_step;
         let (first, last) = link.on_failed();
         match owner {
             Owner::Client => {
@@ -284,14 +283,6 @@ impl Session {
                     desk.links.get(id).map(|l| l.pool.backend).unwrap_or_default(),
                     String::from_utf8_lossy(Fields::read(body).message)
                 );
-                if is_setting {
-                    // What is set there is not what the session wants: it stays, so that what it
-                    // sees does at least not change.
-                    self.settings.lose_track();
-                    if let Some(link) = desk.links.get_mut(id) {
-                        link.applied = Applied::Unknown;
-                    }
-                }
                 if is_step {
                     self.on_unset(desk, id, body);
                 } else if !self.is_serving() {

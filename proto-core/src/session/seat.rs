@@ -30,6 +30,10 @@ impl Session {
     /// only be there.
     pub(super) fn seat(&mut self, desk: &mut Desk, side: Side) -> Seat {
         if let Some((id, link)) = self.engaged(desk) {
+            if !link.steps.is_empty() {
+                self.wait = Wait::Settings(id);
+                return Seat::Wait;
+            }
             let may_leave = side == Side::Replica
                 && self.held.primary == Some(id)
                 && self.transaction(desk) == Transaction::Loose;

@@ -66,13 +66,29 @@ impl Session {
                 Frame::Start { tag, len, body } => {
                     let message = Incoming { tag, len, body, rest };
                     match self.on_message(desk, message)? {
-                        Taken::Bytes(taken) => rest = rest.get(taken..).unwrap_or_default(),
+                        Taken::Bytes(taken) => {
+                            self.end_wait(desk);
+                            rest = rest.get(taken..).unwrap_or_default();
+                        }
                         Taken::Nothing => return Ok(()),
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// A message has been taken: what it waited for, and that it did so in vain, is no other's
+    /// affair. It need not have been answered by what it waited for.
+    fn end_wait(&mut self, desk: &mut Desk) {
+        if self.since.is_none() && self.verdict.is_none() {
+            return;
+        }
+        self.verdict = None;
+        if let Wait::Link(key) = std::mem::take(&mut self.wait) {
+            desk.pools.forget(&key, self.id);
+        }
+        self.stop_waiting(desk);
     }
 
     fn on_message(&mut self, desk: &mut Desk, message: Incoming<'_>) -> Result<Taken, Violation> {

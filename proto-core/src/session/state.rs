@@ -120,6 +120,21 @@ pub(super) enum Effect {
     RolledBackTo,
 }
 
+impl Effect {
+    /// Whether it gives every one of these parameters another value; there are commas between them.
+    pub(super) fn replaces(&self, names: &[u8]) -> bool {
+        match self {
+            Self::Discard | Self::Change(Change::ResetAll) => true,
+            Self::Change(Change::Reset(name)) => name == names,
+            Self::Change(Change::Set(setting)) => {
+                let is_set = |name: &[u8]| setting.names().any(|set| set == name);
+                names.split(|byte| *byte == b',').all(is_set)
+            }
+            Self::Deallocate(_) | Self::Ended(_) | Self::RolledBackTo => false,
+        }
+    }
+}
+
 /// How a transaction has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -181,4 +196,31 @@ pub(super) enum Taken {
     Bytes(usize),
     /// None: the session waits, or has ended.
     Nothing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_together_is_replaced_together() {
+        let change = |name: &str, text: &str| {
+            Effect::Change(Change::of(name, text.as_bytes()).expect("it fits"))
+        };
+        for (effect, names, replaces) in [
+            (change("a", "SET a TO 1"), "a", true),
+            (change("a", "SET a TO 1"), "b", false),
+            (change("a", "SET a TO 1"), "a,b", false),
+            (change("a,b", "SET SESSION CHARACTERISTICS ..."), "a,b", true),
+            (change("b,a", "SET SESSION CHARACTERISTICS ..."), "a,b", true),
+            (change("a,b", "SET SESSION CHARACTERISTICS ..."), "b", true),
+            (change("a", "RESET a"), "a", true),
+            (change("a", "RESET a"), "a,b", false),
+            (change("all", "RESET ALL"), "a,b", true),
+            (Effect::Discard, "a,b", true),
+            (Effect::RolledBackTo, "a", false),
+        ] {
+            assert_eq!(effect.replaces(names.as_bytes()), replaces, "{effect:?}, {names}");
+        }
+    }
 }

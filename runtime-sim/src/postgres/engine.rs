@@ -192,6 +192,7 @@ impl Engine {
                 | Effect::Undefine(_)
                 | Effect::Equip(_)
                 | Effect::Strip(_)
+                | Effect::Assume(..)
                 | Effect::Create(..)
                 | Effect::Drop(_)
                 | Effect::Put(..)

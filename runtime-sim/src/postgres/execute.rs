@@ -113,6 +113,9 @@ fn run(
         }
         Statement::CreateAccessMethod(name) => define::create_access_method(name, context),
         Statement::DropAccessMethod(name) => define::drop_access_method(name, context),
+        Statement::AlterRole { user, database, role } => {
+            define::alter_role(user, database, role.as_deref(), context)
+        }
         Statement::CreateDatabase(name) => define::create_database(name, context, engine),
         Statement::DropDatabase { name, exists } => {
             define::drop_database(name, *exists, context, engine)

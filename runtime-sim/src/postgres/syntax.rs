@@ -227,6 +227,12 @@ pub(super) enum Statement {
     },
     CreateAccessMethod(String),
     DropAccessMethod(String),
+    /// The role that a user takes on at a login to this database, or none.
+    AlterRole {
+        user: String,
+        database: String,
+        role: Option<String>,
+    },
     CreateDatabase(String),
     DropDatabase {
         name: String,
@@ -323,6 +329,7 @@ impl Statement {
             Self::DropFunction { .. } => "DROP FUNCTION",
             Self::CreateAccessMethod(_) => "CREATE ACCESS METHOD",
             Self::DropAccessMethod(_) => "DROP ACCESS METHOD",
+            Self::AlterRole { .. } => "ALTER ROLE",
             Self::CreateDatabase(_) => "CREATE DATABASE",
             Self::DropDatabase { .. } => "DROP DATABASE",
             Self::CopyIn { .. } => "COPY FROM",

@@ -262,3 +262,40 @@ pub fn functions_count_for_what_they_write(w: &mut impl World) {
     let other = w.connect("another");
     transaction_of(w, &other, &unlisted);
 }
+
+/// A read that waits for its settings on the standby when its transaction is lost on the primary is
+/// told of that loss, and no later statement hears that the standby could not repeat them.
+pub fn a_refused_setting_is_told_to_its_own_statement(w: &mut impl World) {
+    begin(w);
+    w.sql(PRIMARY, CREATE_OTHER).expect("the primary is well");
+    w.wait("the standby has it", LIMIT, |w| w.sql(STANDBY, SET_OTHER).is_ok());
+    for steps in 0..24 {
+        let app = w.connect("app");
+        w.run(&app, SET_OTHER);
+        w.run(&app, "begin");
+        w.sql(PRIMARY, DROP_OTHER).expect("nothing uses it");
+        w.wait("the standby has it no more", LIMIT, |w| w.sql(STANDBY, SET_OTHER).is_err());
+        w.query_start(&app, READ);
+        for _ in 0..steps {
+            w.step();
+        }
+        w.befall(PRIMARY, Fate::TerminateSessions);
+        let read = w.finish(&app);
+        w.sql(PRIMARY, CREATE_OTHER).expect("the primary is well");
+        w.wait("the standby has it", LIMIT, |w| w.sql(STANDBY, SET_OTHER).is_ok());
+        let end = w.query(&app, "rollback");
+        assert_eq!(end.status, Some(b'I'), "{steps}: {} {}", read.trouble(), end.trouble());
+        let mut write = w.query(&app, WRITE);
+        if write.code() == "57P01" {
+            // The transaction was over before its session was terminated.
+            write = w.query(&app, WRITE);
+        }
+        assert!(!write.failed(), "{steps}: {}, after {}", write.trouble(), read.trouble());
+        w.terminate(&app);
+    }
+    w.sql(PRIMARY, DROP_OTHER).expect("nothing uses it");
+}
+
+const CREATE_OTHER: &str = "create access method other type table handler heap_tableam_handler";
+const SET_OTHER: &str = "set default_table_access_method = 'other'";
+const DROP_OTHER: &str = "drop access method other";

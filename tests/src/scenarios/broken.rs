@@ -163,6 +163,21 @@ pub fn a_setting_by_name_in_a_longer_batch(w: &mut impl World) {
     assert_eq!(w.run(&a, "show work_mem").value(), "5MB");
 }
 
+/// A setting by a named statement that is being prepared is as good as any other, also of what its
+/// client asked for at login.
+pub fn a_setting_by_a_name_that_is_being_prepared(w: &mut impl World) {
+    let a = w.connect_as(&Login::app("a").with("TimeZone", "Europe/Berlin"));
+    let b = w.connect("b");
+    let normal = w.run(&b, "show timezone").value();
+    let prepare = [compose::parse("s", "set time zone 'Asia/Tokyo'"), compose::sync()].concat();
+    let run = [named("s"), compose::sync()].concat();
+    w.post(&a, &[prepare, run].concat());
+    w.finish(&a).good();
+    w.finish(&a).good();
+    assert_eq!(w.run(&b, "show timezone").value(), normal);
+    assert_eq!(w.run(&a, "show timezone").value(), "Asia/Tokyo");
+}
+
 /// A parameter that is followed and then set in another way has the later value.
 pub fn a_followed_setting_set_in_another_way(w: &mut impl World) {
     let (a, b) = (w.connect("a"), w.connect("b"));
@@ -218,6 +233,55 @@ pub fn a_reset_in_a_transaction_takes_effect_at_once(w: &mut impl World) {
     w.run(&a, "reset work_mem");
     assert_eq!(w.run(&a, "show work_mem").value(), "5MB");
     w.run(&a, "commit");
+}
+
+/// Where what a client asked for at login cannot be repeated behind its `RESET`, the statement behind
+/// is not carried out with another value, and its session is told why.
+pub fn a_reset_to_what_cannot_be_repeated_stops_what_is_behind(w: &mut impl World) {
+    const CREATE: &str = "create access method other type table handler heap_tableam_handler";
+    const DROP: &str = "drop access method other";
+    const INSERT: &str = "insert into marks values (1)";
+    w.sql(0, "create table marks (n int)").expect("the primary is well");
+    w.sql(0, CREATE).expect("the primary is well");
+    let login = Login::app("a").with("options", "-c default_table_access_method=other");
+    let a = w.connect_as(&login);
+    let b = w.connect("b");
+    let resets = ["reset default_table_access_method", "reset all", "discard all"];
+    for reset in resets {
+        w.run(&a, "set default_table_access_method = 'heap'");
+        w.sql(0, DROP).expect("nothing uses it");
+        w.post(&a, &[compose::query(reset), compose::query(INSERT)].concat());
+        w.finish(&a).good();
+        let behind = w.finish(&a);
+        assert_eq!((behind.code(), behind.status), ("22023", Some(b'I')), "{reset}");
+        let trouble = behind.trouble();
+        assert!(trouble.contains("default_table_access_method"), "{trouble}");
+        assert_eq!(w.truth(0, "select count(*) from marks"), "0", "{reset}");
+        assert_eq!(w.run(&b, "show default_table_access_method").value(), "heap");
+        w.sql(0, CREATE).expect("the primary is well");
+        assert_eq!(w.run(&a, "show default_table_access_method").value(), "other");
+    }
+    for end in ["commit", "rollback"] {
+        w.run(&a, "set default_table_access_method = 'heap'");
+        w.run(&a, "begin");
+        w.sql(0, DROP).expect("nothing uses it");
+        let messages = ["reset default_table_access_method", INSERT, "select 1", end];
+        w.post(&a, &messages.map(compose::query).concat());
+        w.finish(&a).good();
+        let behind = w.finish(&a);
+        assert_eq!((behind.code(), behind.status), ("22023", Some(b'E')), "{end}");
+        let after = w.finish(&a);
+        assert_eq!((after.code(), after.status), ("25P02", Some(b'E')), "it has failed");
+        assert_eq!(w.finish(&a).status, Some(b'I'));
+        assert_eq!(w.truth(0, "select count(*) from marks"), "0");
+        assert_eq!(w.run(&a, "show default_table_access_method").value(), "heap");
+        w.sql(0, CREATE).expect("the primary is well");
+        assert_eq!(w.run(&b, "show default_table_access_method").value(), "heap");
+    }
+    w.run(&a, "reset default_table_access_method");
+    assert_eq!(w.run(&a, "show default_table_access_method").value(), "other");
+    assert_eq!(w.server_connections(0), 1, "nobody was pinned");
+    w.sql(0, DROP).expect("nothing uses it");
 }
 
 /// What the client is told of a parameter after `RESET` is what holds.

@@ -25,6 +25,11 @@ pub fn few_shared() -> Setup {
         .set("worker_threads = 1")
 }
 
+/// The same, for one more user.
+pub fn few_shared_by_one() -> Setup {
+    few_shared().user("one", "one")
+}
+
 /// Reads go to a standby.
 pub fn shared_standby() -> Setup {
     Setup::weights(&[0.0, 1.0, 0.0])
@@ -290,6 +295,28 @@ pub fn what_is_rolled_back_pins_nobody(w: &mut impl World) {
         &["listen one"],
         &["begin", "create temp table mine (n int)", "rollback", "unlisten *"],
     );
+}
+
+/// A role that every login of a user takes on is nothing that its session did. Another one binds.
+pub fn a_role_of_every_login_pins_nobody(w: &mut impl World) {
+    w.sql(PRIMARY, "alter role one in database postgres set role = 'one'")
+        .expect("the primary is well");
+    let login = |name| Login { user: "one".into(), password: "one".into(), ..Login::app(name) };
+    let (a, b) = (w.connect_as(&login("a")), w.connect_as(&login("b")));
+    assert_eq!(w.run(&a, "show role").value(), "one");
+    for sql in ["listen c", "unlisten c", "select pg_advisory_lock(1)", "select 1"] {
+        w.run(&a, sql);
+    }
+    w.run(&a, "select pg_advisory_unlock(1)");
+    w.wait("both share a connection again", Duration::from_secs(30), |w| pid(w, &a) == pid(w, &b));
+    w.run(&a, "set role none");
+    let mine = pid(w, &a);
+    assert_eq!(w.run(&b, "show role").value(), "one", "the other's role is its own");
+    assert_ne!(pid(w, &b), mine);
+    assert_eq!(w.run(&a, "show role").value(), "none");
+    w.run(&a, "reset role");
+    w.wait("both share a connection again", Duration::from_secs(30), |w| pid(w, &a) == pid(w, &b));
+    w.sql(PRIMARY, "alter role one in database postgres reset role").expect("the primary is well");
 }
 
 /// Where connections are given back after every statement, there are no transactions.

@@ -45,6 +45,8 @@ pub(in crate::postgres) struct Schema {
     pub(in crate::postgres) functions: BTreeMap<String, Rc<Function>>,
     /// Access methods for tables, beside PostgreSQL's own.
     pub(in crate::postgres) methods: BTreeSet<String>,
+    /// The roles that users take on at a login, by user.
+    pub(in crate::postgres) roles: BTreeMap<String, String>,
 }
 
 /// A change of a database.
@@ -61,6 +63,8 @@ pub(in crate::postgres) enum Effect {
     Equip(String),
     /// It is there no longer.
     Strip(String),
+    /// A user takes on a role at every login from now on, or none.
+    Assume(String, Option<String>),
     /// The database itself comes into being.
     Found,
     /// The database goes, with all that it holds.
@@ -80,6 +84,7 @@ impl Effect {
             | Self::Undefine(_)
             | Self::Equip(_)
             | Self::Strip(_)
+            | Self::Assume(..)
             | Self::Found
             | Self::Raze => None,
         }
@@ -99,6 +104,12 @@ impl Schema {
             }
             Effect::Strip(name) => {
                 self.methods.remove(name);
+            }
+            Effect::Assume(user, Some(role)) => {
+                self.roles.insert(user.clone(), role.clone());
+            }
+            Effect::Assume(user, None) => {
+                self.roles.remove(user);
             }
             Effect::Found | Effect::Raze => *self = Self::default(),
             Effect::Create(name, ..)
@@ -137,6 +148,7 @@ pub(in crate::postgres) fn apply(table: &mut Option<Cow<'_, Table>>, effect: &Ef
             | Effect::Undefine(_)
             | Effect::Equip(_)
             | Effect::Strip(_)
+            | Effect::Assume(..)
             | Effect::Found
             | Effect::Raze,
             _,

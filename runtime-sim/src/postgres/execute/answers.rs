@@ -41,7 +41,10 @@ fn held(context: &Context, engine: &Engine) -> RowSet {
     let cursors = context.cursors.values().filter(|cursor| cursor.hold == Hold::With);
     let prepared = context.prepared.values().filter(|one| one.origin == Origin::Sql);
     let changed = context.settings.changed();
-    let setting = |name| text(&context.settings.show(name).unwrap_or_default());
+    let setting = |name: &str| context.settings.show(name).unwrap_or_default();
+    let user = setting("session_authorization");
+    let schema = engine.database(&context.own.database);
+    let role = schema.and_then(|schema| schema.roles.get(&user)).map_or("none", String::as_str);
     let row = vec![
         count(context.listening.len()),
         count(context.own.relations()),
@@ -49,8 +52,8 @@ fn held(context: &Context, engine: &Engine) -> RowSet {
         count(engine.advised(context.process)),
         count(prepared.count()),
         if changed.is_empty() { Value::Null } else { text(&changed.join(",")) },
-        setting("role"),
-        setting("session_authorization"),
+        Value::Bool(setting("role") != role),
+        text(&user),
     ];
     let header = [
         ("count", Type::Int8),
@@ -59,7 +62,7 @@ fn held(context: &Context, engine: &Engine) -> RowSet {
         ("count", Type::Int8),
         ("count", Type::Int8),
         ("string_agg", Type::Text),
-        ("current_setting", Type::Text),
+        ("?column?", Type::Bool),
         ("session_user", Type::Text),
     ];
     rows(header, [row])

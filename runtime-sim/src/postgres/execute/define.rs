@@ -147,6 +147,21 @@ pub(super) fn drop_access_method(name: &str, context: &mut Context) -> Result<Ou
     done("DROP ACCESS METHOD")
 }
 
+/// Changes what a user's role is at a login. What is said of another database than the session's is
+/// not kept.
+pub(super) fn alter_role(
+    user: &str,
+    database: &str,
+    role: Option<&str>,
+    context: &mut Context,
+) -> Result<Outcome, Stop> {
+    if database != context.own.database {
+        return error("0A000", "a role of another database is not simulated".to_owned());
+    }
+    context.own.push(Effect::Assume(user.to_owned(), role.map(str::to_owned)));
+    done("ALTER ROLE")
+}
+
 /// Creates a database, which no transaction can take back.
 pub(super) fn create_database(
     name: &str,

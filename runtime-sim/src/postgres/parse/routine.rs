@@ -39,6 +39,27 @@ impl Parser {
         Ok(None)
     }
 
+    /// Reads what follows `alter`: what a user's role is at a login to a database.
+    pub(super) fn alter_role(&mut self) -> Result<Statement, SqlError> {
+        self.expect_word("role")?;
+        let user = self.name()?;
+        self.expect_word("in")?;
+        self.expect_word("database")?;
+        let database = self.name()?;
+        let resets = self.word("reset");
+        if !resets {
+            self.expect_word("set")?;
+        }
+        self.expect_word("role")?;
+        let role = if resets {
+            None
+        } else {
+            self.expect_symbol("=")?;
+            Some(self.text()?)
+        };
+        Ok(Statement::AlterRole { user, database, role })
+    }
+
     /// Reads what follows `drop`.
     pub(super) fn drop(&mut self) -> Result<Statement, SqlError> {
         let view = self.word("view");

@@ -131,10 +131,13 @@ impl Session {
 
     /// Ends a login that has succeeded.
     fn welcome(&mut self, engine: &mut Engine) {
-        if engine.database(&self.context.own.database).is_none() {
+        let Some(schema) = engine.database(&self.context.own.database) else {
             let what = format!("database \"{}\" does not exist", self.context.own.database);
             self.out.authentication(0, b"");
             return self.fatal(engine, &SqlError::new("3D000", what));
+        };
+        if let Some(role) = schema.roles.get(&self.context.user) {
+            self.context.settings.force("role", role);
         }
         self.out.authentication(0, b"");
         let superuser = if self.context.user == "postgres" { "on" } else { "off" };

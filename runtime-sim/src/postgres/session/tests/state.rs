@@ -37,40 +37,40 @@ fn held(bench: &mut Bench) -> String {
 #[test]
 fn what_a_session_holds_is_what_it_says_it_holds() {
     let mut bench = Bench::ready();
-    let nothing = "0 0 0 0 0  none postgres";
+    let nothing = "0 0 0 0 0  f postgres";
     assert_eq!(held(&mut bench), nothing);
     let cases = [
-        ("listen a; listen b; listen a", "2 0 0 0 0  none postgres", "unlisten *"),
+        ("listen a; listen b; listen a", "2 0 0 0 0  f postgres", "unlisten *"),
         (
             "create temp table t (id serial primary key, v text)",
-            "0 3 0 0 0  none postgres",
+            "0 3 0 0 0  f postgres",
             "drop table t",
         ),
-        ("create temp table t (v text)", "0 1 0 0 0  none postgres", "discard temp"),
-        ("declare c cursor with hold for select 1", "0 0 1 0 0  none postgres", "close c"),
+        ("create temp table t (v text)", "0 1 0 0 0  f postgres", "discard temp"),
+        ("declare c cursor with hold for select 1", "0 0 1 0 0  f postgres", "close c"),
         (
             "select pg_advisory_lock(1), pg_advisory_lock(1, 2)",
-            "0 0 0 2 0  none postgres",
+            "0 0 0 2 0  f postgres",
             "select pg_advisory_unlock_all()",
         ),
         (
             "select pg_try_advisory_lock_shared(1)",
-            "0 0 0 1 0  none postgres",
+            "0 0 0 1 0  f postgres",
             "select pg_advisory_unlock_shared(1)",
         ),
-        ("prepare p as select 1", "0 0 0 0 1  none postgres", "deallocate p"),
+        ("prepare p as select 1", "0 0 0 0 1  f postgres", "deallocate p"),
         (
             "set work_mem = '1MB'; set DateStyle = german",
-            "0 0 0 0 0 datestyle,work_mem none postgres",
+            "0 0 0 0 0 datestyle,work_mem f postgres",
             "reset all",
         ),
         (
             "select set_config('jit', 'off', false)",
-            "0 0 0 0 0 jit none postgres",
+            "0 0 0 0 0 jit f postgres",
             "set jit to default",
         ),
-        ("set role app", "0 0 0 0 0  app postgres", "reset role"),
-        ("set session authorization app", "0 0 0 0 0  none app", "reset session authorization"),
+        ("set role app", "0 0 0 0 0  t postgres", "reset role"),
+        ("set session authorization app", "0 0 0 0 0  f app", "reset session authorization"),
         ("set my.own = 1", nothing, "reset my.own"),
         (
             "begin; create temp table x (a int) on commit drop; set local jit = off; listen a; rollback",
