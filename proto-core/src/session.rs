@@ -119,7 +119,7 @@ pub struct Session {
     /// When the session began to wait for what it waits for.
     since: Option<Instant>,
     /// Why the wait was in vain.
-    verdict: Option<Refusal>,
+    verdict: Option<Box<Refusal>>,
     /// What all shards answered.
     answer: show::Answer,
     /// What `PGPOOL SET` has changed.

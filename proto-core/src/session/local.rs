@@ -210,7 +210,7 @@ impl Session {
             Local::Question(_) if self.is_failed(desk) => Some(Err(Refusal::Aborted)),
             Local::Question(question) => self.reply_to(desk, question),
             Local::Rollback => match std::mem::take(&mut self.limbo) {
-                Limbo::Untold(refusal) => Some(Err(refusal)),
+                Limbo::Untold(refusal) => Some(Err(*refusal)),
                 Limbo::Told | Limbo::None => {
                     Some(Ok(Reply::Done { tag: "ROLLBACK", warning: None }))
                 }

@@ -123,7 +123,7 @@ impl Session {
             }
         } else if in_transaction {
             let is_told = loss.owed > 0 || is_open;
-            self.limbo = if is_told { Limbo::Told } else { Limbo::Untold(refusal) };
+            self.limbo = if is_told { Limbo::Told } else { Limbo::Untold(Box::new(refusal)) };
         }
     }
 

@@ -246,14 +246,14 @@ impl Session {
         };
         match link.tx {
             TxStatus::Idle if matches!(self.wait, Wait::Settings(at) if at == id) => {
-                self.verdict.get_or_insert(refusal);
+                self.verdict.get_or_insert_with(|| Box::new(refusal));
             }
             TxStatus::Idle | TxStatus::Failed => {}
             TxStatus::Open => {
                 // The client's transaction has failed with it, of which the client hears next.
                 link.tx = TxStatus::Failed;
                 self.reject_transaction(desk);
-                self.limbo = Limbo::Untold(refusal);
+                self.limbo = Limbo::Untold(Box::new(refusal));
             }
         }
     }

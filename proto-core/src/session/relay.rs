@@ -286,7 +286,8 @@ impl Session {
                 if is_step {
                     self.on_unset(desk, id, body);
                 } else if !self.is_serving() {
-                    self.verdict = Some(Refusal::Server { body: Bytes::copy_from_slice(body) });
+                    let body = Bytes::copy_from_slice(body);
+                    self.verdict = Some(Box::new(Refusal::Server { body }));
                 }
             }
         }

@@ -65,7 +65,7 @@ impl Session {
             None => match self.verdict.take() {
                 Some(refusal) => {
                     self.stop_waiting(desk);
-                    Seat::Refused(refusal)
+                    Seat::Refused(*refusal)
                 }
                 None => Seat::Wait,
             },
@@ -142,7 +142,8 @@ impl Session {
             }
             Asked::Full => {
                 let figures = desk.pools.figures(&key);
-                self.verdict = Some(Refusal::QueueFull { pool: (*key).clone(), figures });
+                let refusal = Refusal::QueueFull { pool: (*key).clone(), figures };
+                self.verdict = Some(Box::new(refusal));
                 None
             }
             Asked::Stale => self.wait_for_node(desk, side),
@@ -154,10 +155,10 @@ impl Session {
         let limit = desk.config.failover_wait_timeout;
         if desk.now >= since + limit {
             let waited = desk.now - since;
-            self.verdict = Some(match side {
+            self.verdict = Some(Box::new(match side {
                 Side::Primary => Refusal::NoPrimary { waited },
                 Side::Replica => Refusal::NoServer { waited },
-            });
+            }));
             return None;
         }
         self.wait = Wait::Node;
@@ -179,7 +180,7 @@ impl Session {
             Wait::Nothing => self.on_idle_timeout(desk),
             Wait::Turn | Wait::Settings(_) => self.arm_idle(desk),
             Wait::Answer => {
-                self.verdict = Some(Refusal::ControlSilent);
+                self.verdict = Some(Box::new(Refusal::ControlSilent));
                 self.look_again(desk);
             }
             Wait::Node => self.look_again(desk),
@@ -188,7 +189,7 @@ impl Session {
                 let pool = (**key).clone();
                 desk.pools.forget(&key.clone(), self.id);
                 self.wait = Wait::Nothing;
-                self.verdict = Some(Refusal::WaitTimeout { pool, figures, waited });
+                self.verdict = Some(Box::new(Refusal::WaitTimeout { pool, figures, waited }));
                 self.look_again(desk);
             }
         }
@@ -319,7 +320,7 @@ impl Session {
         match self.state {
             State::Asking | State::Welcoming => self.on_login_refused(desk, &failure),
             State::Serving => {
-                self.verdict = Some(self.login_refusal(&failure));
+                self.verdict = Some(Box::new(self.login_refusal(&failure)));
                 self.look_again(desk);
             }
             State::Starting { .. } | State::Cancelling | State::Proving(_) | State::Closing => {}

@@ -119,7 +119,7 @@ impl Session {
         if let Some(refusal) = self.verdict.take() {
             self.answer = Answer::None;
             self.stop_waiting(desk);
-            return Some(Err(refusal));
+            return Some(Err(*refusal));
         }
         match &question.asked {
             Asked::Show(show) => {

@@ -168,7 +168,7 @@ pub(super) enum Limbo {
     #[default]
     None,
     /// It was, and the client has not been told why.
-    Untold(Refusal),
+    Untold(Box<Refusal>),
     /// It was, and the client has been told; it must still end it.
     Told,
 }
