@@ -132,7 +132,10 @@ fn laid(
     layout: impl Fn(Proxy, &Target) -> Layout,
 ) -> impl Fn(Proxy, &Target) -> Layout {
     let worker_threads = args.worker_threads;
-    move |proxy, target| Layout { worker_threads, ..layout(proxy, target) }
+    move |proxy, target| {
+        let layout = layout(proxy, target);
+        Layout { worker_threads: layout.worker_threads.or(worker_threads), ..layout }
+    }
 }
 
 /// Whether a target can share a few connections between many clients.
@@ -150,8 +153,7 @@ fn play(
 ) -> Result<Vec<Played>, Trouble> {
     let mut results = Vec::new();
     for scenario in scenarios {
-        let is_meant =
-            |ready: &&Ready| scenario.extent != Extent::OneNode || ready.target.nodes == 1;
+        let is_meant = |ready: &&Ready| scenario.extent.covers(&ready.target);
         let ready: Vec<&Ready> = ready.iter().filter(is_meant).collect();
         let played = rounds::play(herd, scenario, &ready, effort, progress)?;
         println!("{}", report::table(scenario.name, &scenario.work.describe(), &played));

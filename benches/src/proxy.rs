@@ -61,6 +61,17 @@ pub struct Layout {
     pub clients_max: u16,
     /// Threads of pgherd; without it, one for every two cores.
     pub worker_threads: Option<u16>,
+    /// Whether each has a core of its own.
+    pub placement: Placement,
+}
+
+/// Where threads run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Where the system places them.
+    Free,
+    /// Each on a core of its own.
+    Pinned,
 }
 
 impl Layout {
@@ -74,7 +85,8 @@ impl Layout {
             pooling: target.pooling,
             connections_max: CONNECTIONS_MAX,
             clients_max: CONNECTIONS_MAX,
-            worker_threads: None,
+            worker_threads: target.cores,
+            placement: target.cores.map_or(Placement::Free, |_| Placement::Pinned),
         }
     }
 

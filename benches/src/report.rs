@@ -71,7 +71,9 @@ greatest. CPU ms is user and system time of the proxy's processes, by the schedu
 included, for each 1,000 transactions or MB: it bears noise best. It is compared with PgBouncer's, \
 in the same mode (session, or transaction where it says pooled). Clients log in by MD5, and nobody \
 waits for a connection, except where many share a few. `split` reads \
-from three servers. The relay passes bytes and looks at none; it has a server connection for every \
+from three servers. `cores` gives pgherd a thread on one core, and one on each of two; where there \
+are no more than two, the load and the servers run on the same ones, and two cores can serve no \
+more than what those leave. The relay passes bytes and looks at none; it has a server connection for every \
 client. Servers do not wait for their disk.";
 
 /// The middle of a few numbers, and how far they spread.

@@ -1,5 +1,7 @@
 //! What clients do.
 
+use crate::target::{DIRECT, FLOOR, Target, YARDSTICK};
+
 /// One thing that clients do with every target.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
@@ -64,8 +66,23 @@ pub enum Extent {
     All,
     /// Those before one server.
     OneNode,
+    /// Those before one server that have a certain number of cores, and what they are compared with.
+    Cores,
     /// Those that share a few connections by transaction, and with few connections.
     Shared,
+}
+
+impl Extent {
+    /// Tells whether a scenario of this extent is for a target.
+    #[must_use]
+    pub fn covers(self, target: &Target) -> bool {
+        let is_peer = [DIRECT, FLOOR, YARDSTICK].contains(&target.name.as_str());
+        match self {
+            Self::All | Self::Shared => target.cores.is_none(),
+            Self::OneNode => target.cores.is_none() && target.nodes == 1,
+            Self::Cores => target.cores.is_some() || is_peer,
+        }
+    }
 }
 
 const fn pgbench(
@@ -92,6 +109,7 @@ pub const SCENARIOS: &[Scenario] = &[
     pgbench("select prepared 1", 1, PREPARED, Extent::OneNode),
     pgbench("select prepared 16", 16, PREPARED, Extent::All),
     pgbench("select prepared 64", 64, PREPARED, Extent::All),
+    pgbench("cores", 64, SIMPLE, Extent::Cores),
     pgbench("tpcb", 16, &["-M", "simple"], Extent::All),
     pgbench("connect", 4, &["-S", "-C"], Extent::All),
     Scenario { name: "latency", work: Work::Load { clients: 1 }, extent: Extent::OneNode },

@@ -59,11 +59,13 @@ pub struct Target {
     pub pooling: Pooling,
     /// How many servers it uses: the primary and so many less one standbys.
     pub nodes: usize,
+    /// Cores that it has, with a thread on each, if that is what is measured.
+    pub cores: Option<u16>,
 }
 
 impl Target {
     fn new(name: &str, proxy: Option<Proxy>, pooling: Pooling, nodes: usize) -> Self {
-        Self { name: name.to_owned(), proxy, pooling, nodes }
+        Self { name: name.to_owned(), proxy, pooling, nodes, cores: None }
     }
 
     /// The target whose CPU time this one's is compared with.
@@ -116,6 +118,11 @@ pub fn all() -> Vec<Target> {
             let name = format!("pgherd {runtime}{mode}");
             Target::new(&name, Some(Proxy::Pgherd(runtime)), pooling, nodes)
         }));
+        targets.extend(CORES.map(|(cores, title)| {
+            let name = format!("pgherd {runtime}{title}");
+            let proxy = Some(Proxy::Pgherd(runtime));
+            Target { cores: Some(cores), ..Target::new(&name, proxy, Session, 1) }
+        }));
     }
     targets
 }
@@ -131,6 +138,9 @@ const MODES: [(&str, Pooling, usize); 4] = [
     (" split", Pooling::Session, 3),
     (" split pooled", Pooling::Transaction, 3),
 ];
+
+/// On how many cores pgherd is measured where that matters.
+const CORES: [(u16, &str); 2] = [(1, " on one core"), (2, " on two cores")];
 
 /// The target whose throughput is 1.
 pub const DIRECT: &str = "direct";

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use pgherd_herd::{HOST, PASSWORD, USER};
 use rustix::process::Signal;
 
-use super::{Launch, Layout, METHOD, Place, RunAs, find_own};
+use super::{Launch, Layout, METHOD, Place, Placement, RunAs, find_own};
 use crate::trouble::Trouble;
 
 pub(super) fn launch(place: &Place<'_>, runtime: &'static str) -> Result<Launch, Trouble> {
@@ -26,6 +26,9 @@ pub(super) fn launch(place: &Place<'_>, runtime: &'static str) -> Result<Launch,
     if let Some(count) = worker_threads {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "worker_threads = {count}");
+    }
+    if place.layout.placement == Placement::Pinned {
+        text.push_str("cpu_affinity = \"auto\"\n");
     }
     for (name, server) in place.servers() {
         // Writing to a String cannot fail.
