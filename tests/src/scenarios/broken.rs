@@ -72,6 +72,21 @@ pub fn an_unnamed_statement_that_is_skipped_replaces_nothing(w: &mut impl World)
     assert_eq!(w.finish(&a).good().value(), "2");
 }
 
+/// The same where pgherd has asked the server something in between, which ends an unnamed statement
+/// there.
+pub fn an_unnamed_statement_outlives_a_question(w: &mut impl World) {
+    let a = w.connect("a");
+    let portal = || compose::execute("nothing", 0);
+    let first = [portal(), compose::sync(), compose::parse("", "select 1"), compose::sync()];
+    w.post(&a, &first.concat());
+    assert_eq!(w.finish(&a).code(), "34000");
+    w.finish(&a).good();
+    w.post(&a, &[portal(), compose::parse("", "select 2"), compose::sync()].concat());
+    assert_eq!(w.finish(&a).code(), "34000");
+    w.post(&a, &[named(""), compose::sync()].concat());
+    assert_eq!(w.finish(&a).good().value(), "1");
+}
+
 /// A statement that a failed batch would have brought to the connection is brought by the next.
 pub fn a_batch_behind_a_failed_one_finds_its_statement(w: &mut impl World) {
     let (a, b) = (w.connect("a"), w.connect("b"));
