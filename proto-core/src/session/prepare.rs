@@ -135,6 +135,14 @@ impl Unnamed {
         self.is.stamp
     }
 
+    /// Notes which one a link has by now: a question of pgherd's own may have ended the last one.
+    fn see(&mut self, at: ConnId, stamp: u64) {
+        let last = self.last_mut();
+        if last.at == Some(at) && last.stamp != stamp {
+            last.at = None;
+        }
+    }
+
     fn ask_for(&mut self, stamp: u64, parse: Option<&[u8]>, at: ConnId, before: Before) {
         let mut next = self.spare.take().unwrap_or_default();
         next.stamp = stamp;
@@ -173,10 +181,11 @@ impl Session {
         if parsed.is_some() && name.is_empty() && !is_failed {
             desk.stamps += 1;
             stamp = desk.stamps;
-            self.unnamed.ask_for(stamp, message.rest.get(..message.len), id, self.before);
             if let Some(link) = desk.links.get_mut(id) {
+                self.unnamed.see(id, link.unnamed);
                 link.unnamed = stamp;
             }
+            self.unnamed.ask_for(stamp, message.rest.get(..message.len), id, self.before);
         }
         let mut statement = None;
         let mut instead = None;
