@@ -13,12 +13,11 @@ BENCH ?=
 # Further flags of PostgreSQL's regression suite, such as REGRESS="--passes split".
 REGRESS ?=
 
-.PHONY: help demo build test test-glommio test-regress bench fuzz install clean
+.PHONY: help demo build test test-regress bench fuzz install clean
 
 help:
 	@echo "make demo     a throw-away herd of PostgreSQL servers with pgherd in front"
 	@echo "make test     everything: lints, unit, property, simulated and real scenarios, docs"
-	@echo "make test-glommio  the real scenarios on the glommio runtime"
 	@echo "make test-regress  PostgreSQL's own regression suite, directly and through pgherd"
 	@echo "make bench    pgherd beside its peers, into benches/results (BENCH="--quick")"
 	@echo "make fuzz     every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds"
@@ -34,11 +33,6 @@ build:
 
 test:
 	@./scripts/test
-
-test-glommio:
-	@./scripts/need rust postgresql clients
-	$(CARGO) build --locked --profile ci --package pgherd
-	$(CARGO) test --locked --profile ci -p pgherd-tests --test glommio
 
 test-regress:
 	@./scripts/need rust regress

@@ -160,6 +160,7 @@ fn keep_what_is_settled(config: &mut Config, running: &Config) {
             config.unix_socket_directories != running.unix_socket_directories,
         ),
         ("worker_threads", config.worker_threads != running.worker_threads),
+        ("cpu_affinity", config.cpu_affinity != running.cpu_affinity),
         ("pid_file_name", config.pid_file_name != running.pid_file_name),
     ];
     for (name, _) in changed.iter().filter(|(_, is_changed)| *is_changed) {

@@ -66,13 +66,15 @@ struct Slot<S> {
 }
 
 impl<S> Slot<S> {
-    /// Whether somebody will read it.
-    fn put(&self, mail: Mail<S>) -> bool {
-        let is_put = self.mail.send(mail).is_ok();
-        if is_put {
-            self.bell.ring();
+    /// Gives back what nobody will read.
+    fn put(&self, mail: Mail<S>) -> Option<Mail<S>> {
+        match self.mail.send(mail) {
+            Ok(()) => {
+                self.bell.ring();
+                None
+            }
+            Err(returned) => Some(returned.0),
         }
-        is_put
     }
 }
 
@@ -119,21 +121,29 @@ impl<S> Post<S> {
 
     /// Puts mail into a mailbox. A machine that has ended receives nothing, as is right.
     pub fn send(&self, to: Peer, mail: Mail<S>) {
+        drop(self.offer(to, mail));
+    }
+
+    /// Puts mail into a mailbox, or gives it back if the machine has ended.
+    #[must_use]
+    pub fn offer(&self, to: Peer, mail: Mail<S>) -> Option<Mail<S>> {
         let slot = match to {
             Peer::Control => Some(&self.slots.control),
             Peer::Shard(id) => self.slots.shards.get(id.index()),
             Peer::Operator => None,
         };
-        if slot.is_some_and(|slot| !slot.put(mail)) {
-            log::debug!("{to:?} has ended");
-        }
+        let returned = match slot {
+            Some(slot) => slot.put(mail),
+            None => Some(mail),
+        };
+        returned.inspect(|_| log::debug!("{to:?} has ended"))
     }
 
     /// Puts a message of the operator into every mailbox.
     pub fn announce(&self, message: &Message) {
         for slot in self.slots.shards.iter().chain([&self.slots.control]) {
             let message = Box::new(message.clone());
-            if !slot.put(Mail::Message { from: Peer::Operator, message }) {
+            if slot.put(Mail::Message { from: Peer::Operator, message }).is_some() {
                 log::debug!("a machine has ended before it was told");
             }
         }

@@ -1,13 +1,17 @@
 //! A process of machines on threads, and the operator's hand on it.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{Builder, JoinHandle};
 
 use pgherd_core::config::Config;
+use pgherd_core::id::ShardId;
 use pgherd_core::message::{Message, Peer, Shutdown};
 use pgherd_core::time::WallClock;
 
+use crate::affinity::Cores;
 use crate::mailbox::{Mail, Post};
+use crate::trouble::StartError;
 
 /// What a process is started with.
 pub struct Options {
@@ -17,6 +21,83 @@ pub struct Options {
     pub clock: WallClock,
     /// 32 bytes from the operating system.
     pub seed: [u8; 32],
+}
+
+/// Starts a thread for each of these machines, on its cores, and waits until each has what it needs.
+///
+/// # Errors
+/// A thread cannot be started or bound, or a machine does not have what it needs. All have ended.
+pub fn launch<S, F>(
+    machines: Vec<(Peer, F)>,
+    cores: &Cores,
+    post: &Post<S>,
+) -> Result<Operator, StartError>
+where
+    S: std::fmt::Debug + Send + 'static,
+    F: FnOnce(Started) + Send + 'static,
+{
+    let (reports, reported) = channel();
+    let mut threads = Vec::with_capacity(machines.len());
+    for (me, run) in machines {
+        let started = Started { me, reports: reports.clone() };
+        let seat = cores.of(me);
+        let thread = Builder::new().name(name(me)).spawn(move || match seat.bind() {
+            Ok(()) => run(started),
+            Err(error) => started.tell(Err(error)),
+        });
+        match thread {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                Started { me, reports: reports.clone() }.tell(Err(StartError::Thread(error)))
+            }
+        }
+    }
+    drop(reports);
+    let mut outcome = Ok(());
+    for (me, result) in reported {
+        if result.is_err() {
+            // The control plane waits for every shard, and of this one nobody else will tell.
+            announce_end(me, post);
+        }
+        outcome = outcome.and(result);
+    }
+    let operator = Operator::new(Remote::new(post.clone()), threads);
+    if let Err(error) = outcome {
+        operator.shut_down(Shutdown::Immediate);
+        let _ = operator.join();
+        return Err(error);
+    }
+    Ok(operator)
+}
+
+/// What the thread of a machine is called.
+fn name(machine: Peer) -> String {
+    match machine {
+        Peer::Shard(ShardId(number)) => format!("shard-{number}"),
+        Peer::Control => "control".to_owned(),
+        Peer::Operator => "operator".to_owned(),
+    }
+}
+
+/// Tells the control plane that a machine is no more.
+fn announce_end<S>(machine: Peer, post: &Post<S>) {
+    let message = Box::new(Message::Drained);
+    post.send(Peer::Control, Mail::Message { from: machine, message });
+}
+
+/// Where a machine says whether it has what it needs.
+#[derive(Debug)]
+pub struct Started {
+    me: Peer,
+    reports: Sender<(Peer, Result<(), StartError>)>,
+}
+
+impl Started {
+    /// Says so. A machine that has not all that it needs ends.
+    pub fn tell(self, result: Result<(), StartError>) {
+        // Whoever started it listens until all have said so.
+        let _ = self.reports.send((self.me, result));
+    }
 }
 
 /// The operator's hand on a running process.
@@ -108,8 +189,55 @@ impl<S> Drop for PanicAlarm<S> {
         if std::thread::panicking() {
             log::error!("{:?} has panicked; the process ends", self.me);
             self.post.announce(&Message::Shutdown(Shutdown::Immediate));
-            let message = Box::new(Message::Drained);
-            self.post.send(Peer::Control, Mail::Message { from: self.me, message });
+            announce_end(self.me, &self.post);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_have_what_they_need_run() {
+        let (post, _control, _shards) = Post::<()>::new(1).unwrap();
+        let machine = |started: Started| started.tell(Ok(()));
+        let machines = vec![(Peer::Shard(ShardId(0)), machine), (Peer::Control, machine)];
+        assert!(launch(machines, &Cores::default(), &post).unwrap().join());
+    }
+
+    /// Otherwise the control plane would wait for a shard that never was.
+    #[test]
+    fn a_thread_that_lacks_something_ends_the_others() {
+        let (post, control, shards) = Post::<()>::new(2).unwrap();
+        let mut boxes = shards.into_iter();
+        let (mine, other) = (boxes.next(), boxes.next());
+        let machine = |mailbox: Option<crate::mailbox::Mailbox<()>>, is_well: bool| {
+            move |started: Started| {
+                if !is_well {
+                    return started.tell(Err(StartError::Nowhere));
+                }
+                started.tell(Ok(()));
+                let mailbox = mailbox.unwrap();
+                let is_end = |mail: Mail<()>| match mail {
+                    Mail::Message { message, .. } => matches!(*message, Message::Shutdown(_)),
+                    Mail::Moved { .. } | Mail::Resolved { .. } => false,
+                };
+                while !mailbox.take().is_some_and(is_end) {
+                    std::thread::yield_now();
+                }
+            }
+        };
+        let machines = vec![
+            (Peer::Shard(ShardId(0)), machine(mine, true)),
+            (Peer::Shard(ShardId(1)), machine(other, false)),
+        ];
+        let refused = launch(machines, &Cores::default(), &post).unwrap_err();
+        assert!(matches!(refused, StartError::Nowhere), "{refused}");
+        let Some(Mail::Message { from, message }) = control.take() else {
+            panic!("the control plane waits");
+        };
+        assert_eq!(from, Peer::Shard(ShardId(1)));
+        assert!(matches!(*message, Message::Drained), "{message:?}");
     }
 }

@@ -21,6 +21,15 @@ pub enum StartError {
     Poller(io::Error),
     /// The host lacks what the runtime needs, and what to change is this.
     Runtime(String),
+    /// Threads cannot be bound to cores.
+    Affinity(io::Error),
+    /// A core is asked for that the process may not use.
+    Core {
+        /// Its number.
+        core: usize,
+        /// Those that it may use, as the kernel lists them.
+        allowed: String,
+    },
     /// A thread cannot be started.
     Thread(io::Error),
 }
@@ -54,6 +63,14 @@ impl fmt::Display for StartError {
                 write!(f, "cannot make a poller: {error}; see the limit on open files")
             }
             Self::Runtime(reason) => f.write_str(reason),
+            Self::Affinity(error) => {
+                write!(f, "cannot bind threads to cores: {error}; set cpu_affinity to none")
+            }
+            Self::Core { core, allowed } => write!(
+                f,
+                "cpu_affinity: there is no core {core} that this process may use; choose of \
+                 {allowed}"
+            ),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
         }
     }

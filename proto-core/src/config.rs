@@ -5,6 +5,7 @@
 //! is in order but worth knowing is a [`Note`]. Opening files is the caller's business: it lends a
 //! [`Files`].
 
+mod affinity;
 mod backends;
 pub mod check;
 mod file;
@@ -28,6 +29,7 @@ use crate::id::BackendId;
 use crate::time::Duration;
 use std::sync::Arc;
 
+pub use affinity::{BadAffinity, CpuAffinity};
 pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
@@ -68,6 +70,8 @@ pub struct Config {
     pub failover_wait_timeout: Duration,
     /// `worker_threads`: shards, one thread each; 0 is one for every two cores, which the caller counts.
     pub worker_threads: usize,
+    /// `cpu_affinity`: on which cores those threads run.
+    pub cpu_affinity: CpuAffinity,
     /// `log_min_messages`, as a filter for the log.
     pub log_level: log::LevelFilter,
     /// `log_connections`, `log_disconnections`.

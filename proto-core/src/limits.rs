@@ -51,6 +51,10 @@ pub const READ_LEN: usize = 64 * 1024;
 /// Reads in a row from one connection before the others have a turn.
 pub const READS_PER_TURN: usize = 4;
 
+/// Cores that a thread may be bound to are numbered below this: as many as a set of them holds
+/// (`CPU_SETSIZE` of Linux's C libraries).
+pub const CORES_MAX: usize = 1024;
+
 /// Buffers that a driver keeps for the next reader, per thread: enough for as many connections
 /// with bytes in flight as one thread serves between two waits.
 pub const SPARE_BUFFERS_MAX: usize = 64;

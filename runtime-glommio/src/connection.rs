@@ -108,7 +108,8 @@ impl Connection {
                 Read::Bytes
             }
             Poll::Ready(Err(error)) => Read::Failed(error),
-            Poll::Pending if self.sink == Sink::Broken => Read::End,
+            // glommio has nothing before io_uring has told of it, though it may be there.
+            Poll::Pending if self.sink == Sink::Broken && !self.socket.has_unread() => Read::End,
             Poll::Pending => {
                 self.source = Source::Awaited;
                 Read::Nothing

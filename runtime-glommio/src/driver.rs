@@ -203,7 +203,8 @@ impl<M: Machine + 'static> Driver<M> {
         match conn.socket {
             Socket::Fresh(socket) => {
                 let unread = conn.recv.unread().to_vec();
-                self.post.send(to, Mail::Moved { socket, unread, arrival });
+                let returned = self.post.offer(to, Mail::Moved { socket, unread, arrival });
+                returned.into_iter().for_each(dismiss);
             }
             // glommio gives no descriptor back. Machines move clients before they are read.
             Socket::Tcp(_) | Socket::Unix(_) => {
@@ -319,3 +320,13 @@ impl<M: Machine + 'static> Driver<M> {
         }
     }
 }
+
+/// Closes the connection that a piece of mail brings, if any, because nobody will have it.
+fn dismiss(mail: Mail<Fresh>) {
+    if let Mail::Moved { socket, .. } = mail {
+        Socket::Fresh(socket).settle();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -85,13 +85,14 @@ fn attempt() -> Result<(), StartError> {
     if ring.submitter().register_probe(&mut probe).is_err() {
         return Err(refusal(&Lack::Unknown));
     }
-    executor(None).map(drop)
+    executor().map(drop)
 }
 
-/// Makes the executor of this thread.
-pub(crate) fn executor(cpu: Option<usize>) -> Result<LocalExecutor, StartError> {
-    let placement = cpu.map_or(Placement::Unbound, Placement::Fixed);
-    LocalExecutorBuilder::new(placement)
+/// Makes the executor of this thread, which stays on the cores that it is on.
+///
+/// glommio binds threads too, but it panics where it cannot read what kind of cores there are.
+pub(crate) fn executor() -> Result<LocalExecutor, StartError> {
+    LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(IO_MEMORY)
         .ring_depth(DEPTH)
         .make()

@@ -8,7 +8,7 @@ use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock};
 use pgherd_host::door::Spot;
 use pgherd_host::mailbox::Mailbox;
-use pgherd_host::process::PanicAlarm;
+use pgherd_host::process::{PanicAlarm, Started};
 use pgherd_host::trouble::StartError;
 
 use crate::driver::{Driver, Setting, rounds};
@@ -26,7 +26,6 @@ pub(crate) enum Role {
 /// A machine that is ready to run.
 pub(crate) struct Worker {
     pub(crate) role: Role,
-    pub(crate) cpu: Option<usize>,
     pub(crate) clock: WallClock,
     pub(crate) entropy: Entropy,
     pub(crate) spots: Vec<Spot>,
@@ -35,30 +34,22 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// What its thread is called.
-    pub(crate) fn name(&self) -> String {
-        match self.role {
-            Role::Shard(ShardId(number)) => format!("shard-{number}"),
-            Role::Control => "control".to_owned(),
-        }
-    }
-
     /// Makes an executor, says whether that went well, and runs the machine until it is finished.
-    pub(crate) fn run(self, started: impl FnOnce(Result<(), StartError>)) {
+    pub(crate) fn run(self, started: Started) {
         let _alarm = PanicAlarm::new(self.setting.me, &self.setting.post);
-        let executor = match ring::executor(self.cpu) {
+        let executor = match ring::executor() {
             Ok(executor) => executor,
-            Err(error) => return started(Err(error)),
+            Err(error) => return started.tell(Err(error)),
         };
-        let Self { role, clock, entropy, spots, mailbox, setting, .. } = self;
+        let Self { role, clock, entropy, spots, mailbox, setting } = self;
         executor.run(async move {
             let opened = spots.iter().map(Listener::open).collect::<Result<Vec<_>, _>>();
             let line = mailbox.ear.line().map(Socket::from).map_err(StartError::Poller);
             let (listeners, line) = match (opened, line) {
                 (Ok(listeners), Ok(line)) => (listeners, line),
-                (Err(error), _) | (_, Err(error)) => return started(Err(error)),
+                (Err(error), _) | (_, Err(error)) => return started.tell(Err(error)),
             };
-            started(Ok(()));
+            started.tell(Ok(()));
             let config = setting.config.clone();
             match role {
                 Role::Shard(id) => {

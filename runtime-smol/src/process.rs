@@ -3,9 +3,10 @@
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::ShardId;
 use pgherd_core::message::Peer;
+use pgherd_host::affinity::Cores;
 use pgherd_host::descriptors;
 use pgherd_host::mailbox::{Mailbox, Post};
-use pgherd_host::process::{Operator, Options, Remote};
+use pgherd_host::process::{self, Operator, Options, Remote, Started};
 use pgherd_host::trouble::StartError;
 
 use crate::driver::Setting;
@@ -16,11 +17,17 @@ use crate::worker::{Role, Worker};
 
 /// Makes the machines of a process, which listens from now on, for the caller to run.
 ///
-/// Every [`Worker`] must be run, by `run` on a thread of its own or as a future by `serve`.
+/// Every [`Worker`] must be run, by `run` on a thread of its own or as a future by `serve`, on the
+/// cores that the caller chooses.
 ///
 /// # Errors
 /// An address cannot be listened on, or the system lacks what a machine waits with.
 pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
+    let (post, workers) = assemble(options)?;
+    Ok((Remote::new(post), workers))
+}
+
+fn assemble(options: Options) -> Result<(Post<Socket>, Vec<Worker>), StartError> {
     let Options { config, clock, seed } = options;
     descriptors::raise(&config);
     let listeners = listener::open(&config)?;
@@ -42,19 +49,24 @@ pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
     }
     let setting = setting(Peer::Control, control_box, listeners)?;
     workers.push(Worker::new(Role::Control, clock, entropy.split(), setting));
-    Ok((Remote::new(post), workers))
+    Ok((post, workers))
 }
 
 /// Starts a process: listens, and starts a thread a shard and one for the control plane.
 ///
 /// # Errors
-/// An address cannot be listened on, or a thread cannot be started.
+/// An address cannot be listened on, a core of `cpu_affinity` is not there, or a thread cannot be
+/// started.
 pub fn start(options: Options) -> Result<Operator, StartError> {
-    let (remote, workers) = prepare(options)?;
-    let mut threads = Vec::with_capacity(workers.len());
-    for worker in workers {
-        let thread = std::thread::Builder::new().name(worker.name());
-        threads.push(thread.spawn(|| worker.run()).map_err(StartError::Thread)?);
-    }
-    Ok(Operator::new(remote, threads))
+    let cores = Cores::find(&options.config)?;
+    let (post, workers) = assemble(options)?;
+    let machines = workers.into_iter().map(|worker| {
+        let me = worker.me();
+        let run = |started: Started| {
+            started.tell(Ok(()));
+            worker.run();
+        };
+        (me, run)
+    });
+    process::launch(machines.collect(), &cores, &post)
 }

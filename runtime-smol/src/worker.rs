@@ -6,6 +6,7 @@ use pgherd_core::control::Control;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::ShardId;
 use pgherd_core::machine::Machine;
+use pgherd_core::message::Peer;
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock};
 use pgherd_host::process::PanicAlarm;
@@ -37,12 +38,9 @@ impl Worker {
         Self { role, clock, entropy, setting }
     }
 
-    /// What its thread is called.
-    pub(crate) fn name(&self) -> String {
-        match self.role {
-            Role::Shard(ShardId(number)) => format!("shard-{number}"),
-            Role::Control => "control".to_owned(),
-        }
+    /// Which machine it is to the others.
+    pub(crate) const fn me(&self) -> Peer {
+        self.setting.me
     }
 
     /// Runs the machine until it is finished, and blocks the thread while there is nothing to do.
@@ -137,94 +135,50 @@ const POLLER_WORKS: &str = "a poller that was made can be waited for";
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::os::unix::net::UnixStream;
-    use std::path::{Path, PathBuf};
-    use std::sync::Arc;
-
-    use pgherd_core::config::check::KeyFile;
-    use pgherd_core::config::{Config, Files, load};
-
     use pgherd_core::message::Shutdown;
-    use pgherd_host::process::Options;
+    use pgherd_host::puppet::Place;
 
-    use super::*;
     use crate::process::{prepare, start};
-
-    struct OneFile(String);
-
-    impl Files for OneFile {
-        fn read(&self, _: &str) -> Result<String, String> {
-            Ok(self.0.clone())
-        }
-        fn exists(&self, _: &str) -> bool {
-            true
-        }
-        fn key_file(&self) -> Option<KeyFile> {
-            None
-        }
-    }
-
-    /// A configuration of a process that listens in a directory of its own, before no server.
-    fn options(name: &str) -> (Options, PathBuf) {
-        let dir = std::env::temp_dir().join(format!("pgherd-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let text = format!(
-            "sr_check_user = \"monitor\"\nlisten_addresses = []\nport = 5433\n\
-             unix_socket_directories = [\"{}\"]\nworker_threads = 2\n\
-             [[backends]]\nhostname = \"{0}\"\nport = 5432\n",
-            dir.display()
-        );
-        let config: Config = load("pgherd.toml", &OneFile(text)).unwrap().config;
-        let clock = WallClock::default();
-        (Options { config: Arc::new(config), clock, seed: [7; 32] }, dir)
-    }
-
-    /// Asks for encryption, and ends the conversation.
-    fn ask(dir: &Path) {
-        let mut client = UnixStream::connect(dir.join(".s.PGSQL.5433")).unwrap();
-        client.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").unwrap();
-        let mut answer = [0];
-        client.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"N");
-    }
 
     #[test]
     fn machines_run_on_threads_of_their_own() {
-        let (options, dir) = options("threads");
-        let operator = start(options).unwrap();
-        (0..4).for_each(|_| ask(&dir));
+        let place = Place::new("threads");
+        let operator = start(place.options("")).unwrap();
+        (0..4).for_each(|_| place.ask());
         operator.shut_down(Shutdown::Immediate);
         assert!(operator.join());
-        std::fs::remove_dir(dir).unwrap();
+        assert!(place.is_empty(), "the socket's file goes with it");
+    }
+
+    #[test]
+    fn a_core_that_is_not_there_stops_the_start() {
+        let place = Place::new("cores");
+        let refused = start(place.options("cpu_affinity = \"1023\"")).unwrap_err().to_string();
+        assert!(refused.contains("cpu_affinity: there is no core 1023"), "{refused}");
+        assert!(place.is_empty(), "it has not listened");
     }
 
     #[test]
     fn machines_run_on_an_executor_of_somebody_else() {
-        let (options, dir) = options("futures");
-        let (remote, workers) = prepare(options).unwrap();
+        let place = std::sync::Arc::new(Place::new("futures"));
+        let (remote, workers) = prepare(place.options("")).unwrap();
         let executor = smol::LocalExecutor::new();
         let tasks: Vec<_> = workers.into_iter().map(|w| executor.spawn(w.serve())).collect();
         smol::block_on(executor.run(async {
-            let clients = smol::unblock({
-                let dir = dir.clone();
-                move || (0..4).for_each(|_| ask(&dir))
-            });
-            clients.await;
+            let clients = place.clone();
+            smol::unblock(move || (0..4).for_each(|_| clients.ask())).await;
             remote.shut_down(Shutdown::Immediate);
             for task in tasks {
                 task.await.unwrap();
             }
         }));
-        std::fs::remove_dir(dir).unwrap();
     }
 
     #[test]
     fn the_future_of_a_machine_may_change_threads() {
         fn is_sent<T: Send>(_: &T) {}
-        let (options, dir) = options("moving");
-        let (_, workers) = prepare(options).unwrap();
+        let place = Place::new("moving");
+        let (_, workers) = prepare(place.options("")).unwrap();
         workers.into_iter().for_each(|worker| is_sent(&worker.serve()));
-        std::fs::remove_dir(dir).unwrap();
     }
 }

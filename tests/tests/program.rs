@@ -17,7 +17,7 @@ use libtest_mimic::{Arguments, Trial};
 use pgherd_tests::scenarios::panic_text;
 use rustix::process::{Pid, Signal, kill_process};
 
-const TESTS: [(&str, fn()); 18] = [
+const TESTS: [(&str, fn()); 22] = [
     ("a_command_line_that_is_not_understood", a_command_line_that_is_not_understood),
     ("the_version", the_version),
     ("check_finds_no_mistakes", check_finds_no_mistakes),
@@ -29,6 +29,10 @@ const TESTS: [(&str, fn()); 18] = [
     ("sigint_ends_it", sigint_ends_it),
     ("sigterm_ends_it", sigterm_ends_it),
     ("a_broken_file_does_not_end_it", a_broken_file_does_not_end_it),
+    ("check_tells_of_cores_that_are_none", check_tells_of_cores_that_are_none),
+    ("smol_keeps_threads_on_their_cores", smol_keeps_threads_on_their_cores),
+    ("glommio_keeps_threads_on_their_cores", glommio_keeps_threads_on_their_cores),
+    ("a_core_that_is_not_there_stops_the_start", a_core_that_is_not_there_stops_the_start),
     ("demo_refuses_a_privileged_port", demo_refuses_a_privileged_port),
     ("demo_says_which_port_is_taken", demo_says_which_port_is_taken),
     ("demo_misses_postgresql", demo_misses_postgresql),
@@ -169,6 +173,79 @@ fn a_broken_file_does_not_end_it() {
     running.signal(Signal::INT);
     let ended = running.ended();
     assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+fn check_tells_of_cores_that_are_none() {
+    let room = Room::new();
+    for (cores, said) in [
+        (
+            "all",
+            "\"all\" is no core; write none, auto, or numbers and ranges of cores, as in 0-3,6",
+        ),
+        ("3-0", "3-0 ends before it begins; write the lower number first"),
+        ("1024", "1024 is the number of no core; choose cores below 1024"),
+        (
+            "0-3,2",
+            "core 2 is named twice; name it once; threads share the cores where there are fewer",
+        ),
+    ] {
+        let file = room.config(room.free_port(), &format!("cpu_affinity = \"{cores}\""));
+        let ended = room.check(&file, &["--offline"]);
+        assert_eq!(ended.code, 3, "{ended:?}");
+        let line = format!("{}:6: cpu_affinity: {said}", file.display());
+        assert!(ended.output.lines().any(|line_said| line_said == line), "{line}: {ended:?}");
+    }
+}
+
+fn smol_keeps_threads_on_their_cores() {
+    threads_keep_to_their_cores("smol");
+}
+
+fn glommio_keeps_threads_on_their_cores() {
+    threads_keep_to_their_cores("glommio");
+}
+
+/// The system says which cores a thread may use.
+fn threads_keep_to_their_cores(runtime: &str) {
+    let room = Room::new();
+    let all = cores(Path::new("/proc/self/status"));
+    let (first, last) = (core(&all, 0), core(&all, 1));
+    for (affinity, shards, control) in [
+        ("none", [&all, &all], &all),
+        ("auto", [&first, &last], &all),
+        (last.as_str(), [&last, &last], &last),
+    ] {
+        let lines = format!("worker_threads = 2\ncpu_affinity = \"{affinity}\"");
+        let file = room.config(room.free_port(), &lines);
+        let mut command = room.command(&["run", "--runtime", runtime, "--config"]);
+        let mut running = room.start(command.arg(file));
+        running.wait_said("started with");
+        let [one, two] = shards;
+        for (name, cores) in [("control", control), ("shard-0", one), ("shard-1", two)] {
+            // On glommio another one of the same name does for it what blocks.
+            let found = running.cores_of(name);
+            let is_kept = !found.is_empty() && found.iter().all(|found| found == cores);
+            assert!(is_kept, "{affinity} on {runtime}: {name} is on {found:?}, not on {cores}");
+        }
+        running.signal(Signal::INT);
+        let ended = running.ended();
+        assert_eq!(ended.code, 0, "{ended:?}");
+    }
+}
+
+fn a_core_that_is_not_there_stops_the_start() {
+    let room = Room::new();
+    let all = cores(Path::new("/proc/self/status"));
+    for runtime in ["smol", "glommio"] {
+        let file = room.config(room.free_port(), "cpu_affinity = \"1023\"");
+        let mut command = room.command(&["run", "--runtime", runtime, "--config"]);
+        let ended = room.start(command.arg(file)).ended();
+        assert_eq!(ended.code, 4, "{ended:?}");
+        let line = format!(
+            "pgherd: cpu_affinity: there is no core 1023 that this process may use; choose of {all}"
+        );
+        assert_eq!(ended.errors.lines().last(), Some(line.as_str()), "{ended:?}");
+    }
 }
 
 fn demo_refuses_a_privileged_port() {
@@ -385,6 +462,18 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).expect("a child can be signalled");
     }
 
+    /// The cores that its threads of this name may use, a list each.
+    fn cores_of(&self, name: &str) -> Vec<String> {
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.child.id()));
+        let mut found = Vec::new();
+        for task in entries(&tasks).iter().map(|task| tasks.join(task)) {
+            if fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name) {
+                found.push(cores(&task.join("status")));
+            }
+        }
+        found
+    }
+
     /// Waits until it has said this, on either stream.
     fn wait_said(&mut self, words: &str) {
         let end = Instant::now() + LIMIT;
@@ -426,6 +515,25 @@ impl Drop for Running {
             drop(self.child.wait());
         }
     }
+}
+
+/// The cores that a thread may use, as the kernel lists them.
+fn cores(status: &Path) -> String {
+    let text = fs::read_to_string(status).expect("the kernel tells of every thread");
+    let line = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    line.expect("each thread has cores").trim().to_owned()
+}
+
+/// The core of a list that is next after so many, with the first behind the last.
+fn core(list: &str, number: usize) -> String {
+    let mut cores: Vec<usize> = Vec::new();
+    for run in list.split(',') {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        let read = |core: &str| core.parse::<usize>().expect("a core has a number");
+        cores.extend(read(first)..=read(last));
+    }
+    let core = number.checked_rem(cores.len()).and_then(|turn| cores.get(turn));
+    core.expect("a list has a core").to_string()
 }
 
 /// The names in a directory.

@@ -138,6 +138,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         shutdown_timeout: settings.seconds("shutdown_timeout"),
         failover_wait_timeout: settings.seconds("failover_wait_timeout"),
         worker_threads: settings.count("worker_threads"),
+        cpu_affinity: policies::affinity(&settings, findings),
         log_level: policies::log_level(&settings),
         log_sessions: policies::log_sessions(&settings),
         pid_file_name: settings

@@ -5,7 +5,7 @@ use super::mistake::{Herd, Unfit};
 use super::note::NoteKind;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{CheckPolicy, LogSessions, Method, StatementNotes};
+use super::{CheckPolicy, CpuAffinity, LogSessions, Method, StatementNotes};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::time::Duration;
@@ -120,6 +120,14 @@ pub(super) fn method(settings: &Settings) -> Option<Method> {
         "md5" => Some(Method::Md5),
         _ => Some(Method::Scram),
     }
+}
+
+/// Reads `cpu_affinity`.
+pub(super) fn affinity(settings: &Settings, findings: &mut Findings) -> CpuAffinity {
+    CpuAffinity::read(&settings.text("cpu_affinity", None)).unwrap_or_else(|bad| {
+        blame(settings, "cpu_affinity", Unfit::BadAffinity(bad), findings);
+        CpuAffinity::None
+    })
 }
 
 /// Reads `log_min_messages`.

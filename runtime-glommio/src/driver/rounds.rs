@@ -15,7 +15,7 @@ use pgherd_core::time::Instant;
 use pgherd_host::door::{self, Spot};
 use pgherd_host::mailbox::Mailbox;
 
-use super::Driver;
+use super::{Driver, dismiss};
 use crate::listener::{self, Listener};
 use crate::socket::{Fresh, Socket};
 
@@ -95,7 +95,8 @@ pub(crate) async fn run<M: Machine + 'static>(
     mailbox: Mailbox<Fresh>,
     line: Socket,
 ) {
-    let mail = glommio::spawn_local(attend_mail(driver.clone(), mailbox, line));
+    let mailbox = Rc::new(mailbox);
+    let mail = glommio::spawn_local(attend_mail(driver.clone(), mailbox.clone(), line));
     let mut doors: Vec<Spot> = listeners.iter().map(|listener| listener.spot.clone()).collect();
     // These must go even if no task has another turn.
     let mut files: Vec<_> = listeners.iter_mut().map(|listener| listener.file.take()).collect();
@@ -133,14 +134,18 @@ pub(crate) async fn run<M: Machine + 'static>(
         }
     })
     .await;
-    drop(mail);
+    mail.cancel().await;
+    // Clients who came while it ended see the end too.
+    while let Some(mail) = mailbox.take() {
+        dismiss(mail);
+    }
     driver.borrow_mut().clear();
 }
 
 /// Brings a machine its mail.
 async fn attend_mail<M: Machine + 'static>(
     driver: Rc<RefCell<Driver<M>>>,
-    mailbox: Mailbox<Fresh>,
+    mailbox: Rc<Mailbox<Fresh>>,
     mut line: Socket,
 ) {
     loop {

@@ -37,7 +37,7 @@ impl<M: Machine + 'static> Driver<M> {
         }
     }
 
-    fn turn(&mut self, id: ConnId, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn turn(&mut self, id: ConnId, cx: &mut Context<'_>) -> Poll<()> {
         self.now = self.clock();
         self.turn = Some(id);
         self.advance(id, cx);

@@ -4,117 +4,12 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-use pgherd_core::config::check::KeyFile;
-use pgherd_core::config::{Files, load};
-use pgherd_core::id::{BackendId, ShardId, Slab};
+use pgherd_core::id::{BackendId, ShardId};
 use pgherd_core::limits;
 use pgherd_core::message::Room;
-use pgherd_core::output::Outputs;
+use pgherd_host::puppet::{self, Heard, LONG, Manner, Place, Puppet, is_closed};
 
 use super::*;
-
-/// Longer than anything here takes. Whoever waits so long waits for something that was lost.
-const LONG: Duration = Duration::from_secs(20);
-
-/// What a puppet has been told.
-#[derive(Debug, PartialEq, Eq)]
-enum Heard {
-    Connected(ConnId, Result<(), Closed>),
-    Read(ConnId, Vec<u8>),
-    Sent(ConnId, usize),
-    Closed(ConnId, Closed),
-    Message,
-    Timeout,
-}
-
-/// What a puppet does with bytes.
-#[derive(Clone, Copy)]
-enum Manner {
-    Take,
-    Leave,
-    Refuse,
-    Forward(ConnId),
-}
-
-/// A machine that does as it is told, and remembers what it heard.
-struct Puppet {
-    names: Slab<()>,
-    outputs: Outputs,
-    heard: Vec<Heard>,
-    manner: Manner,
-    due: Option<Instant>,
-}
-
-impl Machine for Puppet {
-    fn handle_accept(&mut self, _: Instant, _: Arrival) -> ConnId {
-        self.names.insert(())
-    }
-    fn handle_connect(&mut self, _: Instant, conn: ConnId, result: Result<(), Closed>) {
-        self.heard.push(Heard::Connected(conn, result));
-    }
-    fn handle_read(&mut self, _: Instant, conn: ConnId, unread: &[u8]) {
-        self.heard.push(Heard::Read(conn, unread.to_vec()));
-        match self.manner {
-            Manner::Take => self.outputs.skip(conn, unread.len()),
-            Manner::Forward(to) => self.outputs.forward(conn, to, unread.len()),
-            Manner::Leave | Manner::Refuse => {}
-        }
-    }
-    fn handle_sent(&mut self, _: Instant, conn: ConnId, len: usize) {
-        self.heard.push(Heard::Sent(conn, len));
-    }
-    fn handle_close(&mut self, _: Instant, conn: ConnId, why: Closed) {
-        assert!(self.names.remove(conn).is_some(), "{conn} ends twice");
-        self.heard.push(Heard::Closed(conn, why));
-    }
-    fn handle_message(&mut self, _: Instant, _: Peer, _: Message) {
-        self.heard.push(Heard::Message);
-    }
-    fn handle_timeout(&mut self, _: Instant) {
-        self.due = None;
-        self.heard.push(Heard::Timeout);
-    }
-    fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop()
-    }
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.due
-    }
-    fn wants_read(&self, _: ConnId) -> bool {
-        !matches!(self.manner, Manner::Refuse)
-    }
-    fn read_hint(&self, _: ConnId) -> usize {
-        0
-    }
-    fn is_accepting(&self) -> bool {
-        true
-    }
-    fn is_finished(&self) -> bool {
-        false
-    }
-}
-
-struct OneFile(String);
-
-impl Files for OneFile {
-    fn read(&self, _: &str) -> Result<String, String> {
-        Ok(self.0.clone())
-    }
-    fn exists(&self, _: &str) -> bool {
-        true
-    }
-    fn key_file(&self) -> Option<KeyFile> {
-        None
-    }
-}
-
-fn config(hosts: &[(&str, u16)]) -> Arc<Config> {
-    let mut text = "sr_check_user = \"monitor\"\n".to_owned();
-    for (host, port) in hosts {
-        text += &format!("[[backends]]\nhostname = \"{host}\"\nport = {port}\n");
-    }
-    Arc::new(load("pgherd.toml", &OneFile(text)).unwrap().config)
-}
 
 struct Scene {
     driver: Driver<Puppet>,
@@ -123,18 +18,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self::with(&config(&[("db", 5432)]), Vec::new())
+        Self::with(&puppet::in_front_of(&[("db", 5432)]), Vec::new())
     }
 
     fn with(config: &Arc<Config>, listeners: Vec<Listener>) -> Self {
         let (post, mailbox, mut shards) = Post::new(1).unwrap();
-        let machine = Puppet {
-            names: Slab::new(),
-            outputs: Outputs::default(),
-            heard: Vec::new(),
-            manner: Manner::Take,
-            due: None,
-        };
         let setting = Setting {
             me: Peer::Control,
             start: std::time::Instant::now(),
@@ -144,7 +32,7 @@ impl Scene {
             mailbox,
             post,
         };
-        let mut driver = Driver::new(machine, setting.watch().unwrap());
+        let mut driver = Driver::new(Puppet::default(), setting.watch().unwrap());
         driver.begin();
         Self { driver, shard: shards.pop().unwrap() }
     }
@@ -185,25 +73,12 @@ impl Scene {
     }
 
     fn heard(&mut self) -> Vec<Heard> {
-        std::mem::take(&mut self.driver.machine.heard)
+        self.driver.machine.heard()
     }
 
     fn read_len(&self, conn: ConnId) -> usize {
-        let heard = self.driver.machine.heard.iter();
-        let mut len = 0;
-        for heard in heard {
-            if let Heard::Read(id, bytes) = heard
-                && *id == conn
-            {
-                len += bytes.len();
-            }
-        }
-        len
+        self.driver.machine.read_len(conn)
     }
-}
-
-fn is_closed(heard: &[Heard]) -> bool {
-    heard.iter().any(|heard| matches!(heard, Heard::Closed(..)))
 }
 
 #[test]
@@ -322,17 +197,8 @@ fn a_slow_reader_receives_everything_in_order() {
     let all = reading.join().unwrap();
     assert_eq!(all.len(), LEN + 4);
     assert!(all.starts_with(&text) && all.ends_with(b"tail"));
-    let heard = scene.heard();
-    assert!(heard.contains(&Heard::Closed(to, Closed::ByUs)));
-    let mut reported = 0;
-    for heard in &heard {
-        if let Heard::Sent(id, len) = heard
-            && *id == to
-        {
-            reported += len;
-        }
-    }
-    assert_eq!(reported, LEN + 4, "each byte is reported once");
+    assert_eq!(scene.driver.machine.sent_len(to), LEN + 4, "each byte is reported once");
+    assert!(scene.heard().contains(&Heard::Closed(to, Closed::ByUs)));
     drop(writing.join().unwrap());
 }
 
@@ -409,19 +275,12 @@ fn a_connection_moves_with_its_unread_bytes() {
 #[test]
 fn a_burst_of_clients_is_accepted() {
     const CLIENTS: usize = 300;
-    let dir = std::env::temp_dir().join(format!("pgherd-burst-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let text = format!(
-        "sr_check_user = \"monitor\"\nlisten_addresses = []\nport = 5433\n\
-         unix_socket_directories = [\"{}\"]\n[[backends]]\nhostname = \"db\"\nport = 5432\n",
-        dir.display()
-    );
-    let config = Arc::new(load("pgherd.toml", &OneFile(text)).unwrap().config);
+    let place = Place::new("burst");
+    let config = place.config("");
     let listeners = crate::listener::open(&config).unwrap();
     let mut scene = Scene::with(&config, listeners);
-    let path = dir.join(".s.PGSQL.5433");
     // More than the system's own bound on a backlog may wait for us to accept.
-    let far = path.clone();
+    let far = place.door();
     let dialling =
         thread::spawn(move || (0..CLIENTS).map(|_| UnixStream::connect(&far)).collect::<Vec<_>>());
     let end = std::time::Instant::now() + LONG;
@@ -431,8 +290,7 @@ fn a_burst_of_clients_is_accepted() {
     }
     assert!(dialling.join().unwrap().iter().all(Result::is_ok));
     drop(scene);
-    assert!(!path.exists(), "the listener has left its path behind");
-    std::fs::remove_dir_all(dir).unwrap();
+    assert!(place.is_empty(), "the listener has left its path behind");
 }
 
 #[test]
@@ -473,7 +331,7 @@ fn servers_are_connected_to_by_name_and_by_address() {
     drop(vacant);
     let hosts =
         [("127.0.0.1", port), ("localhost", port), ("127.0.0.1", closed), ("no.invalid", port)];
-    let mut scene = Scene::with(&config(&hosts), Vec::new());
+    let mut scene = Scene::with(&puppet::in_front_of(&hosts), Vec::new());
     let cases = [Ok(()), Ok(()), Err(Closed::Refused), Err(Closed::Unresolved)];
     let mut servers = Vec::new();
     for (number, result) in (0u8..).zip(cases) {
@@ -496,7 +354,7 @@ fn an_attempt_that_is_given_up_ends_once() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let hosts = [("127.0.0.1", port), ("localhost", port)];
-    let mut scene = Scene::with(&config(&hosts), Vec::new());
+    let mut scene = Scene::with(&puppet::in_front_of(&hosts), Vec::new());
     for number in [0, 1] {
         let id = scene.driver.machine.names.insert(());
         let outputs = &mut scene.driver.machine.outputs;

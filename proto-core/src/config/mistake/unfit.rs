@@ -2,7 +2,9 @@
 
 use super::{Words, shown};
 use crate::auth::passwd;
+use crate::config::affinity::BadAffinity;
 use crate::config::parameters::Unit;
+use crate::limits;
 use crate::route::redirect::BadRedirect;
 
 /// A value does not fit its key.
@@ -93,6 +95,8 @@ pub enum Unfit {
     BadRedirect(BadRedirect),
     /// A list of relations and what depends on them is of another shape.
     BadRelationships,
+    /// A list of cores is of another shape.
+    BadAffinity(BadAffinity),
 }
 
 impl Unfit {
@@ -167,6 +171,7 @@ impl Unfit {
                 "an item is not of the form object:dependent",
                 "write t1:t2,f():t3, with () behind the names of functions",
             ),
+            Self::BadAffinity(bad) => affinity(bad),
             Self::Hashed => Words::new(
                 "a hash is not enough to log in with",
                 "give the password plain, with TEXT before it, or encrypted",
@@ -215,6 +220,27 @@ fn redirect(bad: &BadRedirect) -> Words {
         BadRedirect::Pattern(bad) => Words::new(
             format!("what is before the colon is no regular expression: {}", shown(&bad.why)),
             "put a backslash before what is meant as it stands",
+        ),
+    }
+}
+
+fn affinity(bad: &BadAffinity) -> Words {
+    match bad {
+        BadAffinity::NoCore(item) => Words::new(
+            format!("\"{}\" is no core", shown(item)),
+            "write none, auto, or numbers and ranges of cores, as in 0-3,6",
+        ),
+        BadAffinity::Backwards(range) => Words::new(
+            format!("{} ends before it begins", shown(range)),
+            "write the lower number first",
+        ),
+        BadAffinity::TooHigh(core) => Words::new(
+            format!("{} is the number of no core", shown(core)),
+            format!("choose cores below {}", limits::CORES_MAX),
+        ),
+        BadAffinity::Twice(core) => Words::new(
+            format!("core {core} is named twice"),
+            "name it once; threads share the cores where there are fewer",
         ),
     }
 }

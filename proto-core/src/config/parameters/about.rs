@@ -224,6 +224,7 @@ const TABLE: &[(&str, &str)] = &[
     ("shutdown_timeout", "seconds that a shutdown waits for transactions"),
     ("auth_method", "how clients prove who they are"),
     ("worker_threads", "threads that serve clients"),
+    ("cpu_affinity", "cores on which they run"),
 ];
 
 #[cfg(test)]

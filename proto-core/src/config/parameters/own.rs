@@ -36,4 +36,5 @@ pub(super) const TABLE: &[Parameter] = &[
         ..choice("auth_method", &["trust", "password", "md5", "scram-sha-256"], "").now()
     },
     count("worker_threads", 0, 1024, "0").start().now(),
+    text("cpu_affinity", "none").start().now(),
 ];
