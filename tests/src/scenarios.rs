@@ -249,6 +249,7 @@ scenarios! {
         a_write_waits_for_the_primary_to_come_back,
         a_write_gives_up_when_the_primary_stays_away with short_failover_wait,
         a_transaction_does_not_outlive_its_server,
+        a_transaction_that_is_over_is_not_lost,
         sessions_ended_by_an_administrator_do_not_mean_a_server_is_down,
         one_session_ended_by_another,
     }

@@ -204,11 +204,13 @@ impl Session {
         Ok(Some(Ok(composer)))
     }
 
-    /// What pgherd answers; nothing until all shards have told what it takes.
+    /// What pgherd answers; nothing until all shards have told what it takes, and until a transaction
+    /// is over that it ends.
     fn answer_to(&mut self, desk: &mut Desk, local: &Local) -> Option<Result<Reply, Refusal>> {
         match local {
             Local::Question(_) if self.is_failed(desk) => Some(Err(Refusal::Aborted)),
             Local::Question(question) => self.reply_to(desk, question),
+            Local::Rollback if self.must_be_rolled_back(desk) => None,
             Local::Rollback => match std::mem::take(&mut self.limbo) {
                 Limbo::Untold(refusal) => Some(Err(*refusal)),
                 Limbo::Told | Limbo::None => {

@@ -122,8 +122,12 @@ impl Session {
                 self.reject_transaction(desk);
             }
         } else if in_transaction {
-            let is_told = loss.owed > 0 || is_open;
-            self.limbo = if is_told { Limbo::Told } else { Limbo::Untold(Box::new(refusal)) };
+            if loss.owed > 0 || is_open {
+                self.limbo = Limbo::Told;
+            } else if matches!(self.limbo, Limbo::None) {
+                // One that pgherd was rolling back has failed for another reason already.
+                self.limbo = Limbo::Untold(Box::new(refusal));
+            }
         }
     }
 
@@ -153,6 +157,9 @@ impl Session {
         nature: Nature,
     ) -> Taken {
         let ends = nature.kind == Kind::End;
+        if ends && self.must_be_rolled_back(desk) {
+            return Taken::Nothing;
+        }
         let status = if ends { TxStatus::Idle } else { TxStatus::Failed };
         match std::mem::take(&mut self.limbo) {
             // A COMMIT that did not commit must not look as if it had.
@@ -168,6 +175,16 @@ impl Session {
             self.limbo = Limbo::Told;
         }
         self.take_nowhere(desk, message)
+    }
+
+    /// Waits until a transaction that pgherd rolls back is over; false if it is. A client that was
+    /// told so earlier could hear of its loss when it is in none.
+    pub(super) fn must_be_rolled_back(&mut self, desk: &Desk) -> bool {
+        let is_open = self.in_transaction(desk).is_some_and(|(_, link)| !link.is_quiet());
+        if is_open {
+            self.wait = Wait::Turn;
+        }
+        is_open
     }
 
     /// Rolls back a transaction that a statement must not run in; the client sees it as failed.

@@ -153,6 +153,8 @@ impl<'a> Player<'a> {
             turn.push(Heard { tag, body: body.to_vec() });
             unread = rest;
         }
+        // Nobody compares so many, and the world's time passes slowly while they come.
+        assert!(turn.len() <= HEARD_MAX, "more than {HEARD_MAX} messages in unit {}", self.at.turn);
         let read = self.unread.len() - unread.len();
         self.unread.drain(..read);
     }
@@ -257,3 +259,6 @@ impl<'a> Player<'a> {
 
 /// Into so many pieces a part is cut at most.
 const PIECES_MAX: usize = 4;
+
+/// So many messages answer a unit at most.
+const HEARD_MAX: usize = 10_000;

@@ -1,6 +1,6 @@
 //! Servers that die, hang and come back.
 
-use crate::client::{Client, Login};
+use crate::client::{Client, Login, compose};
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::{Fate, Setup, World};
 
@@ -196,6 +196,35 @@ pub fn a_transaction_does_not_outlive_its_server(w: &mut impl World) {
         w.start(PRIMARY);
         w.wait("writes go on", LIMIT, |w| can_write(w, "delete from outlived where n = 2"));
         assert_eq!(w.truth(PRIMARY, "select count(*) from outlived"), "0", "after {fate:?}");
+    }
+}
+
+/// A client that has been told that its transaction is over is in none, whatever becomes of the
+/// connection on which pgherd rolls it back.
+pub fn a_transaction_that_is_over_is_not_lost(w: &mut impl World) {
+    const WRITE: &str = "insert into rolled_back values (1)";
+    let app = w.connect("app");
+    w.run(&app, "create table rolled_back (n int)");
+    for steps in 0..24 {
+        w.run(&app, "begin");
+        // pgherd refuses it, and rolls the transaction back.
+        let refused = w.query(&app, "show pool_nodes; select 1");
+        assert_eq!((refused.code(), refused.status), ("0A000", Some(b'E')), "{steps}");
+        let rollback = match steps % 2 {
+            0 => compose::query("rollback"),
+            _ => [compose::statement("rollback", &[]), compose::sync()].concat(),
+        };
+        w.post(&app, &rollback);
+        for _ in 0..steps {
+            w.step();
+        }
+        w.befall(PRIMARY, Fate::TerminateSessions);
+        let end = w.finish(&app).good();
+        assert_eq!((end.tags(), end.status), (vec!["ROLLBACK"], Some(b'I')), "{steps}");
+        // It may meet the connection's end, and is then what is lost.
+        let write = w.query(&app, WRITE);
+        assert_eq!(write.status, Some(b'I'), "{steps}: {}", write.trouble());
+        w.wait("writes go on", LIMIT, |w| !w.query(&app, WRITE).failed());
     }
 }
 
