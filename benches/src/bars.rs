@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::crowd::Gathering;
-use crate::report::{Spread, markdown};
+use crate::markdown::markdown;
 use crate::rounds::{Result, Sample};
+use crate::spread::Spread;
 use crate::target::{DIRECT, FLOOR, RUNTIMES, YARDSTICK, YARDSTICK_POOLED};
 
 /// What is asked of each runtime, in the order of [`RUNTIMES`].

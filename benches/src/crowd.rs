@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::client::Client;
 use crate::cpu;
 use crate::load::log_in;
+use crate::markdown::markdown;
 use crate::proxy::{CONNECTIONS_SHARED, Running};
-use crate::report::markdown;
 use crate::rounds::per_1000;
 use crate::scenario::SHORT;
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use pgherd_herd::{HOST, Herd, USER};
 
-use crate::rounds::Ready;
+use crate::ready::Ready;
 use crate::trouble::Trouble;
 
 /// What a run of pgbench came to.

@@ -7,8 +7,10 @@ use serde::Serialize;
 use crate::bars::{self, Standing};
 use crate::crowd::{self, Gathering};
 use crate::machine::Machine;
+use crate::markdown::markdown;
 use crate::rounds::{Effort, Result, Sample};
 use crate::scenario::SCENARIOS;
+use crate::spread::Spread;
 use crate::target::{DIRECT, YARDSTICK};
 
 /// Everything about one run, as it is written to the JSON file.
@@ -76,38 +78,7 @@ are no more than two, the load and the servers run on the same ones, and two cor
 more than what those leave. The relay passes bytes and looks at none; it has a server connection for every \
 client. Servers do not wait for their disk.";
 
-/// The middle of a few numbers, and how far they spread.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
-    /// Half of the numbers are below.
-    pub median: f64,
-    /// The least of them.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-}
-
-impl Spread {
-    /// Looks at numbers; there is nothing to say about none.
-    #[must_use]
-    pub fn of(mut numbers: Vec<f64>) -> Option<Self> {
-        numbers.sort_by(f64::total_cmp);
-        let middle = numbers.len() / 2;
-        let upper = *numbers.get(middle)?;
-        let median = match numbers.len() % 2 {
-            0 => f64::midpoint(*numbers.get(middle.checked_sub(1)?)?, upper),
-            _ => upper,
-        };
-        Some(Self { median, min: *numbers.first()?, max: *numbers.last()? })
-    }
-}
-
 impl Result {
-    /// Looks at one figure of all samples.
-    pub fn spread(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<Spread> {
-        Spread::of(self.samples.iter().filter_map(of).collect())
-    }
-
     fn speed(&self) -> Option<Spread> {
         self.spread(|sample| Some(sample.per_second))
     }
@@ -181,55 +152,9 @@ fn row(result: &Result, direct: Option<f64>, peer: Option<f64>) -> [String; 10] 
     ]
 }
 
-/// Prints rows, the first of which is the heading; all columns but the first are numbers.
-#[must_use]
-pub fn markdown<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(2)
-    });
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            // Writing to a String cannot fail.
-            let _ = match column {
-                0 => write!(text, "| {cell:width$} |"),
-                _ => write!(text, " {cell:>width$} |"),
-            };
-        }
-        text.push('\n');
-        if number == 0 {
-            for (column, width) in widths.into_iter().enumerate() {
-                let _ = match column {
-                    0 => write!(text, "|{:-<1$}|", "", width + 2),
-                    _ => write!(text, "{:-<1$}:|", "", width + 1),
-                };
-            }
-            text.push('\n');
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    type Case = (&'static [f64], Option<(f64, f64, f64)>);
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        let cases: &[Case] = &[
-            (&[], None),
-            (&[2.0], Some((2.0, 2.0, 2.0))),
-            (&[9.0, 1.0], Some((5.0, 1.0, 9.0))),
-            (&[9.0, 1.0, 2.0], Some((2.0, 1.0, 9.0))),
-        ];
-        for (numbers, expected) in cases {
-            let found = Spread::of(numbers.to_vec()).map(|s| (s.median, s.min, s.max));
-            assert_eq!(found, *expected, "{numbers:?}");
-        }
-    }
 
     #[test]
     fn ratios_are_to_the_server_and_to_the_yardstick() {

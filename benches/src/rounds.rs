@@ -12,9 +12,9 @@ use crate::client::{BUFFER_LEN_LARGE, Client};
 use crate::cpu;
 use crate::load;
 use crate::pgbench;
-use crate::proxy::Running;
+use crate::ready::Ready;
 use crate::scenario::{Scenario, Work};
-use crate::target::{Proxy, Target};
+use crate::spread::Spread;
 use crate::trouble::Trouble;
 
 /// How much is run.
@@ -26,36 +26,6 @@ pub struct Effort {
     pub seconds: u32,
     /// Threads of pgherd, if not as many as it has by itself.
     pub worker_threads: Option<u16>,
-}
-
-/// A target that is up.
-#[derive(Debug)]
-pub struct Ready {
-    /// What it is.
-    pub target: Target,
-    /// Its process, if it was started.
-    pub proxy: Option<Running>,
-    /// Where it listens.
-    pub port: u16,
-}
-
-impl Ready {
-    /// The host at which it listens.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        match &self.target.proxy {
-            Some(Proxy::External(address)) => &address.host,
-            None | Some(_) => HOST,
-        }
-    }
-
-    /// The process at the root of its tree.
-    fn pid(&self) -> Option<u32> {
-        match &self.target.proxy {
-            Some(Proxy::External(address)) => address.pid,
-            None | Some(_) => self.proxy.as_ref().map(Running::pid),
-        }
-    }
 }
 
 /// What one turn came to.
@@ -89,6 +59,13 @@ pub struct Result {
     pub samples: Vec<Sample>,
     /// Why a turn failed; the last reason, if more did.
     pub failure: Option<String>,
+}
+
+impl Result {
+    /// Looks at one figure of all samples.
+    pub fn spread(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.samples.iter().filter_map(of).collect())
+    }
 }
 
 /// Plays a scenario on all targets.

@@ -43,7 +43,7 @@ impl Binaries {
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let Some(version) = major(&said) else { return Err(Trouble::NoVersion { program, said }) };
         if version < VERSION_MIN {
-            return Err(Trouble::TooOld { dir, version });
+            return Err(Trouble::TooOld { dir, version, least: VERSION_MIN });
         }
         Ok(Binaries { dir, version })
     }
@@ -108,7 +108,7 @@ const PROGRAMS: [&str; 4] = ["postgres", "initdb", "pg_basebackup", "psql"];
 
 /// The first version in which a standby is a `standby.signal` file and settings, and
 /// `pg_basebackup -R` writes both.
-pub(crate) const VERSION_MIN: u32 = 12;
+const VERSION_MIN: u32 = 12;
 
 #[cfg(test)]
 mod tests {

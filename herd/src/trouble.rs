@@ -5,8 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::binaries::VERSION_MIN;
-
 /// Why there is no herd, or why one of its nodes did not do as it was told.
 #[derive(Debug)]
 pub enum Trouble {
@@ -25,6 +23,8 @@ pub enum Trouble {
         dir: PathBuf,
         /// Their major version.
         version: u32,
+        /// The least that will do.
+        least: u32,
     },
     /// `postgres --version` answered with something that has no version in it.
     NoVersion {
@@ -197,9 +197,9 @@ impl Trouble {
                  server programs, or install the package \"postgresql\"",
                 dir.display()
             ),
-            Trouble::TooOld { dir, version } => write!(
+            Trouble::TooOld { dir, version, least } => write!(
                 f,
-                "PostgreSQL {version} in {} is too old: install {VERSION_MIN} or later, or set \
+                "PostgreSQL {version} in {} is too old: install {least} or later, or set \
                  PG_BINDIR to where it is",
                 dir.display()
             ),

@@ -2,7 +2,6 @@
 
 use super::class::{Ask, Class, Hold, Isolation, Kind, PoolShow, Reason, StateChange};
 use super::statement::Statement;
-use super::utility::isolation_level;
 
 /// Classifies a `SET` that is neither `SET TRANSACTION` nor `SET CONSTRAINTS`.
 pub(super) fn set(statement: &Statement<'_>, words: &[&str]) -> Class {
@@ -164,3 +163,14 @@ const PRIMARY_PARAMETERS: &[&str] = &[
     "transaction_isolation",
     "transaction_read_only",
 ];
+
+/// Reads an isolation level; returns it with the words behind it.
+pub(super) fn isolation_level<'a, 'b>(words: &'a [&'b str]) -> Option<(Isolation, &'a [&'b str])> {
+    match words {
+        ["serializable", rest @ ..] => Some((Isolation::Serializable, rest)),
+        ["repeatable", "read", rest @ ..] => Some((Isolation::RepeatableRead, rest)),
+        ["read", "committed", rest @ ..] => Some((Isolation::ReadCommitted, rest)),
+        ["read", "uncommitted", rest @ ..] => Some((Isolation::ReadUncommitted, rest)),
+        _ => None,
+    }
+}

@@ -4,8 +4,8 @@
 //! matter here stand in front. What is not recognised is a doubt, and the primary's.
 
 use super::asks;
-use super::class::{Access, Ask, Class, Hold, Isolation, Kind, Reason, StateChange};
-use super::settings::{reset, set, show};
+use super::class::{Access, Ask, Class, Hold, Kind, Reason, StateChange};
+use super::settings::{isolation_level, reset, set, show};
 use super::statement::Statement;
 use super::tokens::{Shape, Token};
 
@@ -151,16 +151,6 @@ fn begin(modes: &[&str]) -> Class {
         };
     }
     Class::new(Kind::Begin { access, isolation }, Reason::TransactionControl)
-}
-
-pub(super) fn isolation_level<'a, 'b>(words: &'a [&'b str]) -> Option<(Isolation, &'a [&'b str])> {
-    match words {
-        ["serializable", rest @ ..] => Some((Isolation::Serializable, rest)),
-        ["repeatable", "read", rest @ ..] => Some((Isolation::RepeatableRead, rest)),
-        ["read", "committed", rest @ ..] => Some((Isolation::ReadCommitted, rest)),
-        ["read", "uncommitted", rest @ ..] => Some((Isolation::ReadUncommitted, rest)),
-        _ => None,
-    }
 }
 
 fn transaction(words: &[&str]) -> Class {
