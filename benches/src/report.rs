@@ -8,7 +8,7 @@ use crate::bars::{self, Standing};
 use crate::crowd::{self, Gathering};
 use crate::machine::Machine;
 use crate::markdown::markdown;
-use crate::rounds::{Effort, Result, Sample};
+use crate::rounds::{Effort, Result};
 use crate::scenario::SCENARIOS;
 use crate::spread::Spread;
 use crate::target::{DIRECT, YARDSTICK};
@@ -155,6 +155,7 @@ fn row(result: &Result, direct: Option<f64>, peer: Option<f64>) -> [String; 10] 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rounds::Sample;
 
     #[test]
     fn ratios_are_to_the_server_and_to_the_yardstick() {

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgherd_herd::{HOST, Herd};
+use pgherd_herd::Herd;
 use serde::Serialize;
 
 use crate::client::{BUFFER_LEN_LARGE, Client};

@@ -129,7 +129,7 @@ pub(crate) struct PasswdArgs {
 pub(crate) enum Runtime {
     /// glommio where io_uring is to be had, else smol
     Auto,
-    /// glommio: an executor a core, on Linux with io_uring
+    /// glommio: an executor a thread, on Linux with io_uring
     Glommio,
     /// smol: any host
     Smol,

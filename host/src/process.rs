@@ -37,7 +37,8 @@ where
     F: FnOnce(Started) + Send + 'static,
 {
     let (reports, reported) = channel();
-    let mut threads = Vec::with_capacity(machines.len());
+    let count = machines.len();
+    let mut threads = Vec::with_capacity(count);
     for (me, run) in machines {
         let started = Started { me, reports: reports.clone() };
         let seat = cores.of(me);
@@ -54,12 +55,17 @@ where
     }
     drop(reports);
     let mut outcome = Ok(());
+    let mut heard = 0;
     for (me, result) in reported {
+        heard += 1;
         if result.is_err() {
             // The control plane waits for every shard, and of this one nobody else will tell.
             announce_end(me, post);
         }
         outcome = outcome.and(result);
+    }
+    if heard < count {
+        outcome = outcome.and(Err(StartError::Silent));
     }
     let operator = Operator::new(Remote::new(post.clone()), threads);
     if let Err(error) = outcome {
@@ -204,6 +210,21 @@ mod tests {
         let machine = |started: Started| started.tell(Ok(()));
         let machines = vec![(Peer::Shard(ShardId(0)), machine), (Peer::Control, machine)];
         assert!(launch(machines, &Cores::default(), &post).unwrap().join());
+    }
+
+    #[test]
+    fn a_thread_that_says_nothing_did_not_start() {
+        let (post, _control, _shards) = Post::<()>::new(1).unwrap();
+        let machine = |is_well: bool| {
+            move |started: Started| match is_well {
+                true => started.tell(Ok(())),
+                false => drop(started),
+            }
+        };
+        let machines =
+            vec![(Peer::Shard(ShardId(0)), machine(false)), (Peer::Control, machine(true))];
+        let refused = launch(machines, &Cores::default(), &post).unwrap_err();
+        assert!(matches!(refused, StartError::Silent), "{refused}");
     }
 
     /// Otherwise the control plane would wait for a shard that never was.

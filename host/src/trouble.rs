@@ -21,6 +21,8 @@ pub enum StartError {
     Poller(io::Error),
     /// The host lacks what the runtime needs, and what to change is this.
     Runtime(String),
+    /// A thread has ended and not said why; a panic has its message in the log.
+    Silent,
     /// Threads cannot be bound to cores.
     Affinity(io::Error),
     /// A core is asked for that the process may not use.
@@ -63,6 +65,9 @@ impl fmt::Display for StartError {
                 write!(f, "cannot make a poller: {error}; see the limit on open files")
             }
             Self::Runtime(reason) => f.write_str(reason),
+            Self::Silent => {
+                f.write_str("a thread has ended at once; the log says where it panicked")
+            }
             Self::Affinity(error) => {
                 write!(f, "cannot bind threads to cores: {error}; set cpu_affinity to none")
             }

@@ -329,9 +329,11 @@ impl Host {
         std::mem::take(&mut self.letters)
     }
 
-    /// Lists whom the sessions are for that are open to a server.
-    pub(crate) fn sessions(&self, node: usize) -> impl Iterator<Item = &Account> {
-        self.sockets.values().filter_map(move |socket| socket.session_on(node))
+    /// Lists the sessions that are open to a server, and whom they are for.
+    pub(crate) fn sessions(&self, node: usize) -> impl Iterator<Item = (ConnId, &Account)> {
+        self.sockets
+            .iter()
+            .filter_map(move |(conn, socket)| Some((*conn, socket.session_on(node)?)))
     }
 
     /// Counts the bytes held.

@@ -8,7 +8,7 @@ use pgherd_core::id::ShardId;
 use pgherd_core::message::{Message, Peer, Room, Shutdown};
 
 use crate::agenda::Event;
-use crate::check::crowding::{Account, Crowding};
+use crate::check::crowding::{Account, Crowding, Session};
 use crate::driver::{Host, Input, Letter, arrival, post_delay};
 use crate::net::{Address, Answer, End};
 use crate::plan::Plan;
@@ -147,10 +147,12 @@ impl Process {
         self.exit_code
     }
 
-    /// Lists whom the sessions are for that shards hold on a server.
-    fn sessions(&self, node: usize) -> impl Iterator<Item = &Account> {
+    /// Lists the sessions that shards hold on a server, and whom they are for.
+    fn sessions(&self, node: usize) -> impl Iterator<Item = (Session, &Account)> {
         let shards = self.hosts.iter().filter(|(name, _)| matches!(name, Peer::Shard(_)));
-        shards.flat_map(move |(_, host)| host.sessions(node))
+        shards.flat_map(move |(name, host)| {
+            host.sessions(node).map(|(conn, account)| ((*name, conn), account))
+        })
     }
 
     /// Counts the sessions that shards hold on a server.
@@ -163,10 +165,14 @@ impl Process {
     /// # Errors
     /// Says which limit.
     pub(crate) fn check(&mut self, node: usize) -> Result<(), String> {
-        let held = self.held(node);
-        if self.crowding.is_news(node, held) {
-            return self.crowding.look(node, self.sessions(node));
+        let is_same = self.sessions(node).map(|(session, _)| session);
+        if self.crowding.seen(node).eq(is_same) {
+            return Ok(());
         }
+        let accounts = self.sessions(node).map(|(_, account)| account);
+        self.crowding.look(node, accounts)?;
+        let sessions: Vec<Session> = self.sessions(node).map(|(session, _)| session).collect();
+        self.crowding.saw(node, sessions);
         Ok(())
     }
 

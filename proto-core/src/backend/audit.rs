@@ -12,11 +12,18 @@
 /// PostgreSQL docs, "System Views": `pg_cursors`, `pg_locks`, `pg_prepared_statements`,
 /// `pg_settings`. Parameters of extensions that are not loaded are in none of them. Nor is the role,
 /// so that what `RESET ROLE` would come back to is looked up as a login does it: what was said of
-/// the user in this database counts most, what was said of all users in it least.
+/// the user in this database counts most, what was said of all users in none least, and a role that
+/// the user may not take on is passed over.
+///
+/// It runs with the client's `search_path`, on which anybody may have put operators and functions of
+/// the same names. So every function is named with its schema, and no operator needs a conversion:
+/// one of `pg_catalog` for just these types comes before all others, unless the client has put a
+/// schema in front of it, where all of its own queries look first, too (PostgreSQL docs, "Operator
+/// Type Resolution"; CVE-2018-1058).
 pub const QUERY: &str = "SELECT \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_listening_channels()), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend \
-      WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
+      WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid \
       AND refobjid = pg_catalog.pg_my_temp_schema()), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable), \
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks \
@@ -27,11 +34,16 @@ pub const QUERY: &str = "SELECT \
     pg_catalog.current_setting('role') <> coalesce( \
       (SELECT pg_catalog.substr(entry, 6) \
         FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) AS entry \
+        LEFT JOIN pg_catalog.pg_roles AS r ON r.rolname = pg_catalog.substr(entry, 6) \
         WHERE entry LIKE 'role=%' \
-        AND setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database \
-          WHERE datname = pg_catalog.current_database())) \
-        AND setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user)) \
-        ORDER BY setrole = 0, setdatabase = 0 LIMIT 1), \
+        AND (pg_catalog.substr(entry, 6) = 'none' \
+          OR pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')) \
+        AND (setdatabase = '0'::pg_catalog.oid \
+          OR setdatabase = (SELECT oid FROM pg_catalog.pg_database \
+            WHERE datname = pg_catalog.current_database())) \
+        AND (setrole = '0'::pg_catalog.oid \
+          OR setrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user)) \
+        ORDER BY setrole = '0'::pg_catalog.oid, setdatabase = '0'::pg_catalog.oid LIMIT 1), \
       'none'), \
     session_user";
 

@@ -19,7 +19,8 @@ use crate::wire::frame::{Frame, Framer};
 use crate::wire::frontend;
 use crate::wire::startup::Params;
 
-/// What a server is asked. One row a standby, or one row with empty names.
+/// What a server is asked. One row a standby, or one row with empty names. No operator needs a
+/// conversion, for the reason that `backend::audit` has.
 pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END \
     AS lsn, \
@@ -29,7 +30,7 @@ pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     coalesce(r.application_name, '') AS application_name, \
     coalesce(r.state, '') AS state, \
     coalesce(r.sync_state, '') AS sync_state, \
-    (extract(epoch FROM r.replay_lag) * 1000000)::bigint AS replay_lag \
+    (extract(epoch FROM r.replay_lag) * '1000000')::bigint AS replay_lag \
     FROM (SELECT 1) AS one LEFT JOIN pg_stat_replication AS r ON true";
 
 /// What a server said.

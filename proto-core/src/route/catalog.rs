@@ -18,13 +18,14 @@ use crate::limits;
 /// - `q`: a sequence, by its name in any schema. The detail is empty.
 /// - `i`: the isolation level of transactions that name none; the detail is empty.
 ///
-/// PostgreSQL docs, "System Catalogs": `pg_proc.provolatile`, `pg_class.relpersistence`.
+/// PostgreSQL docs, "System Catalogs": `pg_proc.provolatile`, `pg_class.relpersistence`. No operator
+/// needs a conversion, for the reason that `backend::audit` has.
 pub const QUERY: &str = "SELECT 'f', proname::text, CASE \
     WHEN pg_catalog.bool_or(prosrc ~* '\\mset_config\\M|\\mset\\s+(session\\s+)?[a-z_]+\\s*\\.') \
       THEN 's' \
     WHEN pg_catalog.bool_or(provolatile = 'v') THEN 'v' ELSE '' END \
     FROM pg_catalog.pg_proc \
-    WHERE pronamespace <> 'pg_catalog'::pg_catalog.regnamespace GROUP BY proname \
+    WHERE pronamespace <> 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid GROUP BY proname \
     UNION ALL SELECT 'u', relname::text, '' FROM pg_catalog.pg_class \
       WHERE relpersistence = 'u' AND relkind IN ('r', 'p', 'm', 'S') \
     UNION ALL SELECT 'q', relname::text, '' FROM pg_catalog.pg_class WHERE relkind = 'S' \

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use pgherd_core::config::PoolPolicy;
+use pgherd_core::id::ConnId;
+use pgherd_core::message::Peer;
 
 /// Who a session was opened for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,9 @@ impl Account {
     }
 }
 
+/// A session on a server: whose it is, and its connection.
+pub(crate) type Session = (Peer, ConnId);
+
 /// The limits that a process may have in force, and what was counted last.
 ///
 /// A reload reaches one shard before the other, and what is open stays until it is idle: of each
@@ -38,13 +43,13 @@ impl Account {
 #[derive(Debug)]
 pub(crate) struct Crowding {
     policies: Vec<PoolPolicy>,
-    /// Sessions on each node when it was looked at last: it is when their number changes.
-    counted: BTreeMap<usize, usize>,
+    /// Sessions on each node when it was looked at last: it is when they change.
+    seen: BTreeMap<usize, Vec<Session>>,
 }
 
 impl Crowding {
     pub(crate) fn new(policy: PoolPolicy) -> Self {
-        Self { policies: vec![policy], counted: BTreeMap::new() }
+        Self { policies: vec![policy], seen: BTreeMap::new() }
     }
 
     /// Another policy is on its way to the machines.
@@ -52,9 +57,14 @@ impl Crowding {
         self.policies.push(policy);
     }
 
-    /// Tells whether there are more or fewer sessions on a node than a moment ago.
-    pub(crate) fn is_news(&mut self, node: usize, held: usize) -> bool {
-        self.counted.insert(node, held) != Some(held)
+    /// Lists the sessions that were on a node when it was looked at last.
+    pub(crate) fn seen(&self, node: usize) -> impl Iterator<Item = Session> {
+        self.seen.get(&node).into_iter().flatten().copied()
+    }
+
+    /// Remembers the sessions on a node, which break no limit.
+    pub(crate) fn saw(&mut self, node: usize, sessions: Vec<Session>) {
+        self.seen.insert(node, sessions);
     }
 
     /// Looks at the sessions on a node.
@@ -150,7 +160,6 @@ mod tests {
             assert_eq!(look(accounts), Err(told.to_owned()));
         }
         let mut crowding = Crowding::new(policy.clone());
-        assert!(crowding.is_news(0, 6) && !crowding.is_news(0, 6) && crowding.is_news(0, 7));
         crowding.also(PoolPolicy { backend_connections_max: 6, ..policy.clone() });
         let sessions = [a, a, b, c, c, ("z", "eve")].map(|(d, u)| account(d, u));
         assert_eq!(crowding.look(0, sessions.iter()), Ok(()), "the greatest counts");
