@@ -131,6 +131,17 @@ pub enum Owner {
 /// The client's name for a statement, and the statement.
 pub type Named = (Bytes, Arc<Statement>);
 
+/// Stamps of unnamed statements that do not come about, because their batch has failed; 0 for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// The client's, if its `Parse` is the first message that is not answered.
+    pub first: u64,
+    /// The client's last one.
+    pub last: u64,
+    /// The one that the client has already, and that pgherd was bringing to the server.
+    pub brought: u64,
+}
+
 /// An answer that the server owes.
 #[derive(Debug)]
 pub enum Pending {
@@ -471,28 +482,37 @@ impl Link {
         })
     }
 
-    /// Takes note of an error: the server skips what it has of the current batch. Returns the
-    /// stamps of the unnamed statements that do not come about for that: the one whose `Parse` is
-    /// the first that is not answered, and the last one; 0 for none.
-    pub fn on_failed(&mut self) -> (u64, u64) {
+    /// Takes note of an error: the server skips what it has of the current batch. Returns which
+    /// unnamed statements do not come about for that.
+    pub fn on_failed(&mut self) -> Missed {
         self.copy_in = CopyIn::No;
-        let first = match self.pending.front() {
-            Some(Pending::Parse { stamp, .. }) => *stamp,
-            Some(Pending::Close { .. } | Pending::Ready { .. }) | None => 0,
-        };
-        let mut last = 0;
-        while let Some(Pending::Parse { .. } | Pending::Close { .. }) = self.pending.front() {
-            if let Some(Pending::Parse { stamp: stamp @ 1.., .. }) = self.pending.pop_front() {
-                last = stamp;
-            }
+        let mut missed = Missed::default();
+        if let Some(Pending::Parse { owner: Owner::Client, stamp, .. }) = self.pending.front() {
+            missed.first = *stamp;
         }
-        if last != 0 && self.unnamed == last {
-            self.unnamed = IN_DOUBT;
+        while let Some(Pending::Parse { .. } | Pending::Close { .. }) = self.pending.front() {
+            let ends_in = match self.pending.pop_front() {
+                Some(Pending::Parse { owner: Owner::Proxy, stamp: stamp @ 1.., .. }) => {
+                    missed.brought = stamp;
+                    stamp
+                }
+                Some(Pending::Parse { stamp: stamp @ 1.., .. }) => {
+                    missed.last = stamp;
+                    stamp
+                }
+                // There was to be none.
+                Some(Pending::Close { owner: Owner::Proxy, name: None }) => 0,
+                Some(Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. })
+                | None => continue,
+            };
+            if self.unnamed == ends_in {
+                self.unnamed = IN_DOUBT;
+            }
         }
         if self.pending.is_empty() && self.batch == Batch::Open {
             self.batch = Batch::Failed;
         }
-        (first, last)
+        missed
     }
 
     /// Takes note of a `ReadyForQuery`; returns who receives it, or nothing if none was owed.
