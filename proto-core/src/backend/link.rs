@@ -13,6 +13,7 @@ use super::applied::{Applied, Setting};
 use super::history::History;
 use super::kept::Kept;
 use super::login::Login;
+use super::missed::Missed;
 use super::statement::{Prepared, Statement};
 use crate::flow::Flow;
 use crate::id::{ConnId, Epoch};
@@ -130,17 +131,6 @@ pub enum Owner {
 
 /// The client's name for a statement, and the statement.
 pub type Named = (Bytes, Arc<Statement>);
-
-/// Stamps of unnamed statements that do not come about, because their batch has failed; 0 for none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Missed {
-    /// The client's, if its `Parse` is the first message that is not answered.
-    pub first: u64,
-    /// The client's last one.
-    pub last: u64,
-    /// The one that the client has already, and that pgherd was bringing to the server.
-    pub brought: u64,
-}
 
 /// An answer that the server owes.
 #[derive(Debug)]
@@ -487,27 +477,15 @@ impl Link {
     pub fn on_failed(&mut self) -> Missed {
         self.copy_in = CopyIn::No;
         let mut missed = Missed::default();
-        if let Some(Pending::Parse { owner: Owner::Client, stamp, .. }) = self.pending.front() {
-            missed.first = *stamp;
-        }
-        while let Some(Pending::Parse { .. } | Pending::Close { .. }) = self.pending.front() {
-            let ends_in = match self.pending.pop_front() {
-                Some(Pending::Parse { owner: Owner::Proxy, stamp: stamp @ 1.., .. }) => {
-                    missed.brought = stamp;
-                    stamp
-                }
-                Some(Pending::Parse { stamp: stamp @ 1.., .. }) => {
-                    missed.last = stamp;
-                    stamp
-                }
-                // There was to be none.
-                Some(Pending::Close { owner: Owner::Proxy, name: None }) => 0,
-                Some(Pending::Parse { .. } | Pending::Close { .. } | Pending::Ready { .. })
-                | None => continue,
-            };
-            if self.unnamed == ends_in {
+        let mut is_first = true;
+        while let Some(skipped @ (Pending::Parse { .. } | Pending::Close { .. })) =
+            self.pending.front()
+        {
+            if missed.note(skipped, is_first) == Some(self.unnamed) {
                 self.unnamed = IN_DOUBT;
             }
+            is_first = false;
+            self.pending.pop_front();
         }
         if self.pending.is_empty() && self.batch == Batch::Open {
             self.batch = Batch::Failed;
