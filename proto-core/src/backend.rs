@@ -9,4 +9,5 @@ pub mod history;
 pub mod kept;
 pub mod link;
 pub mod login;
+pub mod missed;
 pub mod statement;

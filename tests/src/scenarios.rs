@@ -197,6 +197,7 @@ scenarios! {
         a_close_that_is_skipped_closes_nothing with one_shared,
         an_unnamed_statement_that_is_skipped_replaces_nothing with one_shared,
         an_unnamed_statement_outlives_a_question with standby_only,
+        an_unnamed_statement_is_nobody_elses_behind_a_failed_batch with one_shared,
         a_reset_in_a_transaction_takes_effect_at_once with one_shared,
         a_reset_is_told_with_what_holds with one_shared,
         a_reset_to_what_cannot_be_repeated_stops_what_is_behind with one_shared,

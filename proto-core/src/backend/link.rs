@@ -13,6 +13,7 @@ use super::applied::{Applied, Setting};
 use super::history::History;
 use super::kept::Kept;
 use super::login::Login;
+use super::missed::Missed;
 use super::statement::{Prepared, Statement};
 use crate::flow::Flow;
 use crate::id::{ConnId, Epoch};
@@ -471,28 +472,25 @@ impl Link {
         })
     }
 
-    /// Takes note of an error: the server skips what it has of the current batch. Returns the
-    /// stamps of the unnamed statements that do not come about for that: the one whose `Parse` is
-    /// the first that is not answered, and the last one; 0 for none.
-    pub fn on_failed(&mut self) -> (u64, u64) {
+    /// Takes note of an error: the server skips what it has of the current batch. Returns which
+    /// unnamed statements do not come about for that.
+    pub fn on_failed(&mut self) -> Missed {
         self.copy_in = CopyIn::No;
-        let first = match self.pending.front() {
-            Some(Pending::Parse { stamp, .. }) => *stamp,
-            Some(Pending::Close { .. } | Pending::Ready { .. }) | None => 0,
-        };
-        let mut last = 0;
-        while let Some(Pending::Parse { .. } | Pending::Close { .. }) = self.pending.front() {
-            if let Some(Pending::Parse { stamp: stamp @ 1.., .. }) = self.pending.pop_front() {
-                last = stamp;
+        let mut missed = Missed::default();
+        let mut is_first = true;
+        while let Some(skipped @ (Pending::Parse { .. } | Pending::Close { .. })) =
+            self.pending.front()
+        {
+            if missed.note(skipped, is_first) == Some(self.unnamed) {
+                self.unnamed = IN_DOUBT;
             }
-        }
-        if last != 0 && self.unnamed == last {
-            self.unnamed = IN_DOUBT;
+            is_first = false;
+            self.pending.pop_front();
         }
         if self.pending.is_empty() && self.batch == Batch::Open {
             self.batch = Batch::Failed;
         }
-        (first, last)
+        missed
     }
 
     /// Takes note of a `ReadyForQuery`; returns who receives it, or nothing if none was owed.

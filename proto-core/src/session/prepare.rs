@@ -15,6 +15,7 @@ use super::nature::{Command, Nature, last_name};
 use super::serve::Incoming;
 use super::{Taken, Turn};
 use crate::backend::link::{Batch, Becomes, IN_DOUBT, Link, Owner, Pending, Request, Wear};
+use crate::backend::missed::Missed;
 use crate::backend::statement::{SHARED_PREFIX, Statement};
 use crate::id::ConnId;
 use crate::limits;
@@ -116,18 +117,20 @@ impl Unnamed {
         }
     }
 
-    /// Those up to this stamp do not come about at a link; returns the stamp of the one that is
-    /// there.
+    /// These do not come about at a link; returns the stamp of the one that is there.
     ///
     /// A `Parse` that fails drops the one before it, and one that is skipped does not. Which it was
     /// only the server knows: what is there, if anything, is still this one.
-    fn give_up(&mut self, first: u64, last: u64, at: ConnId) -> u64 {
-        let failed = self.becomes.iter().find(|next| next.stamp == first);
+    fn give_up(&mut self, missed: Missed, at: ConnId) -> u64 {
+        if missed.brought != 0 && self.is.stamp == missed.brought && self.is.at == Some(at) {
+            self.is.at = None;
+        }
+        let failed = self.becomes.iter().find(|next| next.stamp == missed.first);
         if failed.is_some_and(|next| next.before == Before::Nothing) {
             // Nothing else can have failed.
             self.is.forget();
         }
-        self.becomes.retain(|next| next.stamp > last);
+        self.becomes.retain(|next| next.stamp > missed.last);
         if self.is.stamp == 0 || self.is.at != Some(at) {
             return IN_DOUBT;
         }
@@ -360,15 +363,19 @@ impl Session {
             link.expect(Pending::Close { owner: Owner::Proxy, name: None });
             return desk.send_link(id, frontend::compose(tag::CLOSE, b"S\0"));
         }
-        link.unnamed = unnamed.stamp;
-        link.expect(Pending::Parse { owner: Owner::Proxy, stamp: 0, statement: None });
+        let stamp = unnamed.stamp;
+        link.unnamed = stamp;
+        link.expect(Pending::Parse { owner: Owner::Proxy, stamp, statement: None });
         desk.send_link(id, Bytes::copy_from_slice(&unnamed.parse));
         self.unnamed.last_mut().at = Some(id);
     }
 
-    /// A batch has failed at a link, and with it the unnamed statements up to this stamp.
-    pub(super) fn give_up_unnamed(&mut self, desk: &mut Desk, id: ConnId, first: u64, last: u64) {
-        let is_there = self.unnamed.give_up(first, last, id);
+    /// A batch has failed at a link, and with it these unnamed statements.
+    pub(super) fn give_up_unnamed(&mut self, desk: &mut Desk, id: ConnId, missed: Missed) {
+        if missed.last == 0 && missed.brought == 0 {
+            return;
+        }
+        let is_there = self.unnamed.give_up(missed, id);
         if let Some(link) = desk.links.get_mut(id).filter(|link| link.unnamed == IN_DOUBT) {
             link.unnamed = is_there;
         }

@@ -262,12 +262,10 @@ impl Session {
         }
         let owner = link.owner();
         let is_step = link.is_being_set();
-        let (first, last) = link.on_failed();
+        let missed = link.on_failed();
         match owner {
             Owner::Client => {
-                if last != 0 {
-                    self.give_up_unnamed(desk, id, first, last);
-                }
+                self.give_up_unnamed(desk, id, missed);
                 self.outcome = Outcome::Failed;
                 if matches!(self.wait, Wait::Turn) {
                     // What waited for the server's word on a COPY has it.

@@ -87,6 +87,37 @@ pub fn an_unnamed_statement_outlives_a_question(w: &mut impl World) {
     assert_eq!(w.finish(&a).good().value(), "1");
 }
 
+/// A failed batch brings no unnamed statement to the connection either, and takes none away that is
+/// another client's.
+pub fn an_unnamed_statement_is_nobody_elses_behind_a_failed_batch(w: &mut impl World) {
+    let (a, b) = (w.connect("a"), w.connect("b"));
+    let divides = || {
+        [compose::close_statement("d"), compose::parse("d", "select 1 / 0"), named("d")].concat()
+    };
+    let fails = |behind: &[u8]| {
+        [(compose::execute("nothing", 0), "34000"), (divides(), "22012")].map(|(reason, code)| {
+            ([reason, named(""), behind.to_vec(), compose::sync()].concat(), code)
+        })
+    };
+    for behind in [Vec::new(), compose::parse("", "select 2")] {
+        for (batch, code) in fails(&behind) {
+            prepare(w, &a, "", "select 1");
+            w.run(&b, "select 3");
+            w.post(&a, &batch);
+            assert_eq!(w.finish(&a).code(), code);
+            w.post(&a, &[named(""), compose::sync()].concat());
+            assert_eq!(w.finish(&a).good().value(), "1");
+        }
+    }
+    for (batch, code) in fails(&[]) {
+        prepare(w, &a, "", "select 1");
+        w.post(&b, &batch);
+        assert_eq!(w.finish(&b).code(), code);
+        w.post(&b, &[named(""), compose::sync()].concat());
+        assert_eq!(w.finish(&b).code(), "26000", "after {code}");
+    }
+}
+
 /// A statement that a failed batch would have brought to the connection is brought by the next.
 pub fn a_batch_behind_a_failed_one_finds_its_statement(w: &mut impl World) {
     let (a, b) = (w.connect("a"), w.connect("b"));
