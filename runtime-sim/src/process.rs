@@ -165,15 +165,21 @@ impl Process {
     /// # Errors
     /// Says which limit.
     pub(crate) fn check(&mut self, node: usize) -> Result<(), String> {
-        let is_same = self.sessions(node).map(|(session, _)| session);
-        if self.crowding.seen(node).eq(is_same) {
+        let is_same = {
+            let held = self.sessions(node).map(|(session, _)| session);
+            self.crowding.is_settled(node) && self.crowding.seen(node).eq(held)
+        };
+        if is_same {
             return Ok(());
         }
-        let accounts = self.sessions(node).map(|(_, account)| account);
-        self.crowding.look(node, accounts)?;
-        let sessions: Vec<Session> = self.sessions(node).map(|(session, _)| session).collect();
-        self.crowding.saw(node, sessions);
-        Ok(())
+        let is_reload = |letter: &Letter| match letter {
+            Letter::Message(message) => matches!(**message, Message::Reload(_)),
+            Letter::Socket(..) => false,
+        };
+        let all_know = !self.mail.values().flatten().any(is_reload);
+        let sessions: Vec<(Session, Account)> =
+            self.sessions(node).map(|(session, account)| (session, account.clone())).collect();
+        self.crowding.look(node, &sessions, all_know)
     }
 
     /// Counts the bytes held for connections.

@@ -39,17 +39,20 @@ pub(crate) type Session = (Peer, ConnId);
 /// The limits that a process may have in force, and what was counted last.
 ///
 /// A reload reaches one shard before the other, and what is open stays until it is idle: of each
-/// limit the greatest value of the process's life counts.
+/// limit the greatest value counts until everybody has heard of the last policy and a node has been
+/// seen to keep to it.
 #[derive(Debug)]
 pub(crate) struct Crowding {
     policies: Vec<PoolPolicy>,
+    /// The first policy that counts on each node.
+    first: BTreeMap<usize, usize>,
     /// Sessions on each node when it was looked at last: it is when they change.
     seen: BTreeMap<usize, Vec<Session>>,
 }
 
 impl Crowding {
     pub(crate) fn new(policy: PoolPolicy) -> Self {
-        Self { policies: vec![policy], seen: BTreeMap::new() }
+        Self { policies: vec![policy], first: BTreeMap::new(), seen: BTreeMap::new() }
     }
 
     /// Another policy is on its way to the machines.
@@ -62,23 +65,46 @@ impl Crowding {
         self.seen.get(&node).into_iter().flatten().copied()
     }
 
-    /// Remembers the sessions on a node, which break no limit.
-    pub(crate) fn saw(&mut self, node: usize, sessions: Vec<Session>) {
-        self.seen.insert(node, sessions);
+    /// Tells whether a node has been seen to keep to the last policy.
+    pub(crate) fn is_settled(&self, node: usize) -> bool {
+        self.first(node) + 1 == self.policies.len()
     }
 
-    /// Looks at the sessions on a node.
+    /// Looks at the sessions on a node; `all_know` says whether everybody has heard of the last
+    /// policy.
     ///
     /// # Errors
     /// Says which limit is exceeded, and by how many sessions it is.
-    pub(crate) fn look<'a>(
+    pub(crate) fn look(
+        &mut self,
+        node: usize,
+        sessions: &[(Session, Account)],
+        all_know: bool,
+    ) -> Result<(), String> {
+        self.seen.insert(node, sessions.iter().map(|(session, _)| *session).collect());
+        let accounts = || sessions.iter().map(|(_, account)| account);
+        self.count(self.first(node), node, accounts())?;
+        let last = self.policies.len() - 1;
+        if all_know && self.count(last, node, accounts()).is_ok() {
+            self.first.insert(node, last);
+        }
+        Ok(())
+    }
+
+    fn first(&self, node: usize) -> usize {
+        self.first.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Counts under all policies from one on.
+    fn count<'a>(
         &self,
+        first: usize,
         node: usize,
         sessions: impl Iterator<Item = &'a Account>,
     ) -> Result<(), String> {
         let greatest = |limit: &dyn Fn(&PoolPolicy) -> Option<usize>| {
-            let limits = self.policies.iter().map(|policy| limit(policy).unwrap_or(usize::MAX));
-            limits.max().unwrap_or(usize::MAX)
+            let policies = self.policies.iter().skip(first);
+            policies.map(|policy| limit(policy).unwrap_or(usize::MAX)).max().unwrap_or(usize::MAX)
         };
         let mut pools = BTreeMap::<&Account, usize>::new();
         let mut users = BTreeMap::<&[u8], usize>::new();
@@ -120,11 +146,17 @@ impl Crowding {
 #[cfg(test)]
 mod tests {
     use pgherd_core::config::Pooling;
+    use pgherd_core::id::Slab;
 
     use super::*;
 
     fn account(database: &str, user: &str) -> Account {
         Account { database: database.into(), user: user.into() }
+    }
+
+    fn sessions(accounts: &[(&str, &str)]) -> Vec<(Session, Account)> {
+        let session = (Peer::Control, Slab::new().insert(()));
+        accounts.iter().map(|(d, u)| (session, account(d, u))).collect()
     }
 
     #[test]
@@ -145,8 +177,7 @@ mod tests {
             ..PoolPolicy::default()
         };
         let look = |accounts: &[(&str, &str)]| {
-            let sessions: Vec<Account> = accounts.iter().map(|(d, u)| account(d, u)).collect();
-            Crowding::new(policy.clone()).look(0, sessions.iter())
+            Crowding::new(policy.clone()).look(0, &sessions(accounts), true)
         };
         let (a, b, c) = (("x", "ann"), ("y", "ann"), ("x", "bob"));
         assert_eq!(look(&[a, a, b, c]), Ok(()));
@@ -161,7 +192,13 @@ mod tests {
         }
         let mut crowding = Crowding::new(policy.clone());
         crowding.also(PoolPolicy { backend_connections_max: 6, ..policy.clone() });
-        let sessions = [a, a, b, c, c, ("z", "eve")].map(|(d, u)| account(d, u));
-        assert_eq!(crowding.look(0, sessions.iter()), Ok(()), "the greatest counts");
+        crowding.also(policy.clone());
+        let six = sessions(&[a, a, b, c, c, ("z", "eve")]);
+        assert_eq!(crowding.look(0, &six, false), Ok(()), "the greatest counts");
+        assert_eq!(crowding.look(0, &six, true), Ok(()), "not yet");
+        assert!(!crowding.is_settled(0));
+        assert_eq!(crowding.look(0, &sessions(&[a, b]), true), Ok(()));
+        assert!(crowding.is_settled(0) && !crowding.is_settled(1));
+        assert!(crowding.look(0, &six, true).is_err(), "the last one counts");
     }
 }
