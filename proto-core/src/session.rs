@@ -126,6 +126,8 @@ pub struct Session {
     overrides: overrides::Overrides,
     /// Notices that wait for a message to end.
     untold: Vec<Bytes>,
+    /// Parameters of which the client has not heard what a reset of its own made of them.
+    unheard: Vec<Bytes>,
     /// Since when it is pinned.
     pin_log: show::PinLog,
     /// When the client came.
@@ -196,6 +198,7 @@ impl Session {
             answer: show::Answer::None,
             overrides: overrides::Overrides::default(),
             untold: Vec::new(),
+            unheard: Vec::new(),
             pin_log: show::PinLog::default(),
             arrived: now,
             active: now,

@@ -15,7 +15,7 @@ use crate::backend::audit::{self, Pin, Pins};
 use crate::backend::link::{Link, Owner, Pending, Request, Wear};
 use crate::id::ConnId;
 use crate::route::class::{Hold, Kind, StateChange};
-use crate::wire::backend::TxStatus;
+use crate::wire::backend::{Composer, TxStatus};
 
 use super::nature::{Command, Nature};
 use super::settings::Change;
@@ -184,8 +184,47 @@ impl Session {
         take_steps(desk, id, steps, Request::Told);
     }
 
+    /// Who hears what a server reports of a parameter that is otherwise the client's to hear.
+    ///
+    /// What was set at login is set anew behind a reset. The server may have nothing to report
+    /// then, because that is the value which the reset gave back.
+    pub(super) fn hears(&mut self, link: &Link, name: &[u8]) -> Owner {
+        let is_hidden = self.is_restored(link, name);
+        self.unheard.retain(|unheard| !unheard.eq_ignore_ascii_case(name));
+        if is_hidden {
+            self.unheard.push(Bytes::copy_from_slice(name));
+            return Owner::Proxy;
+        }
+        Owner::Client
+    }
+
+    /// Tells the client of parameters of which it has not heard, once they are on a link what they
+    /// are to be.
+    pub(super) fn tell_unheard(&mut self, desk: &mut Desk, id: ConnId) {
+        let Some(link) = desk.links.get(id) else { return };
+        if self.effect.is_some() || self.speaking.is_some() || !link.steps.is_empty() {
+            return;
+        }
+        let holds = match link.tx {
+            TxStatus::Idle => link.applied.steps_to(self.wanted(link)).is_empty(),
+            // It began with all of them, and what it has set since is set.
+            TxStatus::Open => true,
+            TxStatus::Failed => false,
+        };
+        if !holds || !self.is_serving() {
+            return;
+        }
+        let mut composer = Composer::new();
+        for name in std::mem::take(&mut self.unheard) {
+            if let Some((_, value)) = link.parameters.iter().find(|(known, _)| *known == name) {
+                composer.parameter_status(&name, value);
+            }
+        }
+        self.say(desk, composer);
+    }
+
     /// Whether the statement at hand gives a parameter back a value that is not the session's.
-    pub(super) fn is_restored(&self, link: &Link, name: &[u8]) -> bool {
+    fn is_restored(&self, link: &Link, name: &[u8]) -> bool {
         let resets = match &self.effect {
             Some(Effect::Discard | Effect::Change(Change::ResetAll)) => true,
             Some(Effect::Change(Change::Reset(reset))) => reset.eq_ignore_ascii_case(name),
