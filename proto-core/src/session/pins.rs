@@ -310,7 +310,8 @@ impl Session {
     }
 
     /// Goes on once everything that the session waits for is set, or could not be. In that case
-    /// its statement is refused, and the link is given up unless the session is bound to it.
+    /// its statement is refused, and the link is given back unless the session is bound to it:
+    /// what it refused has changed nothing there.
     pub(super) fn after_settings(&mut self, desk: &mut Desk, id: ConnId) {
         if desk.links.get(id).is_some_and(|link| !link.steps.is_empty()) {
             return;
@@ -320,8 +321,9 @@ impl Session {
             if self.unnamed.only_at() == Some(id) {
                 self.unnamed.forget();
             }
+            Self::sweep(desk, id);
             self.held.drop_link(id);
-            desk.retire(id);
+            desk.give_back(id);
         }
         self.wait = Wait::Nothing;
         self.look_again(desk);
