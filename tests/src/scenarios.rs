@@ -226,6 +226,8 @@ scenarios! {
     repeats {
         a_reset_to_the_servers_default_is_told with one_shared,
         a_reset_that_is_made_good_later_is_told with one_shared,
+        a_parameter_of_login_that_cannot_be_repeated with one_shared,
+        a_failed_way_out_leaves_the_trouble with one_shared,
     }
     limits {
         a_user_at_its_limit_waits_alone with two_a_user,

@@ -153,7 +153,7 @@ impl Session {
         let is_named = link.startup.application_name() == self.who.startup.application_name();
         let end = if link.is_bare() { self.who.first.len() } else { 1 };
         let first = self.who.first.get(usize::from(is_named)..end).unwrap_or_default();
-        Wanted { first, then: self.settings.kept() }
+        Wanted { first, then: self.settings.kept(), without: &self.let_go }
     }
 
     /// Notes that what the session wants to be set on a link is set there.
@@ -298,13 +298,16 @@ impl Session {
     }
 
     /// Lets go of a parameter that could not be set, if the statement at hand sets or resets it
-    /// itself: a client must be able to end the trouble.
+    /// itself: a client must be able to end the trouble. That is for this statement only, for it
+    /// may fail.
     pub(super) fn lets_go(&mut self, refusal: &Refusal, effect: Option<&Effect>) -> bool {
         let Refusal::Unset { name, .. } = refusal else { return false };
-        let is_kept = self.settings.kept().iter().any(|setting| setting.name == *name);
-        let lets_go = is_kept && effect.is_some_and(|effect| effect.replaces(name));
+        let mut known = self.who.first.iter().chain(self.settings.kept());
+        let lets_go = known.any(|setting| setting.name == *name)
+            && !self.let_go.contains(name)
+            && effect.is_some_and(|effect| effect.replaces(name));
         if lets_go {
-            self.settings.apply(Change::Reset(name.clone()));
+            self.let_go.push(name.clone());
         }
         lets_go
     }
