@@ -68,7 +68,8 @@ pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may take over a login, beyond `connect_timeout` for the connection.
 pub const SERVER_LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a server may take over `reset_query_list` before its connection is closed.
+/// How long a server may take over `reset_query_list`, and over what it was asked before, when a
+/// connection is given back; then it is closed.
 pub const RESET_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a cancel request may take to be delivered.

@@ -126,6 +126,10 @@ pub struct Session {
     overrides: overrides::Overrides,
     /// Notices that wait for a message to end.
     untold: Vec<Bytes>,
+    /// Parameters of which the client has not heard what a reset of its own made of them.
+    unheard: Vec<Bytes>,
+    /// Parameters that could not be set and that the statement at hand sets or resets itself.
+    let_go: Vec<Bytes>,
     /// Since when it is pinned.
     pin_log: show::PinLog,
     /// When the client came.
@@ -196,6 +200,8 @@ impl Session {
             answer: show::Answer::None,
             overrides: overrides::Overrides::default(),
             untold: Vec::new(),
+            unheard: Vec::new(),
+            let_go: Vec::new(),
             pin_log: show::PinLog::default(),
             arrived: now,
             active: now,

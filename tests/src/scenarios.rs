@@ -15,6 +15,7 @@ pub mod load;
 pub mod login;
 pub mod operate;
 pub mod pool;
+pub mod repeats;
 pub mod resets;
 pub mod retry;
 pub mod routing;
@@ -222,6 +223,12 @@ scenarios! {
         a_refused_batch_that_closes_its_statement with shared,
         a_refused_batch_before_a_query with shared,
         a_name_given_anew_means_the_new_text with standby_only,
+    }
+    repeats {
+        a_reset_to_the_servers_default_is_told with one_shared,
+        a_reset_that_is_made_good_later_is_told with one_shared,
+        a_parameter_of_login_that_cannot_be_repeated with one_shared,
+        a_failed_way_out_leaves_the_trouble with one_shared,
     }
     limits {
         a_user_at_its_limit_waits_alone with two_a_user,

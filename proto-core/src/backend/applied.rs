@@ -154,13 +154,16 @@ pub struct Wanted<'a> {
     pub first: &'a [Setting],
     /// What it has set since, which counts for more.
     pub then: &'a [Setting],
+    /// What is left out of both, by name.
+    pub without: &'a [Bytes],
 }
 
 impl<'a> Wanted<'a> {
     fn iter(self) -> impl Iterator<Item = &'a Setting> {
         let is_overridden =
             move |setting: &&Setting| self.then.iter().any(|later| later.name == setting.name);
-        self.first.iter().filter(move |s| !is_overridden(s)).chain(self.then)
+        let first = self.first.iter().filter(move |s| !is_overridden(s));
+        first.chain(self.then).filter(move |s| !self.without.contains(&s.name))
     }
 }
 
@@ -199,43 +202,63 @@ mod tests {
         let known = |settings: &[&Setting]| {
             Applied::Known(settings.iter().map(|setting| (*setting).clone()).collect())
         };
-        let cases: [(&str, Applied, Wanted<'_>, &[&str]); 8] = [
-            ("nothing to do", known(&[&a]), Wanted { first: &[], then: from_ref(&a) }, &[]),
+        let cases: [(&str, Applied, Wanted<'_>, &[&str]); 9] = [
+            (
+                "nothing to do",
+                known(&[&a]),
+                Wanted { first: &[], then: from_ref(&a), without: &[] },
+                &[],
+            ),
             (
                 "more",
                 known(&[&a]),
-                Wanted { first: &[], then: &[a.clone(), b.clone()] },
+                Wanted { first: &[], then: &[a.clone(), b.clone()], without: &[] },
                 &["SET b TO 1"],
             ),
             (
                 "another value",
                 known(&[&a]),
-                Wanted { first: &[], then: from_ref(&a2) },
+                Wanted { first: &[], then: from_ref(&a2), without: &[] },
                 &["SET a TO 2"],
             ),
-            ("less", known(&[&a, &c]), Wanted { first: &[], then: from_ref(&a) }, &["RESET \"c\""]),
+            (
+                "less",
+                known(&[&a, &c]),
+                Wanted { first: &[], then: from_ref(&a), without: &[] },
+                &["RESET \"c\""],
+            ),
             (
                 "of its own at login",
                 known(&[]),
-                Wanted { first: from_ref(&a), then: from_ref(&b) },
+                Wanted { first: from_ref(&a), then: from_ref(&b), without: &[] },
                 &["SET a TO 1", "SET b TO 1"],
             ),
             (
                 "changed since login",
                 known(&[]),
-                Wanted { first: from_ref(&a), then: from_ref(&a2) },
+                Wanted { first: from_ref(&a), then: from_ref(&a2), without: &[] },
                 &["SET a TO 2"],
             ),
             (
                 "back to what it was at login",
                 known(&[&a2]),
-                Wanted { first: from_ref(&a), then: &[] },
+                Wanted { first: from_ref(&a), then: &[], without: &[] },
                 &["SET a TO 1"],
+            ),
+            (
+                "let go",
+                known(&[&a, &c]),
+                Wanted {
+                    first: from_ref(&a),
+                    then: &[a2.clone(), b.clone(), c.clone()],
+                    without: &[Bytes::from_static(b"a")],
+                },
+                &["RESET \"a\"", "SET b TO 1"],
             ),
             (
                 "in doubt",
                 Applied::Unknown,
-                Wanted { first: &[], then: from_ref(&a) },
+                Wanted { first: &[], then: from_ref(&a), without: &[] },
                 &["RESET ALL", "SET a TO 1"],
             ),
         ];

@@ -303,11 +303,15 @@ impl Desk {
             for _ in &queries {
                 link.expect(Pending::Ready { owner: Owner::Proxy, request: Request::Query });
             }
-            let due = self.now + limits::RESET_TIMEOUT;
-            self.timers.set(&mut link.deadline, due, TimerKey::Link(id));
             for query in queries {
                 self.send_link(id, query);
             }
+        }
+        if let Some(link) = self.links.get_mut(id)
+            && !link.is_quiet()
+        {
+            let due = self.now + limits::RESET_TIMEOUT;
+            self.timers.set(&mut link.deadline, due, TimerKey::Link(id));
         }
         self.settle(id);
     }

@@ -341,6 +341,11 @@ impl Session {
     /// A server is ready for the next statement: what the last one has done takes effect.
     pub(super) fn on_ready(&mut self, desk: &mut Desk, id: ConnId, tx: TxStatus) {
         let failed = std::mem::take(&mut self.outcome) == super::Outcome::Failed;
+        for name in std::mem::take(&mut self.let_go) {
+            if !failed {
+                self.settings.apply(Change::Reset(name));
+            }
+        }
         match self.effect.take() {
             Some(Effect::Ended(how)) => {
                 self.settings.end_transaction(how == Ended::Committed && !failed);

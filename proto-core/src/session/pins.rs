@@ -15,7 +15,7 @@ use crate::backend::audit::{self, Pin, Pins};
 use crate::backend::link::{Link, Owner, Pending, Request, Wear};
 use crate::id::ConnId;
 use crate::route::class::{Hold, Kind, StateChange};
-use crate::wire::backend::TxStatus;
+use crate::wire::backend::{Composer, TxStatus};
 
 use super::nature::{Command, Nature};
 use super::settings::Change;
@@ -153,7 +153,7 @@ impl Session {
         let is_named = link.startup.application_name() == self.who.startup.application_name();
         let end = if link.is_bare() { self.who.first.len() } else { 1 };
         let first = self.who.first.get(usize::from(is_named)..end).unwrap_or_default();
-        Wanted { first, then: self.settings.kept() }
+        Wanted { first, then: self.settings.kept(), without: &self.let_go }
     }
 
     /// Notes that what the session wants to be set on a link is set there.
@@ -184,8 +184,47 @@ impl Session {
         take_steps(desk, id, steps, Request::Told);
     }
 
+    /// Who hears what a server reports of a parameter that is otherwise the client's to hear.
+    ///
+    /// What was set at login is set anew behind a reset. The server may have nothing to report
+    /// then, because that is the value which the reset gave back.
+    pub(super) fn hears(&mut self, link: &Link, name: &[u8]) -> Owner {
+        let is_hidden = self.is_restored(link, name);
+        self.unheard.retain(|unheard| !unheard.eq_ignore_ascii_case(name));
+        if is_hidden {
+            self.unheard.push(Bytes::copy_from_slice(name));
+            return Owner::Proxy;
+        }
+        Owner::Client
+    }
+
+    /// Tells the client of parameters of which it has not heard, once they are on a link what they
+    /// are to be.
+    pub(super) fn tell_unheard(&mut self, desk: &mut Desk, id: ConnId) {
+        let Some(link) = desk.links.get(id) else { return };
+        if self.effect.is_some() || self.speaking.is_some() || !link.steps.is_empty() {
+            return;
+        }
+        let holds = match link.tx {
+            TxStatus::Idle => link.applied.steps_to(self.wanted(link)).is_empty(),
+            // It began with all of them, and what it has set since is set.
+            TxStatus::Open => true,
+            TxStatus::Failed => false,
+        };
+        if !holds || !self.is_serving() {
+            return;
+        }
+        let mut composer = Composer::new();
+        for name in std::mem::take(&mut self.unheard) {
+            if let Some((_, value)) = link.parameters.iter().find(|(known, _)| *known == name) {
+                composer.parameter_status(&name, value);
+            }
+        }
+        self.say(desk, composer);
+    }
+
     /// Whether the statement at hand gives a parameter back a value that is not the session's.
-    pub(super) fn is_restored(&self, link: &Link, name: &[u8]) -> bool {
+    fn is_restored(&self, link: &Link, name: &[u8]) -> bool {
         let resets = match &self.effect {
             Some(Effect::Discard | Effect::Change(Change::ResetAll)) => true,
             Some(Effect::Change(Change::Reset(reset))) => reset.eq_ignore_ascii_case(name),
@@ -259,19 +298,23 @@ impl Session {
     }
 
     /// Lets go of a parameter that could not be set, if the statement at hand sets or resets it
-    /// itself: a client must be able to end the trouble.
+    /// itself: a client must be able to end the trouble. That is for this statement only, for it
+    /// may fail.
     pub(super) fn lets_go(&mut self, refusal: &Refusal, effect: Option<&Effect>) -> bool {
         let Refusal::Unset { name, .. } = refusal else { return false };
-        let is_kept = self.settings.kept().iter().any(|setting| setting.name == *name);
-        let lets_go = is_kept && effect.is_some_and(|effect| effect.replaces(name));
+        let mut known = self.who.first.iter().chain(self.settings.kept());
+        let lets_go = known.any(|setting| setting.name == *name)
+            && !self.let_go.contains(name)
+            && effect.is_some_and(|effect| effect.replaces(name));
         if lets_go {
-            self.settings.apply(Change::Reset(name.clone()));
+            self.let_go.push(name.clone());
         }
         lets_go
     }
 
     /// Goes on once everything that the session waits for is set, or could not be. In that case
-    /// its statement is refused, and the link is given up unless the session is bound to it.
+    /// its statement is refused, and the link is given back unless the session is bound to it:
+    /// what it refused has changed nothing there.
     pub(super) fn after_settings(&mut self, desk: &mut Desk, id: ConnId) {
         if desk.links.get(id).is_some_and(|link| !link.steps.is_empty()) {
             return;
@@ -281,8 +324,9 @@ impl Session {
             if self.unnamed.only_at() == Some(id) {
                 self.unnamed.forget();
             }
+            Self::sweep(desk, id);
             self.held.drop_link(id);
-            desk.retire(id);
+            desk.give_back(id);
         }
         self.wait = Wait::Nothing;
         self.look_again(desk);

@@ -175,13 +175,12 @@ impl Session {
                 let (name, rest) = text(body).ok_or(Violation::Malformed { tag })?;
                 let (value, _) = text(rest).ok_or(Violation::Malformed { tag })?;
                 link.note_parameter(name, value);
-                // What was set at login is set anew behind a reset, and told then.
-                let is_hidden = name == b"in_hot_standby" || self.is_restored(link, name);
                 let is_told = link.is_told() && self.is_serving();
-                Ok(match (is_hidden, is_told) {
-                    (true, _) => Owner::Proxy,
-                    (false, true) => Owner::Client,
-                    (false, false) => owner,
+                let hears = if is_told { Owner::Client } else { owner };
+                Ok(match name {
+                    b"in_hot_standby" => Owner::Proxy,
+                    _ if hears == Owner::Client => self.hears(link, name),
+                    _ => hears,
                 })
             }
             tag::NOTICE => Ok(owner),
@@ -294,6 +293,9 @@ impl Session {
 
     /// Goes on with what waited for the server to finish.
     fn after_message(&mut self, desk: &mut Desk, id: ConnId) {
+        if !self.unheard.is_empty() {
+            self.tell_unheard(desk, id);
+        }
         if matches!(self.wait, Wait::Settings(at) if at == id) {
             return self.after_settings(desk, id);
         }

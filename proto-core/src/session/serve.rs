@@ -81,6 +81,10 @@ impl Session {
     /// A message has been taken: what it waited for, and that it did so in vain, is no other's
     /// affair. It need not have been answered by what it waited for.
     fn end_wait(&mut self, desk: &mut Desk) {
+        if self.effect.is_none() {
+            // It was refused after all.
+            self.let_go.clear();
+        }
         if self.since.is_none() && self.verdict.is_none() {
             return;
         }

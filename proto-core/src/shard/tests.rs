@@ -85,3 +85,41 @@ fn a_shutdown_ends_with_the_last_connection_even_if_it_fails() {
         assert!(shard.is_finished());
     }
 }
+
+/// A server that hangs over a setting whose client has left loses the connection, and its place
+/// with it.
+#[test]
+fn a_connection_that_is_given_back_is_not_waited_for_without_end() {
+    let now = Instant::ZERO;
+    let mut config = load("test.toml", &InMemory).unwrap().config;
+    config.worker_threads = 1;
+    config.pool.defaults.mode = crate::config::PoolMode::Transaction;
+    let (entropy, clock) = (Entropy::from_seed([7; 32]), WallClock::default());
+    let mut shard = Shard::new(ShardId(0), Arc::new(config), entropy, clock, now);
+    shard.handle_message(now, Peer::Control, Message::Topology(Arc::new(topology())));
+    outputs(&mut shard);
+    let client = shard.handle_accept(now, Arrival { address: None, room: Room::Free });
+    outputs(&mut shard);
+    let params = [("user", "bo"), ("database", "bo"), ("work_mem", "5MB")];
+    let params = params.map(|(name, value)| (name.into(), value.into()));
+    shard.handle_read(now, client, &frontend::startup(&Params(params.into())));
+    let link = wanted(&outputs(&mut shard)).expect("it has no connection");
+    shard.handle_connect(now, link, Ok(()));
+    outputs(&mut shard);
+    shard.handle_read(now, link, b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I");
+    let mut asked = false;
+    for _ in 0..3 {
+        asked |= outputs(&mut shard).into_iter().any(|output| {
+            matches!(output, Output::Send { to, bytes } if to == link && bytes.starts_with(b"Q"))
+        });
+        shard.handle_read(now, client, b"");
+    }
+    outputs(&mut shard);
+    assert!(asked, "the parameter is to be set");
+    shard.handle_close(now, client, Closed::ByPeer);
+    outputs(&mut shard);
+    let later = now + limits::RESET_TIMEOUT;
+    shard.handle_timeout(later);
+    let is_closed = |output: &Output| matches!(output, Output::Close { conn, .. } if *conn == link);
+    assert!(outputs(&mut shard).iter().any(is_closed));
+}
