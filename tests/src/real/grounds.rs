@@ -188,6 +188,8 @@ const CLEAN: &str = "drop schema public cascade; create schema public; \
          where rolname not like 'pg\\_%' and pg_has_role(oid, 'scenario_user', 'member') \
          and not rolsuper and rolname <> 'scenario_user' \
        loop execute format('drop role %I', name); end loop; \
+       for name in select amname from pg_am where oid >= 16384 \
+       loop execute format('drop access method %I', name); end loop; \
      end $$";
 
 /// How long a server may take to be ready again, or to catch up.
