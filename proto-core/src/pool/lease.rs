@@ -140,9 +140,12 @@ impl Pools {
             return Response::Later(None);
         }
         let gate = Gate::of(limit);
+        // A calm claim is not withdrawn, and may be nobody's any more: it takes nothing that could
+        // serve somebody here, or two shards that need two limits pass both to one another.
         let is_earlier = |pool: &Pool| {
             let first = pool.line.front().map(|(since, _)| (since, self.shares.shard));
-            first.is_some_and(|first| first < (claim.since, claim.shard))
+            let is_calm = claim.urgency == Urgency::Calm;
+            first.is_some_and(|first| is_calm || first < (claim.since, claim.shard))
         };
         // Whoever stands at a limit that is looked at earlier has no use for this one yet.
         let comes_first =

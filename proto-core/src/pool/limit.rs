@@ -104,11 +104,17 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Compares by who is to be served first: whoever presses, then whoever has nothing, then
-    /// whoever came first.
+    /// Compares by who is to be served first: whoever presses; of the calm, whoever has nothing;
+    /// then whoever came first.
+    ///
+    /// Among those who press nothing else counts, here as in the shards: what a claim has is not kept
+    /// true, and places that are granted by one order and yielded by another go round without end.
     #[must_use]
     pub fn before(&self, other: &Self) -> Ordering {
-        let rank = |claim: &Self| (claim.urgency, claim.has > 0, claim.since, claim.shard);
+        let rank = |claim: &Self| {
+            let has_some = claim.urgency == Urgency::Calm && claim.has > 0;
+            (claim.urgency, has_some, claim.since, claim.shard)
+        };
         rank(self).cmp(&rank(other))
     }
 }
