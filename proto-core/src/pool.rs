@@ -137,6 +137,8 @@ pub struct Pools {
     pools: BTreeMap<Arc<PoolKey>, Pool>,
     servers: BTreeMap<BackendId, Server>,
     stamp: u64,
+    /// Clients that have joined a line.
+    joined: u64,
     /// Claims that were made.
     claims: u64,
     /// When wants and recalls are to be looked at again.
@@ -217,7 +219,8 @@ impl Pools {
             return Answer::Full;
         }
         let before = pool.line.front();
-        pool.line.join(waiter);
+        self.joined += 1;
+        pool.line.join(waiter, self.joined);
         if pool.line.front() != before {
             self.stand(key, gate);
         }

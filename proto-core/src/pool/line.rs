@@ -7,8 +7,11 @@ use super::{Limit, PoolKey, Waiter};
 use crate::id::ConnId;
 use crate::time::Instant;
 
-/// A place in a line: since when, and who.
-pub(super) type Place = (Instant, ConnId);
+/// A place in a line: since when, and how many clients had joined a line of the shard before.
+///
+/// Drivers note the time once for all that they find ready, so that many come at one instant. If
+/// their names decided among them, some clients would overtake others with every statement.
+pub(super) type Place = (Instant, u64);
 
 /// The clients who wait for a connection of one pool.
 ///
@@ -16,7 +19,7 @@ pub(super) type Place = (Instant, ConnId);
 #[derive(Debug, Default)]
 pub(super) struct Line {
     waiters: BTreeMap<Place, Waiter>,
-    since: BTreeMap<ConnId, Instant>,
+    places: BTreeMap<ConnId, Place>,
 }
 
 impl Line {
@@ -28,17 +31,19 @@ impl Line {
         self.waiters.is_empty()
     }
 
-    /// Puts somebody in, before those who came later.
-    pub(super) fn join(&mut self, waiter: Waiter) {
+    /// Puts somebody in, before those who came later. `joined` counts who did so before, in any
+    /// line.
+    pub(super) fn join(&mut self, waiter: Waiter, joined: u64) {
         self.leave(waiter.session);
-        self.since.insert(waiter.session, waiter.since);
-        self.waiters.insert((waiter.since, waiter.session), waiter);
+        let place = (waiter.since, joined);
+        self.places.insert(waiter.session, place);
+        self.waiters.insert(place, waiter);
     }
 
     /// Takes somebody out, if they stand in it.
     pub(super) fn leave(&mut self, session: ConnId) -> Option<Waiter> {
-        let since = self.since.remove(&session)?;
-        self.waiters.remove(&(since, session))
+        let place = self.places.remove(&session)?;
+        self.waiters.remove(&place)
     }
 
     /// The place of the first one.

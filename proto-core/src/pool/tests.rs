@@ -164,6 +164,22 @@ fn limits_hold_and_idle_connections_make_room() {
 }
 
 #[test]
+fn those_of_one_instant_are_served_in_the_order_in_which_they_came() {
+    let (a, psql) = (key("a"), startup("psql"));
+    let mut herd = Herd::sized(1, 1);
+    let (link, gone) = (herd.names.insert(()), herd.names.insert(()));
+    assert_eq!(herd.asks(&a, &psql).0, Answer::Open);
+    let (_, first) = herd.asks(&a, &psql);
+    herd.names.remove(gone);
+    let (_, second) = herd.asks(&a, &psql);
+    assert!(second < first, "it is called as somebody was who came earlier");
+    for session in [first, second] {
+        herd.put_back(&a, link, &psql);
+        assert_eq!(herd.served(), [(session, Given::Lent(link))]);
+    }
+}
+
+#[test]
 fn whoever_waits_longest_is_next() {
     let (a, b, psql) = (key("a"), key("b"), startup("psql"));
     let mut herd = Herd::sized(2, 1);

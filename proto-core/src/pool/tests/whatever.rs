@@ -66,8 +66,9 @@ struct Model {
     herd: Herd,
     policy: PoolPolicy,
     links: BTreeMap<ConnId, (usize, usize, Place)>,
-    /// Who waits: the pool, how they began, and since when.
-    waiting: BTreeMap<ConnId, (usize, usize, Instant)>,
+    /// Who waits: the pool, how they began, and how many had asked before.
+    waiting: BTreeMap<ConnId, (usize, usize, usize)>,
+    asked: usize,
     startups: [Arc<Params>; 2],
     quota_max: usize,
 }
@@ -79,6 +80,7 @@ impl Model {
             policy,
             links: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            asked: 0,
             startups: [startup("psql"), startup("jdbc")],
             quota_max: quota,
         }
@@ -193,6 +195,7 @@ impl Model {
     fn ask(&mut self, pool: usize, startup: usize) {
         let waiter = self.herd.waiter(&self.startups[startup]);
         let session = waiter.session;
+        self.asked += 1;
         match self.herd.pools.ask(&Self::key(pool), waiter, self.herd.now) {
             Answer::Lent(link) => {
                 assert!(self.waiting.values().all(|(of, ..)| *of != pool), "overtaken");
@@ -203,7 +206,7 @@ impl Model {
                 self.open(pool, startup, Some(session));
             }
             Answer::Queued(victim) => {
-                self.waiting.insert(session, (pool, startup, self.herd.now));
+                self.waiting.insert(session, (pool, startup, self.asked));
                 victim.into_iter().for_each(|link| self.evicted(link));
             }
             Answer::Full => {
@@ -234,12 +237,9 @@ impl Model {
     }
 
     fn first(&mut self, waiter: &Waiter) -> (usize, usize) {
-        let (pool, startup, since) = self.waiting.remove(&waiter.session).expect("it waits");
-        let mut others = self.waiting.iter().filter(|(_, (of, ..))| *of == pool);
-        assert!(
-            others.all(|(id, (_, _, other))| (since, waiter.session) < (*other, *id)),
-            "first come, first served"
-        );
+        let (pool, startup, asked) = self.waiting.remove(&waiter.session).expect("it waits");
+        let mut others = self.waiting.values().filter(|(of, ..)| *of == pool);
+        assert!(others.all(|(.., other)| asked < *other), "first come, first served");
         (pool, startup)
     }
 
