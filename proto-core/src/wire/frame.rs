@@ -112,22 +112,24 @@ fn header(unread: &[u8]) -> Result<Option<(u8, usize)>, Violation> {
 
 /// Returns the length of the run of whole plain messages at the front of `unread`.
 ///
-/// Free-standing and over bytes alone, because a result set passes through here row by row.
+/// Free-standing and over bytes alone, because a result set passes through here row by row: one
+/// comparison finds out whether a type is plain, and one whether a length is possible and all of
+/// the message in view.
 #[must_use]
 pub fn plain_run(unread: &[u8], looks: &Looks) -> usize {
-    let mut at = 0;
-    while let Some([tag, a, b, c, d]) = unread.get(at..at + HEADER_LEN) {
-        let look = looks.get(usize::from(*tag)).copied().unwrap_or(UNKNOWN);
-        if look & PLAIN == 0 || look == UNKNOWN {
-            break;
+    // What is in view here whole is not too long either.
+    let view = unread.get(..=limits::MESSAGE_LEN_MAX).unwrap_or(unread);
+    let mut rest = view;
+    while let Some((&[tag, a, b, c, d], bodies)) = rest.split_first_chunk::<HEADER_LEN>() {
+        let look = looks.get(usize::from(tag)).copied().unwrap_or(UNKNOWN);
+        // A length below that of its own word wraps around, and nothing so long is in view.
+        let body_len = u32::from_be_bytes([a, b, c, d]).wrapping_sub(4) as usize;
+        match bodies.get(body_len..) {
+            Some(behind) if (PLAIN..UNKNOWN).contains(&look) => rest = behind,
+            Some(_) | None => break,
         }
-        let len = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        if !(4..=limits::MESSAGE_LEN_MAX).contains(&len) || unread.len() - at < len + 1 {
-            break;
-        }
-        at += len + 1;
     }
-    at
+    view.len() - rest.len()
 }
 
 #[cfg(test)]
