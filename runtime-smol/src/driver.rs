@@ -230,20 +230,21 @@ impl<M: Machine> Driver<M> {
             written = sink.offer_with(bytes);
             direct = written.saturating_sub(sink.send.len());
         }
-        let mut rest = Bytes::new();
-        if let Some(source) = self.conns.get_mut(from) {
-            source.recv.consume(direct);
-            if direct < len {
-                rest = source.recv.split(len - direct);
-            }
-        }
-        if let Some(sink) = self.conns.get_mut(to) {
+        if direct < written
+            && let Some(sink) = self.conns.get_mut(to)
+        {
             sink.send.sent(written - direct);
         }
         if written > 0 {
             self.events.push_back(Event::Sent(to, written));
         }
-        self.queue(to, rest);
+        if let Some(source) = self.conns.get_mut(from) {
+            source.recv.consume(direct);
+            if direct < len {
+                let rest = source.recv.split(len - direct);
+                self.queue(to, rest);
+            }
+        }
         self.take_back(from);
     }
 

@@ -36,6 +36,9 @@ impl<M: Machine> Driver<M> {
     }
 
     /// How long there is nothing to do, unless something comes; for ever if it says nothing.
+    ///
+    /// It is counted from the end of the last wait, so that the clock is read once a round. What is
+    /// due may be late by as long as a round takes.
     pub(crate) fn patience(&self) -> Option<Duration> {
         let backlogs = || self.listeners.iter().map(|listener| listener.backlog);
         if !self.line.is_empty()
@@ -49,7 +52,7 @@ impl<M: Machine> Driver<M> {
             Backlog::Empty | Backlog::Ready => None,
         });
         let due = pauses.chain(self.machine.poll_timeout()).min()?;
-        Some(due.since(self.clock()))
+        Some(due.since(self.now))
     }
 
     /// Waits as long as it may, then does what there is to do, once around.
