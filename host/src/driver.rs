@@ -1,16 +1,15 @@
 //! Carries out what one machine asks for, and tells it what happened.
 //!
-//! A driver belongs to one executor, and so does everything in it. It is borrowed by one task at a
-//! time, and never while that task waits: each connection's task gives it a turn when there is
-//! something to read (`turns`), others bring mail, clients and the time (`rounds`). Bytes are
-//! written straight from the buffer into which they were read, as long as the kernel takes them.
+//! A driver belongs to one thread at a time, and so does everything in it. It waits in one place
+//! (`rounds`), for everything at once; between two waits it gives each connection that has
+//! something to read its turn (`turns`). Bytes are written straight from the buffer into which they
+//! were read, as long as the kernel takes them.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::{Rc, Weak};
+use std::io;
 use std::sync::Arc;
-use std::task::Waker;
 
+use crate::mailbox::{Mail, Mailbox, Post};
 use bytes::Bytes;
 use pgherd_core::buffer::Stock;
 use pgherd_core::config::Config;
@@ -19,14 +18,15 @@ use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Closed, Message, Peer};
 use pgherd_core::output::{Close, Output};
 use pgherd_core::time::Instant;
-use pgherd_host::mailbox::{Mail, Post};
 
-use crate::connection::{Connection, Sink, Source, Stay};
-use crate::driver::connecting::Attempt;
-use crate::socket::{Fresh, Socket};
+use crate::attempt::Attempt;
+use crate::connection::{Connection, Sink, Source, Stay, Turn, Watched};
+use crate::listener::Listener;
+use crate::poller::{self, Interest, Key, Poller};
+use crate::socket::Socket;
 
 mod connecting;
-pub(crate) mod rounds;
+mod rounds;
 mod turns;
 
 /// Drives one machine.
@@ -34,24 +34,24 @@ pub(crate) struct Driver<M> {
     machine: M,
     me: Peer,
     start: std::time::Instant,
-    /// When the turn began: all that it found happened then.
+    /// When the last wait ended: all that was found there happened then.
     now: Instant,
     config: Arc<Config>,
+    poller: Poller,
+    found: Vec<poller::Event>,
+    listeners: Vec<Listener>,
     attempts: Table<Attempt>,
     conns: Table<Connection>,
-    /// Whose turn it is.
-    turn: Option<ConnId>,
+    /// Who is to have a turn.
+    line: VecDeque<ConnId>,
     /// What the machine must hear once it has been drained.
     events: VecDeque<Event>,
     /// Connections with queued bytes that have not been offered to the kernel.
     unflushed: Vec<ConnId>,
     stock: Stock,
-    /// Where small chunks are copied together.
-    gathered: Vec<u8>,
-    post: Post<Fresh>,
-    clockwork: Clockwork,
-    /// For the tasks of new connections.
-    this: Weak<RefCell<Self>>,
+    mailbox: Mailbox,
+    mail: Letters,
+    post: Post,
 }
 
 /// What a driver is started with.
@@ -59,15 +59,35 @@ pub(crate) struct Setting {
     pub(crate) me: Peer,
     pub(crate) start: std::time::Instant,
     pub(crate) config: Arc<Config>,
-    pub(crate) post: Post<Fresh>,
+    pub(crate) poller: Poller,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) post: Post,
 }
 
-/// The task that keeps the time, and what it knows.
-#[derive(Default)]
-struct Clockwork {
-    waker: Option<Waker>,
-    /// When it wakes by itself. Not later than the machine asks for; perhaps earlier.
-    armed: Option<Instant>,
+impl Setting {
+    /// Makes the poller watch what is there from the start.
+    pub(crate) fn watch(self) -> io::Result<Self> {
+        self.poller.add(&self.mailbox.ear, Key::Bell, Interest::Reads)?;
+        for (listener, place) in self.listeners.iter().zip(0u32..) {
+            self.poller.add(listener, Key::Listener(place), Interest::Reads)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Whether a wait has found anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Something,
+    Nothing,
+}
+
+/// Whether there may be mail of which the bell does not tell again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    None,
+    Some,
 }
 
 enum Event {
@@ -77,52 +97,47 @@ enum Event {
     Closed(ConnId, Closed),
 }
 
-impl<M: Machine + 'static> Driver<M> {
-    pub(crate) fn new(machine: M, setting: Setting) -> Rc<RefCell<Self>> {
-        let Setting { me, start, config, post } = setting;
-        Rc::new_cyclic(|this| {
-            RefCell::new(Self {
-                machine,
-                me,
-                start,
-                now: Instant::ZERO,
-                config,
-                attempts: Table::new(),
-                conns: Table::new(),
-                turn: None,
-                events: VecDeque::new(),
-                unflushed: Vec::new(),
-                stock: Stock::default(),
-                gathered: Vec::new(),
-                post,
-                clockwork: Clockwork::default(),
-                this: this.clone(),
-            })
-        })
+impl<M: Machine> Driver<M> {
+    pub(crate) fn new(machine: M, setting: Setting) -> Self {
+        let Setting { me, start, config, poller, listeners, mailbox, post } = setting;
+        Self {
+            machine,
+            me,
+            start,
+            now: Instant::ZERO,
+            config,
+            poller,
+            found: Vec::new(),
+            listeners,
+            attempts: Table::new(),
+            conns: Table::new(),
+            line: VecDeque::new(),
+            events: VecDeque::new(),
+            unflushed: Vec::new(),
+            stock: Stock::default(),
+            mailbox,
+            mail: Letters::None,
+            post,
+        }
     }
 
     /// A client has connected, or has been moved here.
-    fn accept(&mut self, fresh: Fresh, unread: &[u8], arrival: Arrival) {
+    fn accept(&mut self, socket: Socket, unread: &[u8], arrival: Arrival) {
         let id = self.machine.handle_accept(self.now, arrival);
-        let mut conn = Connection::new(Socket::Fresh(fresh));
+        let mut conn = Connection::new(socket);
         if !unread.is_empty() {
             conn.recv.extend(unread);
             self.events.push_back(Event::Reread(id));
         }
         self.conns.insert(id, conn);
-        // Control moves most of its connections away at once; those never become this executor's.
-        while let Some(output) = self.machine.poll_output() {
-            self.carry_out(output);
-        }
-        if let Some(conn) = self.conns.get_mut(id) {
-            conn.socket.settle();
-            self.attend(id);
-        }
+        self.pump();
+        // Control moves most of its connections away at once; those are not watched here.
+        self.watch(id, Interest::Reads);
         self.pump();
     }
 
     /// Takes what was in the mailbox.
-    fn receive(&mut self, mail: Mail<Fresh>) {
+    fn receive(&mut self, mail: Mail) {
         match mail {
             Mail::Message { from, message } => {
                 if let Message::Reload(config) = message.as_ref() {
@@ -150,7 +165,9 @@ impl<M: Machine + 'static> Driver<M> {
                 break;
             }
         }
-        self.wind();
+        if !self.machine.is_accepting() {
+            self.listeners.clear();
+        }
     }
 
     fn tell(&mut self, event: &Event) {
@@ -184,8 +201,8 @@ impl<M: Machine + 'static> Driver<M> {
             Output::Skip { from, len } => {
                 if let Some(conn) = self.conns.get_mut(from) {
                     conn.recv.consume(len);
-                    self.stock.take_back(&mut conn.recv);
                 }
+                self.take_back(from);
             }
             Output::Send { to, bytes } => self.queue(to, bytes),
             Output::Reread { conn } => self.events.push_back(Event::Reread(conn)),
@@ -200,41 +217,41 @@ impl<M: Machine + 'static> Driver<M> {
 
     fn hand_over(&mut self, id: ConnId, to: Peer, arrival: Arrival) {
         let Some(conn) = self.conns.remove(id) else { return };
-        match conn.socket {
-            Socket::Fresh(socket) => {
-                let unread = conn.recv.unread().to_vec();
-                let returned = self.post.offer(to, Mail::Moved { socket, unread, arrival });
-                returned.into_iter().for_each(dismiss);
-            }
-            // glommio gives no descriptor back. Machines move clients before they are read.
-            Socket::Tcp(_) | Socket::Unix(_) => {
-                log::error!("{id} cannot move any more, and is closed");
-            }
+        if conn.watched != Watched::No
+            && let Err(error) = self.poller.remove(&conn.socket)
+        {
+            log::debug!("a connection that moves is still watched: {error}");
         }
+        let unread = conn.recv.unread().to_vec();
+        self.post.send(to, Mail::Moved { socket: conn.socket, unread, arrival });
     }
 
     /// Writes bytes straight from the buffer that they came in; queues what the kernel refuses.
     fn forward(&mut self, from: ConnId, to: ConnId, len: usize) {
-        let Some(source) = self.conns.get_mut(from) else { return };
-        let mut recv = std::mem::take(&mut source.recv);
+        let mut written = 0;
+        let mut direct = 0;
+        if let Some(source) = self.conns.get(from)
+            && let Some(bytes) = source.recv.unread().get(..len)
+            && let Some(sink) = self.conns.get(to)
+        {
+            written = sink.offer_with(bytes);
+            direct = written.saturating_sub(sink.send.len());
+        }
         let mut rest = Bytes::new();
-        if let Some(bytes) = recv.unread().get(..len) {
-            let sink = self.conns.get_mut(to);
-            let taken = sink.map(|sink| sink.offer_with(bytes, &mut self.gathered));
-            let taken = taken.unwrap_or_default();
-            recv.consume(taken.direct);
-            if taken.direct < len {
-                rest = recv.split(len - taken.direct);
-            }
-            if taken.queued + taken.direct > 0 {
-                self.events.push_back(Event::Sent(to, taken.queued + taken.direct));
+        if let Some(source) = self.conns.get_mut(from) {
+            source.recv.consume(direct);
+            if direct < len {
+                rest = source.recv.split(len - direct);
             }
         }
-        self.stock.take_back(&mut recv);
-        if let Some(source) = self.conns.get_mut(from) {
-            source.recv = recv;
+        if let Some(sink) = self.conns.get_mut(to) {
+            sink.send.sent(written - direct);
+        }
+        if written > 0 {
+            self.events.push_back(Event::Sent(to, written));
         }
         self.queue(to, rest);
+        self.take_back(from);
     }
 
     /// Queues bytes; they are offered to the kernel once the machine has been drained.
@@ -250,21 +267,21 @@ impl<M: Machine + 'static> Driver<M> {
     /// Offers queued bytes to the kernel, and lets go of a connection that waited for that.
     fn flush(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let len = conn.offer(&mut self.gathered);
+        let len = conn.offer();
         let (sink, stay, is_done) = (conn.sink, conn.stay, conn.send.is_empty());
         if len > 0 {
             self.events.push_back(Event::Sent(id, len));
         }
         match (sink, stay) {
             (_, Stay::Leaving) if is_done => self.let_go(id),
-            (Sink::Broken, _) => self.rouse(id),
-            (Sink::Full | Sink::Open, _) => {}
+            (Sink::Full, _) => self.watch(id, Interest::Both),
+            (Sink::Broken, _) => self.line_up(id),
+            (Sink::Open, _) => {}
         }
     }
 
     fn close(&mut self, id: ConnId, when: Close) {
-        if let Some(attempt) = self.attempts.remove(id) {
-            attempt.wake();
+        if self.attempts.remove(id).is_some() {
             self.events.push_back(Event::Closed(id, Closed::ByUs));
             return;
         }
@@ -278,53 +295,55 @@ impl<M: Machine + 'static> Driver<M> {
         }
     }
 
-    /// Closes a connection in good order: nothing unread is left behind, which would make the
-    /// kernel reset the connection and lose what was written.
+    /// Closes a connection in good order.
     fn let_go(&mut self, id: ConnId) {
-        let Some(mut conn) = self.conns.remove(id) else { return };
-        conn.socket.settle();
-        conn.socket.finish();
-        conn.wake();
-        self.stock.discard(std::mem::take(&mut conn.recv));
-        self.events.push_back(Event::Closed(id, Closed::ByUs));
-        if conn.socket.has_unread() {
-            glommio::spawn_local(turns::part(conn.socket)).detach();
+        if let Some(conn) = self.conns.get(id) {
+            conn.socket.finish();
         }
+        self.forget(id, Closed::ByUs);
     }
 
-    /// Drops a connection that has ended and tells the machine.
+    /// Drops a connection and tells the machine. The poller forgets it by itself.
     fn forget(&mut self, id: ConnId, why: Closed) {
         if let Some(conn) = self.conns.remove(id) {
-            conn.wake();
             self.stock.discard(conn.recv);
             self.events.push_back(Event::Closed(id, why));
         }
     }
 
-    /// Has a connection's task look at it, if there is something that nobody else tells of.
-    fn line_up(&self, id: ConnId) {
-        if self.turn != Some(id)
-            && let Some(conn) = self.conns.get(id)
-            && (conn.source == Source::Ready || conn.sink == Sink::Broken)
-        {
-            conn.wake();
+    /// Makes sure that the poller tells of a connection what is asked for.
+    fn watch(&mut self, id: ConnId, interest: Interest) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let watched = if interest == Interest::Reads { Watched::Reads } else { Watched::Both };
+        let key = Key::Conn(id);
+        let result = match (conn.watched, watched) {
+            (Watched::Both, _) | (Watched::Reads, Watched::Reads | Watched::No) => return,
+            (Watched::No, _) => self.poller.add(&conn.socket, key, interest),
+            (Watched::Reads, Watched::Both) => self.poller.change(&conn.socket, key, interest),
+        };
+        conn.watched = watched;
+        if let Err(error) = result {
+            log::warn!("a connection cannot be watched: {error}");
+            self.forget(id, Closed::Broken);
         }
     }
 
-    /// Has a connection's task look at it.
-    fn rouse(&self, id: ConnId) {
-        if self.turn != Some(id)
-            && let Some(conn) = self.conns.get(id)
+    /// Gives a connection a turn if it could have use for one.
+    fn line_up(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id)
+            && conn.turn == Turn::None
+            && (conn.source != Source::Drained || conn.sink == Sink::Broken)
         {
-            conn.wake();
+            conn.turn = Turn::Due;
+            self.line.push_back(id);
         }
     }
-}
 
-/// Closes the connection that a piece of mail brings, if any, because nobody will have it.
-fn dismiss(mail: Mail<Fresh>) {
-    if let Mail::Moved { socket, .. } = mail {
-        Socket::Fresh(socket).settle();
+    /// Takes an empty buffer back.
+    fn take_back(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            self.stock.take_back(&mut conn.recv);
+        }
     }
 }
 
