@@ -12,10 +12,11 @@ use pgherd_core::id::ConnId;
 use pgherd_core::message::{Arrival, Message, Peer};
 
 use crate::bell::{self, Bell, Ear};
+use crate::socket::Socket;
 
 /// What arrives in a mailbox.
 #[derive(Debug)]
-pub enum Mail<S> {
+pub enum Mail {
     /// A message.
     Message {
         /// Who posted it.
@@ -25,8 +26,8 @@ pub enum Mail<S> {
     },
     /// A connection that another machine has moved here, with its unread bytes.
     Moved {
-        /// The runtime's socket.
-        socket: S,
+        /// Its socket.
+        socket: Socket,
         /// What has been read of it and not been taken.
         unread: Vec<u8>,
         /// Where it came from.
@@ -44,30 +45,30 @@ pub enum Mail<S> {
 
 /// A machine's own mailbox.
 #[derive(Debug)]
-pub struct Mailbox<S> {
-    mail: Receiver<Mail<S>>,
+pub struct Mailbox {
+    mail: Receiver<Mail>,
     /// Tells of mail.
     pub ear: Ear,
 }
 
-impl<S> Mailbox<S> {
+impl Mailbox {
     /// Takes the next piece of mail, if there is one.
     #[must_use]
-    pub fn take(&self) -> Option<Mail<S>> {
+    pub fn take(&self) -> Option<Mail> {
         self.mail.try_recv().ok()
     }
 }
 
 /// The slot of a mailbox.
 #[derive(Debug)]
-struct Slot<S> {
-    mail: Sender<Mail<S>>,
+struct Slot {
+    mail: Sender<Mail>,
     bell: Bell,
 }
 
-impl<S> Slot<S> {
+impl Slot {
     /// Gives back what nobody will read.
-    fn put(&self, mail: Mail<S>) -> Option<Mail<S>> {
+    fn put(&self, mail: Mail) -> Option<Mail> {
         match self.mail.send(mail) {
             Ok(()) => {
                 self.bell.ring();
@@ -78,36 +79,30 @@ impl<S> Slot<S> {
     }
 }
 
-fn mailbox<S>() -> io::Result<(Slot<S>, Mailbox<S>)> {
+fn mailbox() -> io::Result<(Slot, Mailbox)> {
     let (sender, mail) = channel();
     let (bell, ear) = bell::hang()?;
     Ok((Slot { mail: sender, bell }, Mailbox { mail, ear }))
 }
 
 /// The mailboxes of all machines of a process.
-#[derive(Debug)]
-pub struct Post<S> {
-    slots: Arc<Slots<S>>,
+#[derive(Clone, Debug)]
+pub struct Post {
+    slots: Arc<Slots>,
 }
 
 #[derive(Debug)]
-struct Slots<S> {
-    control: Slot<S>,
-    shards: Vec<Slot<S>>,
+struct Slots {
+    control: Slot,
+    shards: Vec<Slot>,
 }
 
-impl<S> Clone for Post<S> {
-    fn clone(&self) -> Self {
-        Self { slots: self.slots.clone() }
-    }
-}
-
-impl<S> Post<S> {
+impl Post {
     /// Makes mailboxes for the control plane and `count` shards.
     ///
     /// # Errors
     /// There are no more file descriptors.
-    pub fn new(count: usize) -> io::Result<(Self, Mailbox<S>, Vec<Mailbox<S>>)> {
+    pub fn new(count: usize) -> io::Result<(Self, Mailbox, Vec<Mailbox>)> {
         let (control, control_box) = mailbox()?;
         let mut shards = Vec::with_capacity(count);
         let mut boxes = Vec::with_capacity(count);
@@ -120,13 +115,13 @@ impl<S> Post<S> {
     }
 
     /// Puts mail into a mailbox. A machine that has ended receives nothing, as is right.
-    pub fn send(&self, to: Peer, mail: Mail<S>) {
+    pub fn send(&self, to: Peer, mail: Mail) {
         drop(self.offer(to, mail));
     }
 
     /// Puts mail into a mailbox, or gives it back if the machine has ended.
     #[must_use]
-    pub fn offer(&self, to: Peer, mail: Mail<S>) -> Option<Mail<S>> {
+    pub fn offer(&self, to: Peer, mail: Mail) -> Option<Mail> {
         let slot = match to {
             Peer::Control => Some(&self.slots.control),
             Peer::Shard(id) => self.slots.shards.get(id.index()),

@@ -27,13 +27,12 @@ pub struct Options {
 ///
 /// # Errors
 /// A thread cannot be started or bound, or a machine does not have what it needs. All have ended.
-pub fn launch<S, F>(
+pub fn launch<F>(
     machines: Vec<(Peer, F)>,
     cores: &Cores,
-    post: &Post<S>,
+    post: &Post,
 ) -> Result<Operator, StartError>
 where
-    S: std::fmt::Debug + Send + 'static,
     F: FnOnce(Started) + Send + 'static,
 {
     let (reports, reported) = channel();
@@ -86,7 +85,7 @@ fn name(machine: Peer) -> String {
 }
 
 /// Tells the control plane that a machine is no more.
-fn announce_end<S>(machine: Peer, post: &Post<S>) {
+fn announce_end(machine: Peer, post: &Post) {
     let message = Box::new(Message::Drained);
     post.send(Peer::Control, Mail::Message { from: machine, message });
 }
@@ -116,25 +115,14 @@ pub struct Operator {
 /// A hand on a running process that does not wait for it.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    post: Arc<dyn Announce>,
-}
-
-/// Mailboxes, whatever else they are for.
-trait Announce: std::fmt::Debug + Send + Sync {
-    fn announce(&self, message: &Message);
-}
-
-impl<S: std::fmt::Debug + Send> Announce for Post<S> {
-    fn announce(&self, message: &Message) {
-        Self::announce(self, message);
-    }
+    post: Post,
 }
 
 impl Remote {
     /// Makes a hand on the machines that have these mailboxes.
     #[must_use]
-    pub fn new<S: std::fmt::Debug + Send + 'static>(post: Post<S>) -> Self {
-        Self { post: Arc::new(post) }
+    pub const fn new(post: Post) -> Self {
+        Self { post }
     }
 
     /// Hands out a new configuration.
@@ -177,20 +165,20 @@ impl Operator {
 /// Ends the process if its thread panics: a machine that is gone answers nobody, and a process of
 /// which a part is gone is worse than none.
 #[derive(Debug)]
-pub struct PanicAlarm<S> {
+pub struct PanicAlarm {
     me: Peer,
-    post: Post<S>,
+    post: Post,
 }
 
-impl<S> PanicAlarm<S> {
+impl PanicAlarm {
     /// Goes off when the thread that holds it panics.
     #[must_use]
-    pub fn new(me: Peer, post: &Post<S>) -> Self {
+    pub fn new(me: Peer, post: &Post) -> Self {
         Self { me, post: post.clone() }
     }
 }
 
-impl<S> Drop for PanicAlarm<S> {
+impl Drop for PanicAlarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
             log::error!("{:?} has panicked; the process ends", self.me);
@@ -206,7 +194,7 @@ mod tests {
 
     #[test]
     fn threads_that_have_what_they_need_run() {
-        let (post, _control, _shards) = Post::<()>::new(1).unwrap();
+        let (post, _control, _shards) = Post::new(1).unwrap();
         let machine = |started: Started| started.tell(Ok(()));
         let machines = vec![(Peer::Shard(ShardId(0)), machine), (Peer::Control, machine)];
         assert!(launch(machines, &Cores::default(), &post).unwrap().join());
@@ -214,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_says_nothing_did_not_start() {
-        let (post, _control, _shards) = Post::<()>::new(1).unwrap();
+        let (post, _control, _shards) = Post::new(1).unwrap();
         let machine = |is_well: bool| {
             move |started: Started| match is_well {
                 true => started.tell(Ok(())),
@@ -230,17 +218,17 @@ mod tests {
     /// Otherwise the control plane would wait for a shard that never was.
     #[test]
     fn a_thread_that_lacks_something_ends_the_others() {
-        let (post, control, shards) = Post::<()>::new(2).unwrap();
+        let (post, control, shards) = Post::new(2).unwrap();
         let mut boxes = shards.into_iter();
         let (mine, other) = (boxes.next(), boxes.next());
-        let machine = |mailbox: Option<crate::mailbox::Mailbox<()>>, is_well: bool| {
+        let machine = |mailbox: Option<crate::mailbox::Mailbox>, is_well: bool| {
             move |started: Started| {
                 if !is_well {
                     return started.tell(Err(StartError::Nowhere));
                 }
                 started.tell(Ok(()));
                 let mailbox = mailbox.unwrap();
-                let is_end = |mail: Mail<()>| match mail {
+                let is_end = |mail: Mail| match mail {
                     Mail::Message { message, .. } => matches!(*message, Message::Shutdown(_)),
                     Mail::Moved { .. } | Mail::Resolved { .. } => false,
                 };

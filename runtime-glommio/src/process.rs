@@ -1,60 +1,51 @@
-//! A process: its machines and the threads that run them.
+//! A process: its machines and the executors that run them.
 
-use pgherd_core::entropy::Entropy;
-use pgherd_core::id::ShardId;
-use pgherd_core::message::Peer;
+use std::rc::Rc;
+use std::time::Duration;
+
 use pgherd_host::affinity::Cores;
-use pgherd_host::mailbox::Post;
 use pgherd_host::process::{self, Operator, Options, Started};
 use pgherd_host::trouble::StartError;
-use pgherd_host::{descriptors, door};
+use pgherd_host::worker::{Worker, assemble};
 
-use crate::driver::Setting;
+use crate::alert::Alert;
 use crate::ring;
-use crate::worker::{Role, Worker};
 
-/// Starts a process: listens, and starts a thread a shard and one for the control plane.
+/// Starts a process: listens, and starts an executor a shard and one for the control plane, each on
+/// a thread of its own.
 ///
 /// # Errors
 /// The host has no io_uring or too little locked memory, an address cannot be listened on, a core
 /// of `cpu_affinity` is not there, or a thread cannot be started.
 pub fn start(options: Options) -> Result<Operator, StartError> {
     ring::check()?;
-    let Options { config, clock, seed } = options;
-    let cores = Cores::find(&config)?;
-    descriptors::raise(&config);
-    let spots = door::spots(&config)?;
-    let count = config.worker_threads.max(1);
-    let (post, control_box, shard_boxes) = Post::new(count).map_err(StartError::Poller)?;
-    let start = std::time::Instant::now();
-    let mut entropy = Entropy::from_seed(seed);
-    let setting = |me| Setting { me, start, config: config.clone(), post: post.clone() };
-    let mut workers = Vec::with_capacity(count + 1);
-    for (number, mailbox) in (0u16..).zip(shard_boxes) {
-        let id = ShardId(number);
-        workers.push(Worker {
-            role: Role::Shard(id),
-            clock,
-            entropy: entropy.split(),
-            spots: Vec::new(),
-            mailbox,
-            setting: setting(Peer::Shard(id)),
-        });
-    }
-    workers.push(Worker {
-        role: Role::Control,
-        clock,
-        entropy: entropy.split(),
-        spots,
-        mailbox: control_box,
-        setting: setting(Peer::Control),
-    });
+    let cores = Cores::find(&options.config)?;
+    let (post, workers) = assemble(options)?;
     let machines = workers.into_iter().map(|worker| {
-        let me = worker.setting.me;
-        (me, |started: Started| worker.run(started))
+        let me = worker.me();
+        (me, |started: Started| run(worker, started))
     });
     process::launch(machines.collect(), &cores, &post)
 }
+
+/// Makes an executor, says whether that went well, and runs the machine until it is finished.
+fn run(worker: Worker, started: Started) {
+    let alert = worker.alert().map_err(StartError::Poller);
+    let (executor, alert) = match (ring::executor(), alert) {
+        (Ok(executor), Ok(alert)) => (executor, alert),
+        (Err(error), _) | (_, Err(error)) => return started.tell(Err(error)),
+    };
+    started.tell(Ok(()));
+    executor.run(async move {
+        let alert = Rc::new(Alert::new(alert));
+        worker.attend(LINGER, |patience| alert.clone().rest(patience)).await;
+    });
+}
+
+/// How long a machine waits in its poller, where it blocks its executor, before it leaves the waiting
+/// to io_uring. Nobody else is on that executor, and a round of it costs eight system calls, where
+/// under load the next event is some microseconds away.
+const LINGER: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {

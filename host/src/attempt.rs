@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use pgherd_host::dial;
+use crate::dial;
 
 use crate::poller::Incoming;
 use crate::socket::Socket;

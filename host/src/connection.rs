@@ -2,9 +2,9 @@
 
 use std::io::{self, IoSlice};
 
+use crate::verdict;
 use pgherd_core::buffer::{RecvBuffer, SendQueue};
 use pgherd_core::limits;
-use pgherd_host::verdict;
 
 use crate::poller::{Event, Incoming, Interest};
 use crate::socket::Socket;

@@ -5,10 +5,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 
+use crate::door::{self, SocketFile, Spot};
+use crate::trouble::StartError;
 use pgherd_core::config::Config;
 use pgherd_core::time::Instant;
-use pgherd_host::door::{self, SocketFile, Spot};
-use pgherd_host::trouble::StartError;
 
 use crate::socket::Socket;
 

@@ -10,7 +10,7 @@ use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Room};
 use pgherd_core::time::Instant;
 
-use super::{Driver, Letters};
+use super::{Driver, Found, Letters};
 use crate::connection::Sink;
 use crate::listener::{Accepted, Backlog};
 use crate::poller::{Event, Interest, Key, Watch};
@@ -56,9 +56,10 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Waits as long as it may, then does what there is to do, once around.
-    pub(crate) fn round(&mut self, patience: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn round(&mut self, patience: Option<Duration>) -> io::Result<Found> {
         let mut found = std::mem::take(&mut self.found);
         self.wait(patience, &mut found)?;
+        let outcome = if found.is_empty() { Found::Nothing } else { Found::Something };
         self.now = self.clock();
         // All of it is noted before anything is read: a read may rely on it.
         for event in found.drain(..) {
@@ -78,7 +79,7 @@ impl<M: Machine> Driver<M> {
                 self.turn(id);
             }
         }
-        Ok(())
+        Ok(outcome)
     }
 
     fn wait(&mut self, patience: Option<Duration>, found: &mut Vec<Event>) -> io::Result<()> {

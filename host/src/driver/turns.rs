@@ -1,10 +1,10 @@
 //! A connection's turn: it is read until there is nothing, or until the others wait.
 
+use crate::verdict;
 use pgherd_core::id::ConnId;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
 use pgherd_core::message::Closed;
-use pgherd_host::verdict;
 
 use super::Driver;
 use crate::connection::{Read, Sink, Source, Stay, Turn};

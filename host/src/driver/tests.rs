@@ -4,16 +4,16 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
+use crate::puppet::{self, Heard, LONG, Manner, Place, Puppet, is_closed};
 use pgherd_core::id::{BackendId, ShardId};
 use pgherd_core::limits;
 use pgherd_core::message::Room;
-use pgherd_host::puppet::{self, Heard, LONG, Manner, Place, Puppet, is_closed};
 
 use super::*;
 
 struct Scene {
     driver: Driver<Puppet>,
-    shard: Mailbox<Socket>,
+    shard: Mailbox,
 }
 
 impl Scene {

@@ -32,8 +32,8 @@ impl Poller {
     }
 
     /// What an executor waits for: it is readable whenever `wait` would find something.
-    pub(crate) fn alert(&self) -> io::Result<smol::Async<OwnedFd>> {
-        smol::Async::new_nonblocking(self.epoll.try_clone()?)
+    pub(crate) fn alert(&self) -> io::Result<OwnedFd> {
+        self.epoll.try_clone()
     }
 
     /// Starts to watch. What is ready already is an event, too.

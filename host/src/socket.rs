@@ -19,8 +19,10 @@ const SILENTLY: SendFlags = SendFlags::empty();
 
 /// A stream that never blocks.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub enum Socket {
+    /// Over TCP.
     Tcp(TcpStream),
+    /// Within the host.
     Unix(UnixStream),
 }
 

@@ -3,12 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::dial::{self, Place};
+use crate::mailbox::Mail;
+use crate::verdict;
 use pgherd_core::id::{BackendId, ConnId};
 use pgherd_core::machine::Machine;
 use pgherd_core::message::Closed;
-use pgherd_host::dial::{self, Place};
-use pgherd_host::mailbox::Mail;
-use pgherd_host::verdict;
 
 use super::{Driver, Event};
 use crate::attempt::{Attempt, Progress};
@@ -42,7 +42,7 @@ impl<M: Machine> Driver<M> {
             let addresses = dial::resolve(&name, port);
             post.send(me, Mail::Resolved { conn, addresses });
         };
-        smol::unblock(answer).detach();
+        blocking::unblock(answer).detach();
     }
 
     pub(super) fn on_resolved(&mut self, id: ConnId, addresses: Vec<SocketAddr>) {

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use crate::mailbox::{Mail, Mailbox, Post};
 use bytes::Bytes;
 use pgherd_core::buffer::Stock;
 use pgherd_core::config::Config;
@@ -17,7 +18,6 @@ use pgherd_core::machine::Machine;
 use pgherd_core::message::{Arrival, Closed, Message, Peer};
 use pgherd_core::output::{Close, Output};
 use pgherd_core::time::Instant;
-use pgherd_host::mailbox::{Mail, Mailbox, Post};
 
 use crate::attempt::Attempt;
 use crate::connection::{Connection, Sink, Source, Stay, Turn, Watched};
@@ -49,9 +49,9 @@ pub(crate) struct Driver<M> {
     /// Connections with queued bytes that have not been offered to the kernel.
     unflushed: Vec<ConnId>,
     stock: Stock,
-    mailbox: Mailbox<Socket>,
+    mailbox: Mailbox,
     mail: Letters,
-    post: Post<Socket>,
+    post: Post,
 }
 
 /// What a driver is started with.
@@ -61,8 +61,8 @@ pub(crate) struct Setting {
     pub(crate) config: Arc<Config>,
     pub(crate) poller: Poller,
     pub(crate) listeners: Vec<Listener>,
-    pub(crate) mailbox: Mailbox<Socket>,
-    pub(crate) post: Post<Socket>,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) post: Post,
 }
 
 impl Setting {
@@ -74,6 +74,13 @@ impl Setting {
         }
         Ok(self)
     }
+}
+
+/// Whether a wait has found anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Something,
+    Nothing,
 }
 
 /// Whether there may be mail of which the bell does not tell again.
@@ -130,7 +137,7 @@ impl<M: Machine> Driver<M> {
     }
 
     /// Takes what was in the mailbox.
-    fn receive(&mut self, mail: Mail<Socket>) {
+    fn receive(&mut self, mail: Mail) {
         match mail {
             Mail::Message { from, message } => {
                 if let Message::Reload(config) = message.as_ref() {
