@@ -13,7 +13,7 @@ use super::class::{Class, Reason, Unreadable};
 use super::classify::{QUERY_TEXT_LEN_MAX, classify, forbids_balancing};
 use super::lore::Lore;
 use super::rules::Comments;
-use super::tokens::{Shape, Tokens};
+use super::tokens::{Shape, Token, Tokens};
 use crate::entropy::Entropy;
 
 /// Texts held per shard, as a power of two. An application has hundreds of different statements.
@@ -220,10 +220,23 @@ enum Literals {
 /// No mark can be mistaken for a byte of the text: the scanner refuses such bytes outside of
 /// literals and quoted names, which keep their quotes.
 fn normalise(text: &[u8], literals: Literals, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    normalise_by(text, literals, out, |tokens| {
+        tokens.skip_plain();
+        tokens.next()
+    })
+}
+
+/// Does so with the tokens that `next` finds, which may leave out what stays as it is.
+fn normalise_by<'a>(
+    text: &'a [u8],
+    literals: Literals,
+    out: &mut Vec<u8>,
+    next: impl Fn(&mut Tokens<'a>) -> Result<Option<Token>, Unreadable>,
+) -> Result<(), Unreadable> {
     out.clear();
     let mut copied = 0;
     let mut tokens = Tokens::new(text);
-    while let Some(token) = tokens.next()? {
+    while let Some(token) = next(&mut tokens)? {
         let mark = match token.shape {
             _ if literals == Literals::Kept => continue,
             Shape::Number => 1,
@@ -392,6 +405,50 @@ mod tests {
             copied = token.end;
         }
         varied + &text[copied..]
+    }
+
+    fn careful_key(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
+        let mut out = Vec::new();
+        let next = |tokens: &mut Tokens<'_>| tokens.next();
+        normalise_by(text, Literals::Marked, &mut out, next).map(|()| out)
+    }
+
+    fn quick_key(text: &[u8]) -> Result<Vec<u8>, Unreadable> {
+        let mut out = Vec::new();
+        normalise(text, Literals::Marked, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn keys_of_examples_are_those_of_their_tokens() {
+        for example in examples() {
+            let text = example.text.as_bytes();
+            for end in 0..=text.len() {
+                let (text, _) = text.split_at(end);
+                assert_eq!(quick_key(text), careful_key(text), "{}", text.escape_ascii());
+            }
+        }
+    }
+
+    /// Pieces that begin, end or prefix something, and pieces that seem to.
+    const PIECES: &[&str] = &[
+        "a", "e", "E", "b", "n", "x", "u", "U&", "&", "'", "''", "\"", "$", "$$", "$q$", "$1", "1",
+        "23", ".", "+", "-", "--", "/", "/*", "*/", "*", "(", ";", " ", "\n", "\t", "\\", "\0",
+        "\u{1}", "\u{b}", "\u{7f}", "\u{a0}", "é", "_", "t1_0", "select", "abalance", "customer",
+    ];
+
+    fn pieces() -> impl Strategy<Value = Vec<u8>> {
+        let text = proptest::collection::vec(proptest::sample::select(PIECES), 0..24);
+        text.prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        /// What is passed over is what would have stayed as it is.
+        #[test]
+        fn keys_are_those_of_tokens(text in prop_oneof![pieces(), any::<Vec<u8>>()]) {
+            prop_assert_eq!(quick_key(&text), careful_key(&text));
+        }
     }
 
     proptest! {

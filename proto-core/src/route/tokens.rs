@@ -87,6 +87,36 @@ impl<'a> Tokens<'a> {
         self.text.get(at).copied()
     }
 
+    /// Passes over words in ASCII and symbols that begin nothing longer, up to the first token that
+    /// may be something else.
+    ///
+    /// Most of every text is such words, and all of it is looked at again whenever it is sent.
+    pub(super) fn skip_plain(&mut self) {
+        let start = self.at;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let (mut len, mut before) = (0, GAP);
+        'rest: for chunk in rest.chunks(CHUNK) {
+            if let Ok(whole) = <&[u8; CHUNK]>::try_from(chunk)
+                && whole.iter().fold(0, |seen, byte| seen | part(*byte)) <= LETTER
+            {
+                len += CHUNK;
+                before = whole.last().map_or(GAP, |byte| part(*byte));
+                continue;
+            }
+            for part in chunk.iter().map(|byte| part(*byte)) {
+                if part > DIGIT || (part == DIGIT && before == GAP) {
+                    // A word in front may be the beginning of it: the prefix of a literal, or of a
+                    // name with other letters in it.
+                    let passed = rest.get(..len).unwrap_or_default();
+                    len -= passed.iter().rev().take_while(|byte| is_plain_part(**byte)).count();
+                    break 'rest;
+                }
+                (len, before) = (len + 1, part);
+            }
+        }
+        self.at = start + len;
+    }
+
     /// Returns the next token, or nothing at the end of the text.
     pub(super) fn next(&mut self) -> Result<Option<Token>, Unreadable> {
         while self.byte(self.at).is_some_and(is_space) {
@@ -214,6 +244,13 @@ impl<'a> Tokens<'a> {
 
     fn number_end(&self, start: usize) -> Result<usize, Unreadable> {
         let mut at = start;
+        while self.byte(at).is_some_and(|byte| byte.is_ascii_digit()) {
+            at += 1;
+        }
+        // Most numbers are whole.
+        if self.byte(at).is_none_or(|byte| byte != b'.' && matches!(part(byte), GAP | OTHER)) {
+            return Ok(at);
+        }
         while let Some(byte) = self.byte(at) {
             let is_exponent_sign = matches!(byte, b'+' | b'-')
                 && matches!(self.byte(at.wrapping_sub(1)), Some(b'e' | b'E'));
@@ -232,15 +269,14 @@ impl<'a> Tokens<'a> {
 
     fn word_end(&self, start: usize) -> Result<usize, Unreadable> {
         let rest = self.text.get(start..).unwrap_or_default();
-        let (mut len, mut seen) = (0, NO_PART);
-        for &byte in rest {
-            let part = PARTS.get(usize::from(byte)).copied().unwrap_or(NO_PART);
-            if part == NO_PART {
+        let (mut len, mut seen) = (0, GAP);
+        for part in rest.iter().map(|byte| part(*byte)) {
+            if part & (LETTER | DIGIT | FOREIGN) == 0 {
                 break;
             }
             (len, seen) = (len + 1, seen | part);
         }
-        if seen & FOREIGN_PART != 0 {
+        if seen & FOREIGN != 0 {
             let word = rest.get(..len).unwrap_or_default();
             // PostgreSQL takes every such byte for part of the name, others see white space.
             let word = std::str::from_utf8(word).map_err(|_| Unreadable::StrayByte)?;
@@ -263,28 +299,51 @@ fn is_number(number: &[u8]) -> bool {
     mantissa.iter().filter(|byte| **byte == b'.').count() <= 1 && exponent.is_none_or(is_digits)
 }
 
-/// No part of a name.
-const NO_PART: u8 = 0;
+/// White space, and symbols of which none begins a longer token or is part of one.
+const GAP: u8 = 0;
 
-/// An ASCII part of a name.
-const PLAIN_PART: u8 = 1;
+/// A part of a name, also its first.
+const LETTER: u8 = 1;
+
+/// A part of a name unless it is the first, which would begin something else.
+const DIGIT: u8 = 2;
 
 /// A byte of a character beyond ASCII, which PostgreSQL takes for part of a name.
-const FOREIGN_PART: u8 = 2;
+const FOREIGN: u8 = 4;
 
-/// What each byte is behind the first of a name. Most of every text is names, and all of it is
-/// looked at again whenever it is sent.
+/// Whatever else there is.
+const OTHER: u8 = 8;
+
+/// What each byte may be a part of.
 #[expect(clippy::indexing_slicing, reason = "there is a place for every byte")]
 static PARTS: [u8; 256] = {
-    let mut parts = [FOREIGN_PART; 256];
+    let mut parts = [FOREIGN; 256];
     let mut byte = 0u8;
     while byte.is_ascii() {
-        let is_part = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
-        parts[byte as usize] = if is_part { PLAIN_PART } else { NO_PART };
+        parts[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => LETTER,
+            b'0'..=b'9' | b'$' => DIGIT,
+            // Quotes, comments, and the symbol in a literal's prefix.
+            b'\'' | b'"' | b'-' | b'/' | b'&' => OTHER,
+            b'!'..=b'~' => GAP,
+            byte if is_space(byte) => GAP,
+            _ => OTHER,
+        };
         byte += 1;
     }
     parts
 };
+
+fn part(byte: u8) -> u8 {
+    PARTS.get(usize::from(byte)).copied().unwrap_or(OTHER)
+}
+
+fn is_plain_part(byte: u8) -> bool {
+    matches!(part(byte), LETTER | DIGIT)
+}
+
+/// Bytes that are looked at together, as long as there are neither digits nor quotes in them.
+const CHUNK: usize = 8;
 
 const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c)
