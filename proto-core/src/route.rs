@@ -22,6 +22,7 @@ mod settings;
 mod statement;
 mod tokens;
 mod utility;
+pub mod verb;
 mod why;
 mod words;
 pub mod writes;

@@ -6,6 +6,7 @@ mod reason;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::verb::Verb;
 use crate::limits;
 
 pub use reason::{Reason, Unreadable};
@@ -19,6 +20,8 @@ pub struct Class {
     pub reason: Reason,
     /// What it changes in what the server session holds.
     pub state: StateChange,
+    /// What it is counted as.
+    pub verb: Verb,
     /// The relations that it reads, without their schemas.
     pub reads: Relations,
     /// What it writes: relations without their schemas, and functions with `()` behind their names.
@@ -62,6 +65,7 @@ impl Class {
             kind,
             reason,
             state: StateChange::None,
+            verb: Verb::Other,
             reads: Relations::None,
             writes: Relations::None,
         }

@@ -21,6 +21,7 @@ use super::rules::Comments;
 use super::statement::Statement;
 use super::tokens::{Shape, Token, Tokens};
 use super::utility::{self, Verdict};
+use super::verb::Verb;
 use super::words::{changed_relations, one_relation, state_by_tokens, suspicious_words};
 use tree::Inspection;
 
@@ -38,6 +39,10 @@ const NESTING_MAX: usize = 60;
 /// Tells what a text does. Never fails: what cannot be told is for the primary.
 #[must_use]
 pub fn classify(text: &[u8], lore: &Lore<'_>) -> Class {
+    Class { verb: Verb::of(text), ..classify_uncounted(text, lore) }
+}
+
+fn classify_uncounted(text: &[u8], lore: &Lore<'_>) -> Class {
     if text.len() > QUERY_TEXT_LEN_MAX {
         return Class::unknown(Reason::TooLong { len: text.len() });
     }
@@ -229,7 +234,7 @@ impl Scan<'_> {
             names.extend(inspection.calls);
             Relations::of(names)
         };
-        Class { kind: Kind::Write, reason, state: inspection.state, reads, writes }
+        Class { state: inspection.state, reads, writes, ..Class::new(Kind::Write, reason) }
     }
 
     /// Parses one statement and walks its tree; nothing if it does not parse.

@@ -4,11 +4,12 @@ use smallvec::SmallVec;
 
 use super::desk::Desk;
 use super::nature::{Nature, Opens};
-use super::show::{Sent, Verb};
+use super::show::Sent;
 use super::{Effect, Session};
 use crate::limits;
 use crate::route::Side;
 use crate::route::class::{Hold, Kind, StateChange};
+use crate::route::verb::Verb;
 use crate::wire::error::Violation;
 use crate::wire::frame::{Frame, Framer};
 use crate::wire::frontend::{self, LOOKS, Subject, tag};
@@ -285,9 +286,7 @@ impl Session {
             return None;
         }
         if let Some(statement) = self.statements.get(name) {
-            let statement = statement.clone();
-            let nature = self.judge_prepared(desk, &statement);
-            let nature = Nature { verb: Verb::of(statement.text()), ..nature };
+            let nature = self.judge_prepared(desk, statement);
             survey.add(nature);
             let effect = self.effect_of(desk, nature, Some(statement.text()));
             return Some((nature, effect));

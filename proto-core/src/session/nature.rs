@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::settings::Change;
-use super::show::{Counted, Verb};
+use super::show::Counted;
 use super::{Effect, Ended, Session};
 use crate::backend::link::Link;
 use crate::backend::statement::Statement;
@@ -15,6 +15,7 @@ use crate::route::class::{Class, Hold, Isolation, Kind, Reason, Relations, State
 use crate::route::lore::Lore;
 use crate::route::memo::Memo;
 use crate::route::recent::Recent;
+use crate::route::verb::Verb;
 use crate::route::writes::{Balancing, OnWrite, Touched, TransactionReads, Where, Writes};
 use crate::route::{self, Facts, Route, Side, Transaction};
 use crate::time::Instant;
@@ -123,7 +124,7 @@ impl Session {
         let view = self.look(desk);
         let class = view.memo.classify(text, &view.lore);
         let nature = nature_of(&view.outlook.facts(class, &self.writes));
-        Nature { verb: Verb::of(text), state: self.leaves(class, nature), ..nature }
+        Nature { state: self.leaves(class, nature), ..nature }
     }
 
     /// Has somebody look at everything on which a decision about a text depends.
@@ -143,7 +144,7 @@ impl Session {
         let view = self.look(desk);
         let nature = nature_of(&view.outlook.facts(&statement.class, &self.writes));
         let state = self.leaves(&statement.class, nature);
-        Nature { verb: Verb::of(statement.text()), state, ..nature }
+        Nature { state, ..nature }
     }
 
     /// What a statement leaves behind: of a parameter that is known to have been set, the server
@@ -416,7 +417,7 @@ fn nature_of(facts: &Facts<'_>) -> Nature {
     };
     let writes = if class.writes == Relations::None { HasWrites::No } else { HasWrites::Yes };
     let (kind, command) = (class.kind, command_of(&class.reason));
-    let (verb, why) = (Verb::Other, why.word());
+    let (verb, why) = (class.verb, why.word());
     Nature { kind, command, opens, state, side, verb, why, looseness, writes }
 }
 

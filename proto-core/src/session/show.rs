@@ -25,7 +25,7 @@ use crate::route::class::PoolShow;
 
 pub(crate) use census::collect;
 pub(super) use pins::PinLog;
-pub use tally::{Nature as Counted, Sent, Tally, Verb};
+pub use tally::{Nature as Counted, Sent, Tally};
 
 /// What a client asks pgherd.
 #[derive(Clone, Debug, PartialEq, Eq)]

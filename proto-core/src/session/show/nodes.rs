@@ -1,7 +1,8 @@
 //! Tables with a row for each node.
 
-use super::tally::{ERRORS, READS, Verb};
+use super::tally::{ERRORS, READS};
 use crate::inquiry::{Sheet, figure};
+use crate::route::verb::Verb;
 use crate::session::Session;
 use crate::session::desk::Desk;
 use crate::time::WallTime;
