@@ -20,22 +20,32 @@ pub struct Statement {
     pub parse: Bytes,
     /// What its text does.
     pub class: Class,
+    /// How long the text is, which follows the name.
+    text_len: usize,
 }
 
 impl Statement {
+    /// Keeps a statement. `parse` prepares it under that name.
+    #[must_use]
+    pub fn new(name: Bytes, parse: Bytes, class: Class) -> Self {
+        let body = parse.get(crate::wire::frame::HEADER_LEN..).unwrap_or_default();
+        let text_len = frontend::parse(body).map_or(0, |(_, text)| text.len());
+        Self { name, parse, class, text_len }
+    }
+
     /// Returns the same statement, which is for the primary since a standby has refused it.
     #[must_use]
     pub fn refused(&self) -> Self {
         let (name, parse) = (self.name.clone(), self.parse.clone());
         let class = self.class.clone().bound(Reason::RefusedByStandby);
-        Self { name, parse, class }
+        Self { name, parse, class, text_len: self.text_len }
     }
 
     /// Returns the text of the statement.
     #[must_use]
     pub fn text(&self) -> &[u8] {
-        let body = self.parse.get(crate::wire::frame::HEADER_LEN..).unwrap_or_default();
-        frontend::parse(body).map_or(&[], |(_, text)| text)
+        let start = crate::wire::frame::HEADER_LEN + self.name.len() + 1;
+        self.parse.get(start..start + self.text_len).unwrap_or_default()
     }
 }
 
@@ -66,7 +76,7 @@ impl Shelf {
         let name = Bytes::from(format!("{SHARED_PREFIX}{}", self.named));
         let body = [&name, &b"\0"[..], text].concat();
         let parse = frontend::compose(tag::PARSE, &body);
-        let statement = Arc::new(Statement { name, parse, class: class.clone() });
+        let statement = Arc::new(Statement::new(name, parse, class.clone()));
         if self.len + key.len() <= limits::SHELF_LEN_MAX {
             self.len += key.len();
             self.by_text.insert(Bytes::from(key), statement.clone());

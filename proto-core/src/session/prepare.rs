@@ -269,7 +269,7 @@ impl Session {
         }
         let parse = message.rest.get(..message.len).unwrap_or_default();
         let (name, parse) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(parse));
-        Arc::new(Statement { name, parse, class })
+        Arc::new(Statement::new(name, parse, class))
     }
 
     /// Makes a server know something by the client's name, which exists for the client: what it
