@@ -3,7 +3,7 @@
 //! A statement never waits for the catalog: until it is known, and where it is not, the facts are
 //! none, and doubt goes to the primary. Asking is an errand of an idle link (`errand`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,7 +51,8 @@ enum State {
 /// The facts of all databases that sessions use.
 #[derive(Debug, Default)]
 pub struct Catalogs {
-    known: BTreeMap<Bytes, Edition>,
+    /// In the order of the databases' names: there are few, and every statement looks for one.
+    known: Vec<(Bytes, Edition)>,
     wanted: BTreeSet<Bytes>,
     /// No earlier than this is it worth trying to ask.
     try_at: Instant,
@@ -78,10 +79,13 @@ impl Default for Edition {
 impl Catalogs {
     /// Finds the facts of a database for a user of it; has them asked for if they are old.
     pub fn of(&mut self, database: &Bytes, user: &Bytes, now: Instant) -> &Edition {
-        if !self.known.contains_key(database) && !self.add(database, now) {
+        let place = match self.place(database) {
+            Ok(place) => Some(place),
+            Err(_) => self.add(database, now),
+        };
+        let Some((_, edition)) = place.and_then(|place| self.known.get_mut(place)) else {
             return &self.nothing;
-        }
-        let Some(edition) = self.known.get_mut(database) else { return &self.nothing };
+        };
         edition.used = now;
         let is_due = |state| matches!(state, State::Kept { until } if until <= now);
         if is_due(edition.state) {
@@ -95,18 +99,25 @@ impl Catalogs {
         edition
     }
 
-    /// Makes room for a database; false if all others have just been used.
-    fn add(&mut self, database: &Bytes, now: Instant) -> bool {
+    /// Finds the place of a database, or where it belongs.
+    fn place(&self, database: &Bytes) -> Result<usize, usize> {
+        self.known.binary_search_by(|(name, _)| name.cmp(database))
+    }
+
+    fn get_mut(&mut self, database: &Bytes) -> Option<&mut Edition> {
+        let place = self.place(database).ok()?;
+        self.known.get_mut(place).map(|(_, edition)| edition)
+    }
+
+    /// Makes room for a database, and tells where; none if all others have just been used.
+    fn add(&mut self, database: &Bytes, now: Instant) -> Option<usize> {
         if self.known.len() >= limits::CATALOGS_MAX {
             let idle = self.known.iter().filter(|(_, edition)| {
                 now >= edition.used + limits::CATALOG_KEEP_TIME
                     && !matches!(edition.state, State::Asked { .. })
             });
-            let Some(name) = idle.min_by_key(|(_, e)| e.used).map(|(name, _)| name.clone()) else {
-                return false;
-            };
-            self.known.remove(&name);
-            self.wanted.remove(&name);
+            let name = idle.min_by_key(|(_, e)| e.used).map(|(name, _)| name.clone())?;
+            self.forget(&name);
         }
         self.numbers += 1;
         let edition = Edition {
@@ -115,8 +126,9 @@ impl Catalogs {
             state: State::Kept { until: now },
             ..Edition::default()
         };
-        self.known.insert(database.clone(), edition);
-        true
+        let place = self.place(database).unwrap_or_else(|place| place);
+        self.known.insert(place, (database.clone(), edition));
+        Some(place)
     }
 
     fn next_generation(&mut self) -> u32 {
@@ -126,7 +138,7 @@ impl Catalogs {
 
     /// A database's catalog has changed.
     pub fn stale(&mut self, database: &Bytes, now: Instant) {
-        let Some(edition) = self.known.get_mut(database) else { return };
+        let Some(edition) = self.get_mut(database) else { return };
         // A script of many changes has it asked for once a moment, not once a change.
         let soon = now + limits::CATALOG_REFRESH_DELAY;
         match &mut edition.state {
@@ -138,7 +150,9 @@ impl Catalogs {
 
     /// Forgets a database.
     pub fn forget(&mut self, database: &Bytes) {
-        self.known.remove(database);
+        if let Ok(place) = self.place(database) {
+            self.known.remove(place);
+        }
         self.wanted.remove(database);
     }
 
@@ -156,7 +170,7 @@ impl Catalogs {
     pub(super) fn take_wanted(&mut self, now: Instant) -> Vec<(Bytes, Bytes, Instant)> {
         self.try_at = now + limits::ERRAND_RETRY_DELAY;
         let wanted = |name: &Bytes| {
-            let edition = self.known.get(name)?;
+            let (_, edition) = self.known.get(self.place(name).ok()?)?;
             match edition.state {
                 State::Wanted { since } => Some((name.clone(), edition.user.clone(), since)),
                 State::Kept { .. } | State::Asked { .. } => None,
@@ -168,7 +182,7 @@ impl Catalogs {
     /// It is being asked for.
     pub(super) fn asked(&mut self, database: &Bytes) {
         self.wanted.remove(database);
-        if let Some(edition) = self.known.get_mut(database) {
+        if let Some(edition) = self.get_mut(database) {
             edition.state = State::Asked { again: None };
         }
     }
@@ -182,7 +196,7 @@ impl Catalogs {
         period: Duration,
     ) -> Option<Arc<Catalog>> {
         let next = self.next_generation();
-        let edition = self.known.get_mut(database)?;
+        let edition = self.get_mut(database)?;
         let again = match edition.state {
             State::Asked { again } => again,
             State::Kept { .. } | State::Wanted { .. } => None,
@@ -205,7 +219,7 @@ impl Catalogs {
     /// that it has heard of, it cannot know. Equal facts are held in one place.
     pub fn heard(&mut self, database: &Bytes, catalog: Arc<Catalog>) {
         let next = self.next_generation();
-        let Some(edition) = self.known.get_mut(database) else { return };
+        let Some(edition) = self.get_mut(database) else { return };
         if *edition.catalog == *catalog {
             edition.catalog = catalog;
         } else if edition.source == Source::Hearsay {
