@@ -9,12 +9,14 @@ pub mod frame;
 pub mod frontend;
 pub mod startup;
 
+use std::ffi::CStr;
+
 /// Reads the NUL-terminated text at the front of `bytes`; returns it and what follows the NUL.
 #[must_use]
 pub fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == 0)?;
-    let (text, rest) = bytes.split_at_checked(end)?;
-    Some((text, rest.get(1..)?))
+    // The standard library looks for the NUL word by word.
+    let text = CStr::from_bytes_until_nul(bytes).ok()?.to_bytes();
+    Some((text, bytes.get(text.len() + 1..)?))
 }
 
 /// Reads a 32-bit word in network order at `at`.
