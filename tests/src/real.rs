@@ -6,6 +6,7 @@
 
 pub mod grounds;
 pub mod proxy;
+mod sockets;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -292,8 +293,11 @@ impl World for Real {
     }
 
     fn server_connections(&mut self, node: usize) -> usize {
-        let count = self.truth(node, grounds::COUNT_CONNECTIONS);
-        count.parse().expect("count(*) is a count")
+        let rows = self.sql(node, grounds::CLIENT_PORTS).expect("the server answers");
+        let open = sockets::established();
+        let is_open =
+            |row: &&Vec<String>| row.concat().parse().is_ok_and(|port: u16| open.contains(&port));
+        rows.iter().filter(is_open).count()
     }
 
     fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String> {

@@ -17,8 +17,9 @@ pub const CHECK_USER: &str = "pgherd_check";
 /// That user's password.
 pub const CHECK_PASSWORD: &str = "checking";
 
-/// Counts the sessions that pgherd has open for clients.
-pub const COUNT_CONNECTIONS: &str = "select count(*) from pg_stat_activity \
+/// Lists the ports from which clients of a server have come, those of lookers and scenarios left
+/// out.
+pub const CLIENT_PORTS: &str = "select client_port from pg_stat_activity \
      where backend_type = 'client backend' \
      and usename <> 'pgherd_check' and application_name <> 'pgherd-scenario'";
 
