@@ -18,5 +18,6 @@ pub mod answer;
 pub mod exchange;
 pub mod md5;
 pub mod passwd;
+pub mod pcp;
 pub mod scram;
 pub mod secret;

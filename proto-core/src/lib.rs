@@ -66,6 +66,7 @@
 //! assert!(shard.poll_output().is_none());
 //! ```
 
+pub mod admin;
 pub mod auth;
 pub mod backend;
 pub mod buffer;

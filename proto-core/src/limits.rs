@@ -211,3 +211,15 @@ pub const ERRAND_DELAYS_MAX: usize = 4096;
 
 /// How long no connection is opened of pgherd's own accord to a database that is being dropped.
 pub const VACANCY_TIME: Duration = Duration::from_secs(10);
+
+/// Users of `pcp.conf`: far more than administer anything. Every login computes all of them.
+pub const ADMIN_USERS_MAX: usize = 256;
+
+/// The longest user name in `pcp.conf`, in bytes: Pgpool-II's `MAX_USER_PASSWD_LEN`.
+pub const ADMIN_NAME_LEN_MAX: usize = 128;
+
+/// The longest request of PCP, in bytes, its type byte not counted: what Pgpool-II takes.
+pub const ADMIN_REQUEST_LEN_MAX: usize = 259;
+
+/// The longest text of a field in an error of PCP, in bytes: where Pgpool-II cuts one.
+pub const ADMIN_FIELD_LEN_MAX: usize = 255;

@@ -44,7 +44,7 @@ pub fn verify(stored: &Stored, user: &str, salt: [u8; 4], answer: &[u8]) -> bool
     challenge_response(stored, user, salt).as_slice().ct_eq(answer).into()
 }
 
-fn hex_of(parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn hex_of(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Md5::new();
     for part in parts {
         hash.update(part);

@@ -1,0 +1,310 @@
+//! What a packet of PCP asks for, once somebody is logged in.
+
+use super::packet::{Packet, Report};
+use crate::wire;
+
+/// A request, its argument read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// `L`: how many nodes there are.
+    NodeCount,
+    /// `I`: what is known of a node, or of all.
+    NodeInfo(Option<usize>),
+    /// `H`: how the health checks of a node went.
+    HealthStats(usize),
+    /// `N`: which processes serve clients.
+    ProcessCount,
+    /// `P`: what a process serves, or all of them.
+    ProcessInfo(Option<u64>),
+    /// `B`: the settings.
+    PoolStatus,
+    /// `W`: the watchdog, of a member or of all.
+    Watchdog(Option<usize>),
+    /// `D`, or `d` where the sessions may end first: use a node no more.
+    Detach {
+        /// The node's number.
+        node: usize,
+        /// The sessions on it may end first.
+        gracefully: bool,
+    },
+    /// `C`: use a node again.
+    Attach(usize),
+    /// `J`, or `j` where the sessions may end first: make a node the primary.
+    Promote {
+        /// The node's number.
+        node: usize,
+        /// The sessions may end first.
+        gracefully: bool,
+        /// The server itself is to be promoted too, not only taken for the primary.
+        switchover: bool,
+    },
+    /// `O`: rebuild a node from the primary.
+    Recover(usize),
+    /// `F`: nothing, and nothing is answered.
+    StopRecovery,
+    /// `T`, or `t` for the whole cluster: end.
+    Stop(Shutdown, Scope),
+    /// `Z`: read the configuration again.
+    Reload(Scope),
+    /// `V`: begin another log file.
+    RotateLog(Scope),
+    /// `G`: forget all cached results.
+    InvalidateCache,
+    /// `A client_min_messages`: which notices are wanted. pgherd sends none.
+    Notices,
+    /// `X`: end of the session.
+    Goodbye,
+}
+
+/// How pgherd is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// When the last client has left.
+    Smart,
+    /// At once, in order.
+    Fast,
+    /// At once.
+    Immediate,
+}
+
+/// Whom a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The pgherd that was asked.
+    Local,
+    /// Every member of its watchdog cluster.
+    Cluster,
+}
+
+/// Levels that `client_min_messages` takes (PostgreSQL docs, "Runtime Config: Client").
+const LEVELS: [&[u8]; 9] = [
+    b"debug5", b"debug4", b"debug3", b"debug2", b"debug1", b"log", b"notice", b"warning", b"error",
+];
+
+/// Reads a request.
+///
+/// # Errors
+/// What to answer instead: an argument that is missing or makes no sense, which the session
+/// survives, or a type that does not exist, which ends it.
+pub fn read(packet: Packet<'_>) -> Result<Request, Report> {
+    let argument = packet.payload;
+    Ok(match packet.tag {
+        b'L' => Request::NodeCount,
+        b'I' => Request::NodeInfo(one_or_all(argument, "informing node info failed")?),
+        b'H' => Request::HealthStats(node(argument, "informing health check stats failed")?),
+        b'N' => Request::ProcessCount,
+        b'P' => Request::ProcessInfo(process(argument)?),
+        b'B' => Request::PoolStatus,
+        b'W' => Request::Watchdog(one_or_all(argument, "PCP: informing watchdog info failed")?),
+        b'D' | b'd' => Request::Detach {
+            node: node(argument, "PCP: detach node failed")?,
+            gracefully: packet.tag == b'd',
+        },
+        b'C' => Request::Attach(node(argument, "PCP: attach node failed")?),
+        b'J' | b'j' => promote(argument, packet.tag == b'j')?,
+        b'O' => Request::Recover(node(argument, "PCP: node recovery failed")?),
+        b'F' => Request::StopRecovery,
+        b'T' => Request::Stop(shutdown(argument)?, Scope::Local),
+        b't' => Request::Stop(shutdown(argument)?, Scope::Cluster),
+        b'Z' => Request::Reload(scope(argument, "PCP: reload failed")?),
+        b'V' => Request::RotateLog(scope(argument, "PCP: log rotation failed")?),
+        b'G' => Request::InvalidateCache,
+        b'A' => parameter(argument)?,
+        b'X' => Request::Goodbye,
+        tag => return Err(unknown(tag)),
+    })
+}
+
+/// What a type that does not exist is answered.
+#[must_use]
+pub fn unknown(tag: u8) -> Report {
+    Report::fatal(format!("unknown PCP packet type \"{}\"", tag.escape_ascii()))
+}
+
+fn node(argument: &[u8], message: &str) -> Result<usize, Report> {
+    number(argument)
+        .and_then(|id| usize::try_from(id).ok())
+        .ok_or_else(|| no_node(argument, message))
+}
+
+fn one_or_all(argument: &[u8], message: &str) -> Result<Option<usize>, Report> {
+    match number(argument) {
+        Some(-1) => Ok(None),
+        _ => node(argument, message).map(Some),
+    }
+}
+
+fn process(argument: &[u8]) -> Result<Option<u64>, Report> {
+    match number(argument).and_then(|pid| u64::try_from(pid).ok()) {
+        Some(0) => Ok(None),
+        Some(pid) => Ok(Some(pid)),
+        None => Err(Report::error("informing process info failed")
+            .because(format!("invalid process ID : {}", shown(argument)))),
+    }
+}
+
+/// The argument of a promotion is odd: the number, a blank, a NUL, and a letter without a NUL.
+fn promote(argument: &[u8], gracefully: bool) -> Result<Request, Report> {
+    let message = "PCP: promote node failed";
+    let (text, option) = wire::text(argument).ok_or_else(|| no_node(argument, message))?;
+    let text = text.strip_suffix(b" ").unwrap_or(text);
+    let node = node(text, message)?;
+    let switchover = match option {
+        b"s" => true,
+        b"n" | b"" => false,
+        other => {
+            return Err(Report::error(message)
+                .because(format!("invalid option \"{}\": it is n or s", shown(other))));
+        }
+    };
+    Ok(Request::Promote { node, gracefully, switchover })
+}
+
+fn shutdown(argument: &[u8]) -> Result<Shutdown, Report> {
+    match argument.first() {
+        Some(b's') => Ok(Shutdown::Smart),
+        Some(b'f') => Ok(Shutdown::Fast),
+        Some(b'i') => Ok(Shutdown::Immediate),
+        _ => Err(Report::error(format!("invalid shutdown mode \"{}\"", shown(argument)))),
+    }
+}
+
+fn scope(argument: &[u8], message: &str) -> Result<Scope, Report> {
+    match argument.first() {
+        Some(b'l') => Ok(Scope::Local),
+        Some(b'c') => Ok(Scope::Cluster),
+        _ => Err(Report::error(message)
+            .because(format!("invalid scope \"{}\": it is l or c", shown(argument)))),
+    }
+}
+
+fn parameter(argument: &[u8]) -> Result<Request, Report> {
+    let refused = |detail: String| {
+        Err(Report::error("PCP: set configuration parameter failed").because(detail))
+    };
+    let Some((name, rest)) = wire::text(argument) else {
+        return refused("there is no parameter name".to_owned());
+    };
+    if name != b"client_min_messages" {
+        return refused(format!("parameter \"{}\" cannot be set over PCP", shown(name)));
+    }
+    let value = wire::text(rest).map_or(rest, |(value, _)| value);
+    if LEVELS.iter().any(|level| value.eq_ignore_ascii_case(level)) {
+        Ok(Request::Notices)
+    } else {
+        refused(format!("\"{}\" is no level of client_min_messages", shown(value)))
+    }
+}
+
+/// Reads a decimal number that a NUL or the packet ends.
+fn number(argument: &[u8]) -> Option<i64> {
+    let text = wire::text(argument).map_or(argument, |(text, _)| text);
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn no_node(argument: &[u8], message: &str) -> Report {
+    Report::error(message).because(format!("invalid node ID : {}", shown(argument)))
+}
+
+/// An argument as it may stand in an error, without the NUL that ends it.
+fn shown(argument: &[u8]) -> String {
+    let text = wire::text(argument).map_or(argument, |(text, _)| text);
+    text.escape_ascii().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::packet::Severity;
+    use proptest::prelude::*;
+
+    fn asked(tag: u8, payload: &[u8]) -> Result<Request, Report> {
+        read(Packet { tag, payload })
+    }
+
+    #[test]
+    fn what_stock_clients_send_is_read() {
+        let table: [(u8, &[u8], Request); 26] = [
+            (b'L', b"", Request::NodeCount),
+            (b'I', b"1\0", Request::NodeInfo(Some(1))),
+            (b'I', b"-1\0", Request::NodeInfo(None)),
+            (b'H', b"0\0", Request::HealthStats(0)),
+            (b'N', b"", Request::ProcessCount),
+            (b'P', b"0\0", Request::ProcessInfo(None)),
+            (b'P', b"4711\0", Request::ProcessInfo(Some(4711))),
+            (b'B', b"", Request::PoolStatus),
+            (b'W', b"-1\0", Request::Watchdog(None)),
+            (b'D', b"1\0", Request::Detach { node: 1, gracefully: false }),
+            (b'd', b"1\0", Request::Detach { node: 1, gracefully: true }),
+            (b'C', b"7\0", Request::Attach(7)),
+            (b'J', b"1 \0n", Request::Promote { node: 1, gracefully: false, switchover: false }),
+            (b'J', b"1 \0s", Request::Promote { node: 1, gracefully: false, switchover: true }),
+            (b'j', b"1 \0s", Request::Promote { node: 1, gracefully: true, switchover: true }),
+            (b'O', b"1\0", Request::Recover(1)),
+            (b'F', b"", Request::StopRecovery),
+            (b'T', b"s", Request::Stop(Shutdown::Smart, Scope::Local)),
+            (b'T', b"f", Request::Stop(Shutdown::Fast, Scope::Local)),
+            (b't', b"i", Request::Stop(Shutdown::Immediate, Scope::Cluster)),
+            (b'Z', b"l", Request::Reload(Scope::Local)),
+            (b'Z', b"c", Request::Reload(Scope::Cluster)),
+            (b'V', b"l", Request::RotateLog(Scope::Local)),
+            (b'G', b"", Request::InvalidateCache),
+            (b'A', b"client_min_messages\0debug1\0", Request::Notices),
+            (b'X', b"", Request::Goodbye),
+        ];
+        for (tag, payload, request) in table {
+            assert_eq!(asked(tag, payload), Ok(request), "{}", tag.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_argument_that_makes_no_sense_is_an_error_that_the_session_survives() {
+        let node = "invalid node ID : ";
+        let table: [(u8, &[u8], &str, &str); 8] = [
+            (b'I', b"-2\0", "informing node info failed", &format!("{node}-2")),
+            (b'H', b"", "informing health check stats failed", node),
+            (b'D', b"x\0", "PCP: detach node failed", &format!("{node}x")),
+            (b'J', b"1 ", "PCP: promote node failed", &format!("{node}1 ")),
+            (b'P', b"-1\0", "informing process info failed", "invalid process ID : -1"),
+            (b'Z', b"", "PCP: reload failed", "invalid scope \"\": it is l or c"),
+            (
+                b'A',
+                b"port\x001\0",
+                "PCP: set configuration parameter failed",
+                "parameter \"port\" cannot be set over PCP",
+            ),
+            (
+                b'A',
+                b"client_min_messages\0loud\0",
+                "PCP: set configuration parameter failed",
+                "\"loud\" is no level of client_min_messages",
+            ),
+        ];
+        for (tag, payload, message, detail) in table {
+            let report = asked(tag, payload).unwrap_err();
+            assert_eq!(report.severity, Severity::Error);
+            assert_eq!(
+                (report.message.as_str(), report.detail.as_deref()),
+                (message, Some(detail))
+            );
+        }
+        assert_eq!(asked(b'T', b"x").unwrap_err().message, "invalid shutdown mode \"x\"");
+    }
+
+    #[test]
+    fn a_type_that_does_not_exist_ends_the_session() {
+        let report = asked(b'?', b"").unwrap_err();
+        assert_eq!(report.severity, Severity::Fatal);
+        assert_eq!(report.message, "unknown PCP packet type \"?\"");
+    }
+
+    proptest! {
+        /// Whatever is asked is read or refused.
+        #[test]
+        fn any_packet_is_read_or_refused(tag in any::<u8>(), payload in "[-0-9 nsx\0]{0,9}") {
+            if let Err(report) = asked(tag, payload.as_bytes()) {
+                prop_assert!(!report.message.is_empty());
+            }
+        }
+    }
+}
