@@ -78,13 +78,21 @@ impl Default for Edition {
 impl Catalogs {
     /// Finds the facts of a database for a user of it; has them asked for if they are old.
     pub fn of(&mut self, database: &Bytes, user: &Bytes, now: Instant) -> &Edition {
-        if !self.known.contains_key(database) && !self.add(database, now) {
-            return &self.nothing;
-        }
-        let Some(edition) = self.known.get_mut(database) else { return &self.nothing };
+        self.note_use(database, user, now);
+        self.known.get(database).unwrap_or(&self.nothing)
+    }
+
+    /// A user has to do with a database: its facts are kept, and asked for if they are old.
+    pub(super) fn note_use(&mut self, database: &Bytes, user: &Bytes, now: Instant) {
+        let edition = match self.known.get_mut(database) {
+            Some(edition) => edition,
+            None => match self.add(database, now).then(|| self.known.get_mut(database)) {
+                Some(Some(edition)) => edition,
+                Some(None) | None => return,
+            },
+        };
         edition.used = now;
-        let is_due = |state| matches!(state, State::Kept { until } if until <= now);
-        if is_due(edition.state) {
+        if matches!(edition.state, State::Kept { until } if until <= now) {
             edition.state = State::Wanted { since: now };
             self.wanted.insert(database.clone());
             self.try_at = now;
@@ -92,7 +100,6 @@ impl Catalogs {
         if matches!(edition.state, State::Wanted { .. }) && edition.user != *user {
             edition.user = user.clone();
         }
-        edition
     }
 
     /// Makes room for a database; false if all others have just been used.
