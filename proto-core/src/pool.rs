@@ -35,7 +35,7 @@ use judge::{Outlook, Verdict};
 pub use limit::{Claim, Lease, Limit, Urgency, part};
 use line::Gate;
 use shares::Shares;
-use tally::{Crowd, Idle, Pool, Server, places};
+use tally::{Crowd, Idle, Pool, Server, Servers};
 
 /// What the connections of a pool have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,6 +115,15 @@ pub enum Answer {
     Full,
 }
 
+/// What a connection that is put back changes for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ripple {
+    /// Nothing: nobody waits for anything at its server, and no limit is exceeded.
+    None,
+    /// Perhaps something: the server's turns are to be taken, and [`Pools::surplus`] looked for.
+    Some,
+}
+
 /// What is to be done for those in line.
 #[derive(Debug)]
 pub enum Turn {
@@ -135,7 +144,7 @@ pub enum Turn {
 pub struct Pools {
     shares: Shares,
     pools: BTreeMap<Arc<PoolKey>, Pool>,
-    servers: BTreeMap<BackendId, Server>,
+    servers: Servers,
     stamp: u64,
     /// Clients that have joined a line.
     joined: u64,
@@ -159,7 +168,7 @@ impl Pools {
             pool.pooling = self.shares.of(key);
         }
         self.claim_anew();
-        let servers: Vec<BackendId> = self.servers.keys().copied().collect();
+        let servers: Vec<BackendId> = self.servers.iter().map(|(id, _)| id).collect();
         servers.into_iter().for_each(|server| self.rouse_all(server));
     }
 
@@ -178,6 +187,15 @@ impl Pools {
             Purpose::Read => topology.serves_reads(ticket.backend),
         };
         if fit { Ok(()) } else { Err(Stale) }
+    }
+
+    /// Lends an idle connection to a session behind which nobody stands in line, if there is one
+    /// that fits: what [`Pools::ask`] would come to, for what happens with every transaction.
+    pub fn lend_idle(&mut self, key: &Arc<PoolKey>, startup: &Arc<Params>) -> Option<ConnId> {
+        let pool = self.pools.get_mut(key).filter(|pool| pool.line.is_empty())?;
+        let idle = pool.idle.remove(pool.fit(startup)?);
+        self.servers.meet(key.backend).idle -= 1;
+        Some(idle.link)
     }
 
     /// Decides what a session that wants a connection gets, and notes it.
@@ -231,7 +249,7 @@ impl Pools {
     #[must_use]
     pub fn roused(&self) -> Option<BackendId> {
         let is_roused = |server: &Server| server.is_stirred || !server.ready.is_empty();
-        self.servers.iter().find(|(_, server)| is_roused(server)).map(|(id, _)| *id)
+        self.servers.iter().find(|(_, server)| is_roused(server)).map(|(id, _)| id)
     }
 
     /// Decides what is to be done next for those who wait for a server, here or in another shard;
@@ -255,7 +273,7 @@ impl Pools {
         now: Instant,
     ) -> Option<Turn> {
         loop {
-            let server = self.servers.get_mut(&backend)?;
+            let server = self.servers.get_mut(backend)?;
             let (place, key) = server.ready.first_key_value()?;
             let (place, key) = (*place, key.clone());
             let Some((pool, first)) = self.pools.get(&key).and_then(|p| Some((p, p.line.first()?)))
@@ -347,16 +365,21 @@ impl Pools {
         link: ConnId,
         startup: Arc<Params>,
         now: Instant,
-    ) {
+    ) -> Ripple {
         self.stamp += 1;
         let stamp = self.stamp;
-        self.meet(key);
-        if let Some(pool) = self.pools.get_mut(key) {
-            pool.idle.push(Idle { link, startup, stamp, since: now });
-            self.servers.entry(key.backend).or_default().idle += 1;
+        // It is still counted, so that its pool is known.
+        let Some(pool) = self.pools.get_mut(key) else { return Ripple::None };
+        let server = self.servers.meet(key.backend);
+        pool.idle.push(Idle { link, startup, stamp, since: now });
+        server.idle += 1;
+        let is_wanted = !pool.line.is_empty() || !server.is_calm();
+        if !is_wanted && !self.shares.are_exceeded(key, pool, server) {
+            return Ripple::None;
         }
         self.rouse(key);
         self.rouse_gates(key);
+        Ripple::Some
     }
 
     /// Forgets a connection that is about to be closed; its place stays taken until
@@ -365,7 +388,7 @@ impl Pools {
         self.take(key, link);
         let Some(pool) = self.pools.get_mut(key) else { return };
         if pool.closing.insert(link)
-            && let Some(server) = self.servers.get_mut(&key.backend)
+            && let Some(server) = self.servers.get_mut(key.backend)
         {
             server.closing(key);
         }
@@ -377,7 +400,7 @@ impl Pools {
         let Some(pool) = self.pools.get_mut(key) else { return };
         let was_closing = pool.closing.remove(&link);
         pool.open = pool.open.saturating_sub(1);
-        if let Some(server) = self.servers.get_mut(&key.backend) {
+        if let Some(server) = self.servers.get_mut(key.backend) {
             server.closed(key, was_closing);
         }
         self.rouse(key);
@@ -389,7 +412,7 @@ impl Pools {
     pub fn spare(&mut self, key: &Arc<PoolKey>) -> bool {
         let is_wanted = self
             .servers
-            .get(&key.backend)
+            .get(key.backend)
             .is_some_and(|server| server.queued > 0 || !server.ready.is_empty());
         if is_wanted || self.pools.get(key).is_some_and(|pool| !pool.line.is_empty()) {
             return false;
@@ -440,15 +463,8 @@ impl Pools {
     #[must_use]
     pub fn surplus(&self, key: &PoolKey) -> Option<ConnId> {
         let pool = self.pools.get(key)?;
-        let server = self.servers.get(&key.backend)?;
-        let exceeds = |crowds: &BTreeMap<Bytes, Crowd>, name: &Bytes, part: Option<usize>| {
-            let is_over = |part, crowd: &Crowd| crowd.staying() > places(part, crowd.lent);
-            part.is_some_and(|part| crowds.get(name).is_some_and(|crowd| is_over(part, crowd)))
-        };
-        let is_surplus = pool.staying() > pool.size_max()
-            || server.staying() > places(self.shares.server_max, server.lent)
-            || exceeds(&server.users, &key.user, self.shares.user_max)
-            || exceeds(&server.databases, &key.database, self.shares.database_max);
+        let server = self.servers.get(key.backend)?;
+        let is_surplus = self.shares.are_exceeded(key, pool, server);
         pool.idle.first().filter(|_| is_surplus).map(|idle| idle.link)
     }
 
@@ -503,7 +519,7 @@ impl Pools {
         let Some(pool) = self.pools.get_mut(key) else { return };
         let Some(at) = pool.idle.iter().rposition(|idle| idle.link == link) else { return };
         pool.idle.remove(at);
-        if let Some(server) = self.servers.get_mut(&key.backend) {
+        if let Some(server) = self.servers.get_mut(key.backend) {
             server.idle -= 1;
         }
     }
@@ -512,7 +528,7 @@ impl Pools {
     fn opened(&mut self, key: &Arc<PoolKey>) {
         if let Some(pool) = self.pools.get_mut(key) {
             pool.open += 1;
-            self.servers.entry(key.backend).or_default().opened(key);
+            self.servers.meet(key.backend).opened(key);
         }
     }
 
@@ -521,7 +537,7 @@ impl Pools {
         if !self.pools.contains_key(key) {
             let pool = Pool { pooling: self.shares.of(key), ..Pool::default() };
             self.pools.insert(key.clone(), pool);
-            self.servers.entry(key.backend).or_default();
+            self.servers.meet(key.backend);
         }
     }
 

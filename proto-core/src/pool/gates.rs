@@ -11,7 +11,7 @@ impl Pools {
     /// Puts the first in line of a pool before a gate; returns its place there.
     pub(super) fn stand(&mut self, key: &Arc<PoolKey>, gate: Gate) -> Option<Place> {
         let pool = self.pools.get_mut(key)?;
-        let server = self.servers.entry(key.backend).or_default();
+        let server = self.servers.meet(key.backend);
         if let Some(place) = pool.place.take() {
             if let Some(fronts) = server.fronts(key, pool.gate) {
                 fronts.remove(&place);
@@ -53,7 +53,7 @@ impl Pools {
 
     /// Has the first looked at before each gate that a pool shares with others.
     pub(super) fn rouse_gates(&mut self, key: &PoolKey) {
-        if self.servers.get(&key.backend).is_some_and(|server| server.queued > 0) {
+        if self.servers.get(key.backend).is_some_and(|server| server.queued > 0) {
             for gate in [Gate::User, Gate::Database, Gate::Server] {
                 self.rouse_gate(key, gate);
             }
@@ -65,7 +65,7 @@ impl Pools {
         if !gate.is_shared() {
             return;
         }
-        let Some(server) = self.servers.get_mut(&key.backend) else { return };
+        let Some(server) = self.servers.get_mut(key.backend) else { return };
         let first = server.fronts(key, gate).and_then(|fronts| fronts.first_key_value());
         if let Some(first) = first.map(|(_, key)| key.clone()) {
             self.stand(&first, Gate::Open);
@@ -74,7 +74,7 @@ impl Pools {
 
     /// Has the next one looked at behind a place before a gate.
     pub(super) fn rouse_behind(&mut self, key: &PoolKey, gate: Gate, place: Place) {
-        let Some(server) = self.servers.get_mut(&key.backend) else { return };
+        let Some(server) = self.servers.get_mut(key.backend) else { return };
         let behind = (Bound::Excluded(place), Bound::Unbounded);
         let next = server.fronts(key, gate).and_then(|fronts| fronts.range(behind).next());
         if let Some(next) = next.map(|(_, key)| key.clone()) {

@@ -89,7 +89,7 @@ impl Pools {
     pub(super) fn limits(&self, key: &PoolKey, reserve: usize) -> [(Gate, usize, usize, usize); 4] {
         let pool = self.pools.get(key);
         let size_max = || self.shares.of(key).size_max;
-        let server = self.servers.get(&key.backend);
+        let server = self.servers.get(key.backend);
         let of = |gate: Gate, crowd: Option<&Crowd>, part: Option<usize>| {
             let (open, closing, lent) =
                 crowd.map_or((0, 0, 0), |crowd| (crowd.open, crowd.closing, crowd.lent));
@@ -115,7 +115,7 @@ impl Pools {
     /// Finds the idle connection behind a gate that is missed least: of a pool that keeps more
     /// than its minimum, and least recently used.
     fn relief(&self, key: &PoolKey, gate: Gate, waited: Duration) -> Relief {
-        if self.servers.get(&key.backend).is_none_or(|server| server.idle == 0) {
+        if self.servers.get(key.backend).is_none_or(|server| server.idle == 0) {
             return Relief::None;
         }
         let is_meant = |other: &PoolKey| match gate {

@@ -28,7 +28,7 @@ enum Response {
 impl Pools {
     /// Takes note of what `Control` says about a limit.
     pub fn handle_lease(&mut self, limit: &Limit, lease: Lease) {
-        let server = self.servers.entry(limit.backend()).or_default();
+        let server = self.servers.meet(limit.backend());
         match lease {
             Lease::Recall { number, claim: Some(claim) } => {
                 server.recalls.insert(limit.clone(), (number, claim));
@@ -58,7 +58,7 @@ impl Pools {
 
     /// Has wants and recalls looked at.
     pub fn rouse_leases(&mut self) {
-        self.servers.values_mut().for_each(super::Server::stir);
+        self.servers.iter_mut().for_each(super::Server::stir);
     }
 
     /// Notes that nothing in this shard can serve the first in line of a pool.
@@ -66,7 +66,7 @@ impl Pools {
         if self.shares.count > 1
             && outlook != Outlook::Coming
             && let Some(limit) = gate.limit(key)
-            && let Some(server) = self.servers.get_mut(&key.backend)
+            && let Some(server) = self.servers.get_mut(key.backend)
         {
             server.wants.entry(limit).or_insert(Want::Unsaid);
             server.is_stirred = true;
@@ -75,7 +75,7 @@ impl Pools {
 
     /// Has wants and recalls of a server looked at, if there are any.
     pub(super) fn stir(&mut self, backend: BackendId) {
-        if let Some(server) = self.servers.get_mut(&backend) {
+        if let Some(server) = self.servers.get_mut(backend) {
             server.stir();
         }
     }
@@ -85,7 +85,7 @@ impl Pools {
         if self.shares.count == 1 {
             return;
         }
-        for server in self.servers.values_mut() {
+        for server in self.servers.iter_mut() {
             server.wants.values_mut().for_each(|want| *want = Want::Outdated);
         }
         // Where less is left than was given away, the rest is owed.
@@ -95,7 +95,7 @@ impl Pools {
                 let Some(limit) = gate.limit(&key).filter(|limit| self.owes(limit)) else {
                     continue;
                 };
-                let Some(server) = self.servers.get_mut(&key.backend) else { continue };
+                let Some(server) = self.servers.get_mut(key.backend) else { continue };
                 server.wants.entry(limit).or_insert(Want::Unsaid);
             }
         }
@@ -104,7 +104,7 @@ impl Pools {
 
     /// Answers what other shards claim of a server's limits.
     pub(super) fn next_yield(&mut self, backend: BackendId, now: Instant) -> Option<Turn> {
-        let server = self.servers.get_mut(&backend)?;
+        let server = self.servers.get_mut(backend)?;
         server.is_stirred = false;
         if let Some((limit, count)) = server.spare.pop() {
             return Some(Turn::Lease(limit, Lease::Yield { count, answers: None }));
@@ -118,7 +118,7 @@ impl Pools {
             match self.respond(&limit, claim, now) {
                 Response::Yield => {
                     self.lend(&limit, -1);
-                    let server = self.servers.get_mut(&backend)?;
+                    let server = self.servers.get_mut(backend)?;
                     server.recalls.remove(&limit);
                     let lease = Lease::Yield { count: 1, answers: Some(number) };
                     return Some(Turn::Lease(limit, lease));
@@ -187,11 +187,11 @@ impl Pools {
 
     /// Says what this shard wants of a server's limits, if that has not been said.
     pub(super) fn next_want(&mut self, backend: BackendId, now: Instant) -> Option<Turn> {
-        if self.servers.get(&backend)?.wants.is_empty() {
+        if self.servers.get(backend)?.wants.is_empty() {
             return None;
         }
         let wants: Vec<(Limit, Want)> =
-            self.servers.get(&backend)?.wants.iter().map(|(l, want)| (l.clone(), *want)).collect();
+            self.servers.get(backend)?.wants.iter().map(|(l, want)| (l.clone(), *want)).collect();
         for (limit, said) in wants {
             let claim = self.claim(&limit, now);
             let is_to_be_said = match (said, claim) {
@@ -206,7 +206,7 @@ impl Pools {
             };
             self.claims += u64::from(is_to_be_said);
             let number = self.claims;
-            let server = self.servers.get_mut(&backend)?;
+            let server = self.servers.get_mut(backend)?;
             match (claim, is_to_be_said) {
                 (Some(claim), true) => {
                     server.wants.insert(limit.clone(), Want::Said(number, claim));
@@ -251,7 +251,7 @@ impl Pools {
 
     /// The pool whose first in line is the first at a limit.
     fn first_at(&self, limit: &Limit) -> Option<Arc<PoolKey>> {
-        let server = self.servers.get(&limit.backend())?;
+        let server = self.servers.get(limit.backend())?;
         let fronts = match limit {
             Limit::Pool(key) => {
                 let pool = self.pools.get(key)?;
@@ -274,7 +274,7 @@ impl Pools {
 
     /// Tells whether more was given away of a limit than is left of this shard's part.
     fn owes(&self, limit: &Limit) -> bool {
-        let server = self.servers.get(&limit.backend());
+        let server = self.servers.get(limit.backend());
         let (part, lent) = match limit {
             Limit::Pool(key) => {
                 let pool = self.pools.get(key);
@@ -302,7 +302,7 @@ impl Pools {
                 self.pools.get_mut(key).map(|pool| &mut pool.lent)
             }
             Limit::User(..) | Limit::Database(..) | Limit::Server(_) => {
-                let server = self.servers.get_mut(&limit.backend());
+                let server = self.servers.get_mut(limit.backend());
                 server.and_then(|server| server.lent(limit))
             }
         };
@@ -327,7 +327,7 @@ impl Pools {
     /// Gives back what was lent for a pool, its user, its database and its server, of which there
     /// are no connections any more and which nobody wants.
     pub(super) fn return_unused(&mut self, key: &Arc<PoolKey>) {
-        let Some(server) = self.servers.get_mut(&key.backend) else { return };
+        let Some(server) = self.servers.get_mut(key.backend) else { return };
         let is_calm = server.ready.is_empty();
         let pool = self.pools.get_mut(key).filter(|pool| pool.is_unused());
         let user = server.users.get_mut(&key.user).filter(|crowd| is_calm && crowd.is_unused());

@@ -1,5 +1,10 @@
 //! What a shard's share of the limits begins with.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::tally::{Crowd, Pool, Server, places};
 use super::{PoolKey, part};
 use crate::config::{PoolPolicy, Pooling};
 use crate::id::ShardId;
@@ -55,6 +60,19 @@ impl Shares {
             size_max: own(whole.size_max),
             reserve_size: own(whole.reserve_size),
         }
+    }
+
+    /// Tells whether a pool, its user, its database or its server keeps more connections than there
+    /// may be.
+    pub(super) fn are_exceeded(&self, key: &PoolKey, pool: &Pool, server: &Server) -> bool {
+        let exceeds = |crowds: &BTreeMap<Bytes, Crowd>, name: &Bytes, part: Option<usize>| {
+            let is_over = |part, crowd: &Crowd| crowd.staying() > places(part, crowd.lent);
+            part.is_some_and(|part| crowds.get(name).is_some_and(|crowd| is_over(part, crowd)))
+        };
+        pool.staying() > pool.size_max()
+            || server.staying() > places(self.server_max, server.lent)
+            || exceeds(&server.users, &key.user, self.user_max)
+            || exceeds(&server.databases, &key.database, self.database_max)
     }
 }
 

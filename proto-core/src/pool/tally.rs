@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::line::{Fronts, Gate, Line, Place};
 use super::{Claim, Limit, PoolKey};
 use crate::config::Pooling;
-use crate::id::ConnId;
+use crate::id::{BackendId, ConnId};
 use crate::time::Instant;
 use crate::wire::startup::Params;
 
@@ -113,6 +113,37 @@ pub(super) enum Want {
     Outdated,
 }
 
+/// The servers, by number, up to the greatest that was met: looked at by every transaction.
+#[derive(Debug, Default)]
+pub(super) struct Servers(Vec<Server>);
+
+impl Servers {
+    pub(super) fn get(&self, id: BackendId) -> Option<&Server> {
+        self.0.get(id.index())
+    }
+
+    pub(super) fn get_mut(&mut self, id: BackendId) -> Option<&mut Server> {
+        self.0.get_mut(id.index())
+    }
+
+    /// The server, which is known from now on.
+    pub(super) fn meet(&mut self, id: BackendId) -> &mut Server {
+        let index = id.index();
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, Server::default);
+        }
+        self.0.get_mut(index).expect("there is room for it now")
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (BackendId, &Server)> {
+        (0..).map(BackendId).zip(&self.0)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Server> {
+        self.0.iter_mut()
+    }
+}
+
 /// All pools of one server.
 #[derive(Debug, Default)]
 pub(super) struct Server {
@@ -184,6 +215,17 @@ impl Server {
     pub(super) fn tidy(&mut self) {
         self.users.retain(|_, crowd| !crowd.is_forgettable());
         self.databases.retain(|_, crowd| !crowd.is_forgettable());
+    }
+
+    /// Tells whether nobody waits for anything: no client at a gate that pools share, none that is
+    /// to be looked at, and no shard.
+    pub(super) fn is_calm(&self) -> bool {
+        self.queued == 0
+            && self.ready.is_empty()
+            && self.wants.is_empty()
+            && self.recalls.is_empty()
+            && self.spare.is_empty()
+            && !self.is_stirred
     }
 
     /// Has wants and recalls looked at, if there are any.

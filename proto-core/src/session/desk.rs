@@ -264,9 +264,18 @@ impl Desk {
         }
     }
 
+    /// Takes a link back from a session that may have kept it from being read.
+    pub fn give_back(&mut self, id: ConnId) {
+        self.take_back(id);
+        let is_open = |link: &Box<Link>| !matches!(link.state, State::Closing);
+        if self.links.get(id).is_some_and(is_open) {
+            self.outputs.push(Output::Reread { conn: id });
+        }
+    }
+
     /// Takes a link back from a session, cleans it and puts it into its pool; or closes it, if it
     /// cannot be cleaned.
-    pub fn give_back(&mut self, id: ConnId) {
+    pub fn take_back(&mut self, id: ConnId) {
         let keep = self.config.pool.cache && self.shutdown.is_none();
         let Some(link) = self.links.get_mut(id) else { return };
         if matches!(link.state, State::Closing) {
@@ -278,15 +287,13 @@ impl Desk {
             return;
         }
         link.state = State::Resetting;
-        // Its session may have kept it from being read.
-        self.outputs.push(Output::Reread { conn: id });
-        let mode = self.config.pool.of(&link.pool.database, &link.pool.user).mode;
         if !link.steps.is_empty() {
             // Nobody hears any more what came of them.
             link.steps.clear();
             link.applied = Applied::Unknown;
         }
-        if must_reset(link, mode) {
+        let policy = &self.config.pool;
+        if must_reset(link, |key| policy.of(&key.database, &key.user).mode) {
             let mut queries = Vec::new();
             for statement in &self.config.pool.reset_query_list {
                 // Outside a transaction it would only earn a warning in the server's log.
@@ -441,14 +448,10 @@ impl Desk {
 ///
 /// Where sessions share connections between transactions, they set for themselves what they want
 /// to be set and find the statements that others have prepared.
-fn must_reset(link: &Link, mode: PoolMode) -> bool {
-    let wear = match mode {
-        PoolMode::Session => Wear::Written,
-        PoolMode::Transaction | PoolMode::Statement => Wear::Dirty,
-    };
-    let has_own = match mode {
-        PoolMode::Session => !link.applied.is_none() || !link.prepared.is_empty(),
-        PoolMode::Transaction | PoolMode::Statement => false,
-    };
-    link.tx != TxStatus::Idle || link.wear >= wear || has_own
+fn must_reset(link: &Link, mode: impl FnOnce(&PoolKey) -> PoolMode) -> bool {
+    let is_like_new =
+        link.wear == Wear::Clean && link.applied.is_none() && link.prepared.is_empty();
+    link.tx != TxStatus::Idle
+        || link.wear == Wear::Dirty
+        || (!is_like_new && mode(&link.pool) == PoolMode::Session)
 }

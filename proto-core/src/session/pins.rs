@@ -347,7 +347,8 @@ impl Session {
             }
             Self::sweep(desk, id);
             self.held.drop_link(id);
-            desk.give_back(id);
+            // All that it owed has been read, and what else its server says is read on.
+            if self.wants_link_read(id) { desk.take_back(id) } else { desk.give_back(id) }
         }
     }
 

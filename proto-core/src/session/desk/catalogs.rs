@@ -79,16 +79,24 @@ impl Default for Edition {
 impl Catalogs {
     /// Finds the facts of a database for a user of it; has them asked for if they are old.
     pub fn of(&mut self, database: &Bytes, user: &Bytes, now: Instant) -> &Edition {
+        let place = self.use_by(database, user, now);
+        place.and_then(|place| self.known.get(place)).map_or(&self.nothing, |(_, edition)| edition)
+    }
+
+    /// A user has to do with a database: its facts are kept, and asked for if they are old.
+    pub(super) fn note_use(&mut self, database: &Bytes, user: &Bytes, now: Instant) {
+        self.use_by(database, user, now);
+    }
+
+    /// The same; returns the place of the database, unless there is no room for it.
+    fn use_by(&mut self, database: &Bytes, user: &Bytes, now: Instant) -> Option<usize> {
         let place = match self.place(database) {
-            Ok(place) => Some(place),
-            Err(_) => self.add(database, now),
+            Ok(place) => place,
+            Err(_) => self.add(database, now)?,
         };
-        let Some((_, edition)) = place.and_then(|place| self.known.get_mut(place)) else {
-            return &self.nothing;
-        };
+        let (_, edition) = self.known.get_mut(place)?;
         edition.used = now;
-        let is_due = |state| matches!(state, State::Kept { until } if until <= now);
-        if is_due(edition.state) {
+        if matches!(edition.state, State::Kept { until } if until <= now) {
             edition.state = State::Wanted { since: now };
             self.wanted.insert(database.clone());
             self.try_at = now;
@@ -96,7 +104,7 @@ impl Catalogs {
         if matches!(edition.state, State::Wanted { .. }) && edition.user != *user {
             edition.user = user.clone();
         }
-        edition
+        Some(place)
     }
 
     /// Finds the place of a database, or where it belongs.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Desk, TimerKey};
 use crate::auth::scram::VerifierCache;
-use crate::backend::link::State;
-use crate::config::Config;
+use crate::backend::link::{Link, State};
+use crate::config::{Config, PoolPolicy};
 use crate::id::ConnId;
-use crate::pool::{Lease, Limit, PoolKey};
+use crate::pool::{Lease, Limit, PoolKey, Ripple};
+use crate::time::{Instant, Timers};
 
 impl Desk {
     /// Takes a new configuration.
@@ -37,37 +38,22 @@ impl Desk {
     }
 
     pub(super) fn put_back(&mut self, id: ConnId) {
-        if self.is_aged(id) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if is_aged(&self.config.pool, link, self.now) {
             return self.retire(id);
         }
-        let Some(link) = self.links.get_mut(id) else { return };
         link.state = State::Idle;
         link.history.on_returned(self.now);
-        let (key, startup) = (link.pool.clone(), link.startup.clone());
-        self.arm_idle_link(id);
-        self.pools.put_back(&key, id, startup, self.now);
-        self.serve(key.backend);
+        arm_idle(&mut self.timers, &self.config.pool, id, link, self.now);
         self.catalogs.rouse(self.now);
+        if self.pools.put_back(&link.pool, id, link.startup.clone(), self.now) == Ripple::None {
+            return;
+        }
+        let key = link.pool.clone();
+        self.serve(key.backend);
         // Of the reserve, perhaps, and nobody waits any more.
         if let Some(link) = self.pools.surplus(&key) {
             self.retire(link);
-        }
-    }
-
-    /// Tells whether a link is older than links shall grow.
-    fn is_aged(&self, id: ConnId) -> bool {
-        let is_aged = |max| self.links.get(id).is_some_and(|link| self.now >= link.opened + max);
-        self.config.pool.age_max.is_some_and(is_aged)
-    }
-
-    /// Arms the deadline of a link that begins to be idle.
-    fn arm_idle_link(&mut self, id: ConnId) {
-        let Some(link) = self.links.get_mut(id) else { return };
-        let unused = self.config.pool.life_time.map(|life| self.now + life);
-        let aged = self.config.pool.age_max.map(|max| link.opened + max);
-        match [unused, aged].into_iter().flatten().min() {
-            Some(due) => self.timers.set(&mut link.deadline, due, TimerKey::Link(id)),
-            None => link.deadline.hush(),
         }
     }
 
@@ -75,10 +61,17 @@ impl Desk {
     pub(super) fn on_idle_timeout(&mut self, id: ConnId) {
         let Some(link) = self.links.get(id) else { return };
         let (_, beyond) = self.pools.balance(&link.pool);
-        if beyond > 0 || self.is_aged(id) {
+        if beyond > 0 || is_aged(&self.config.pool, link, self.now) {
             self.retire(id);
         } else {
             self.arm_idle_link(id);
+        }
+    }
+
+    /// Arms the deadline of a link that is idle, as if it had just become so.
+    fn arm_idle_link(&mut self, id: ConnId) {
+        if let Some(link) = self.links.get_mut(id) {
+            arm_idle(&mut self.timers, &self.config.pool, id, link, self.now);
         }
     }
 
@@ -90,5 +83,26 @@ impl Desk {
                 self.retire(link);
             }
         }
+    }
+}
+
+/// Tells whether a link is older than links shall grow.
+fn is_aged(policy: &PoolPolicy, link: &Link, now: Instant) -> bool {
+    policy.age_max.is_some_and(|max| now >= link.opened + max)
+}
+
+/// Arms the deadline of a link that begins to be idle.
+fn arm_idle(
+    timers: &mut Timers<TimerKey>,
+    policy: &PoolPolicy,
+    id: ConnId,
+    link: &mut Link,
+    now: Instant,
+) {
+    let unused = policy.life_time.map(|life| now + life);
+    let aged = policy.age_max.map(|max| link.opened + max);
+    match [unused, aged].into_iter().flatten().min() {
+        Some(due) => timers.set(&mut link.deadline, due, TimerKey::Link(id)),
+        None => link.deadline.hush(),
     }
 }
