@@ -267,8 +267,8 @@ impl Desk {
     /// Takes a link back from a session that may have kept it from being read.
     pub fn give_back(&mut self, id: ConnId) {
         self.take_back(id);
-        let is_open = |link: &Box<Link>| !matches!(link.state, State::Closing);
-        if self.links.get(id).is_some_and(is_open) {
+        let is_closing = |link: &Link| matches!(link.state, State::Closing);
+        if self.links.get(id).is_some_and(|link| !is_closing(link)) {
             self.outputs.push(Output::Reread { conn: id });
         }
     }
