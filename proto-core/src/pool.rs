@@ -189,26 +189,19 @@ impl Pools {
         if fit { Ok(()) } else { Err(Stale) }
     }
 
-    /// Lends an idle connection to a session behind which nobody stands in line, if there is one
-    /// that fits: what [`Pools::ask`] would come to, for what happens with every transaction.
-    pub fn lend_idle(&mut self, key: &Arc<PoolKey>, startup: &Arc<Params>) -> Option<ConnId> {
-        let pool = self.pools.get_mut(key).filter(|pool| pool.line.is_empty())?;
-        let idle = pool.idle.remove(pool.fit(startup)?);
-        self.servers.meet(key.backend).idle -= 1;
-        Some(idle.link)
-    }
-
     /// Decides what a session that wants a connection gets, and notes it.
     pub fn ask(&mut self, key: &Arc<PoolKey>, waiter: Waiter, now: Instant) -> Answer {
-        self.meet(key);
-        if self.pools.get(key).is_some_and(|pool| !pool.line.is_empty()) {
-            return self.queue(key, waiter, Gate::Open);
-        }
-        match self.judge(key, &waiter.startup, now - waiter.since) {
-            Verdict::Lend(link) => {
-                self.take(key, link);
-                Answer::Lent(link)
+        match self.pools.get_mut(key) {
+            Some(pool) if !pool.line.is_empty() => return self.queue(key, waiter, Gate::Open),
+            Some(pool) => {
+                if let Some(link) = pool.take_fit(&waiter.startup) {
+                    self.servers.meet(key.backend).idle -= 1;
+                    return Answer::Lent(link);
+                }
             }
+            None => self.meet(key),
+        }
+        match self.judge(key, now - waiter.since) {
             Verdict::Open => {
                 self.opened(key);
                 Answer::Open
@@ -276,22 +269,23 @@ impl Pools {
             let server = self.servers.get_mut(backend)?;
             let (place, key) = server.ready.first_key_value()?;
             let (place, key) = (*place, key.clone());
-            let Some((pool, first)) = self.pools.get(&key).and_then(|p| Some((p, p.line.first()?)))
-            else {
+            let pool = self.pools.get_mut(&key).filter(|pool| !pool.line.is_empty());
+            let Some(pool) = pool else {
                 server.ready.remove(&place);
                 continue;
             };
-            let from = pool.from;
+            let first = pool.line.first()?;
+            let (from, waited, startup) = (pool.from, now - first.since, first.startup.clone());
             if Self::admit(topology, first.ticket) == Err(Stale) {
                 let waiter = self.call(&key)?;
                 self.tidy(&key);
                 return Some(Turn::Stale(waiter));
             }
-            let gate = match self.judge(&key, &first.startup, now - first.since) {
-                Verdict::Lend(link) => {
-                    self.take(&key, link);
-                    return self.call(&key).map(|waiter| Turn::Lent(link, waiter));
-                }
+            if let Some(link) = pool.take_fit(&startup) {
+                server.idle -= 1;
+                return self.call(&key).map(|waiter| Turn::Lent(link, waiter));
+            }
+            let gate = match self.judge(&key, waited) {
                 Verdict::Open => {
                     self.opened(&key);
                     let waiter = self.call(&key)?;

@@ -8,13 +8,10 @@ use super::{Crowd, Pool, PoolKey, Pools};
 use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::time::Duration;
-use crate::wire::startup::Params;
 
 /// What a client can be given.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// This idle connection.
-    Lend(ConnId),
     /// A new connection.
     Open,
     /// Nothing before this idle connection, of this pool, has been closed.
@@ -48,13 +45,10 @@ enum Relief {
 }
 
 impl Pools {
-    /// Decides what a client of a pool can be given that has waited for so long.
-    pub(super) fn judge(&self, key: &PoolKey, startup: &Arc<Params>, waited: Duration) -> Verdict {
+    /// Decides what a client of a pool can be given that has waited for so long, and that no idle
+    /// connection fits.
+    pub(super) fn judge(&self, key: &PoolKey, waited: Duration) -> Verdict {
         let pool = self.pools.get(key);
-        let fit = pool.and_then(|pool| pool.idle.get(pool.fit(startup)?));
-        if let Some(idle) = fit {
-            return Verdict::Lend(idle.link);
-        }
         let may_use_reserve = waited >= self.shares.reserve_timeout;
         let reserve = pool.filter(|_| may_use_reserve).map_or(0, |pool| pool.pooling.reserve_size);
         let mut coming = None;

@@ -63,12 +63,13 @@ impl Pool {
         self.open - self.closing.len()
     }
 
-    /// Finds an idle connection for a session: one that began like it, else one that can be made
+    /// Takes out an idle connection for a session: one that began like it, else one that can be made
     /// so, the most recently used first.
-    pub(super) fn fit(&self, startup: &Arc<Params>) -> Option<usize> {
+    pub(super) fn take_fit(&mut self, startup: &Arc<Params>) -> Option<ConnId> {
         let same = |idle: &Idle| Arc::ptr_eq(&idle.startup, startup) || idle.startup == *startup;
         let fit = self.idle.iter().rposition(same);
-        fit.or_else(|| self.idle.iter().rposition(|idle| idle.startup.is_akin(startup)))
+        let fit = fit.or_else(|| self.idle.iter().rposition(|idle| idle.startup.is_akin(startup)));
+        Some(self.idle.remove(fit?).link)
     }
 }
 

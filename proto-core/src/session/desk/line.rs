@@ -23,10 +23,6 @@ impl Desk {
             return Asked::Stale;
         }
         self.catalogs.note_use(&key.database, &key.user, self.now);
-        if let Some(link) = self.pools.lend_idle(key, startup) {
-            self.lend(link, session, ticket);
-            return Asked::Lent(link);
-        }
         let waiter = Waiter { session, startup: startup.clone(), ticket, since };
         match self.pools.ask(key, waiter, self.now) {
             Answer::Lent(link) => {
