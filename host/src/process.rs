@@ -12,6 +12,7 @@ use pgherd_core::time::WallClock;
 use crate::affinity::Cores;
 use crate::mailbox::{Mail, Post};
 use crate::trouble::StartError;
+use crate::worker::{Worker, assemble};
 
 /// What a process is started with.
 pub struct Options {
@@ -23,15 +24,26 @@ pub struct Options {
     pub seed: [u8; 32],
 }
 
+/// Starts a process: listens, and starts a thread for each machine, on which `run` runs it.
+///
+/// # Errors
+/// An address cannot be listened on, a core of `cpu_affinity` is not there, a thread cannot be
+/// started, or a machine does not have what it needs.
+pub fn start(options: Options, run: fn(Worker, Started)) -> Result<Operator, StartError> {
+    let cores = Cores::find(&options.config)?;
+    let (post, workers) = assemble(options)?;
+    let machines = workers.into_iter().map(|worker| {
+        let me = worker.me();
+        (me, move |started: Started| run(worker, started))
+    });
+    launch(machines.collect(), &cores, &post)
+}
+
 /// Starts a thread for each of these machines, on its cores, and waits until each has what it needs.
 ///
 /// # Errors
 /// A thread cannot be started or bound, or a machine does not have what it needs. All have ended.
-pub fn launch<F>(
-    machines: Vec<(Peer, F)>,
-    cores: &Cores,
-    post: &Post,
-) -> Result<Operator, StartError>
+fn launch<F>(machines: Vec<(Peer, F)>, cores: &Cores, post: &Post) -> Result<Operator, StartError>
 where
     F: FnOnce(Started) + Send + 'static,
 {

@@ -11,11 +11,12 @@ use pgherd_core::config::check::KeyFile;
 use pgherd_core::config::{Config, Files, load};
 use pgherd_core::id::{ConnId, ShardId, Slab};
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Arrival, Closed, Message, Peer};
+use pgherd_core::message::{Arrival, Closed, Message, Peer, Shutdown};
 use pgherd_core::output::{Output, Outputs};
 use pgherd_core::time::{Duration, Instant, WallClock};
 
-use crate::process::Options;
+use crate::process::{Operator, Options};
+use crate::trouble::StartError;
 
 /// Longer than anything in a test takes. Whoever waits so long waits for something that was lost.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -284,6 +285,18 @@ impl Place {
         let mut answer = [0];
         client.read_exact(&mut answer).expect("there is an answer");
         assert_eq!(&answer, b"N");
+    }
+
+    /// Has a process live here: it starts, serves clients, ends and leaves nothing behind.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn live(&self, start: fn(Options) -> Result<Operator, StartError>) {
+        let operator = start(self.options("")).expect("it starts");
+        (0..4).for_each(|_| self.ask());
+        operator.shut_down(Shutdown::Immediate);
+        assert!(operator.join(), "no thread panics");
+        assert!(self.is_empty(), "the socket's file goes with it");
     }
 
     /// Whether anything is left here.

@@ -168,3 +168,67 @@ async fn attend<M: Machine, F: Future<Output = ()>>(
 
 /// A machine that cannot wait is of no use, and ends the process as one that has panicked does.
 const POLLER_WORKS: &str = "a poller that was made can be waited for";
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use pgherd_core::message::Shutdown;
+
+    use super::*;
+    use crate::process::{Operator, Started, start};
+    use crate::puppet::Place;
+
+    /// Starts machines that block their threads.
+    fn begin(options: Options) -> Result<Operator, StartError> {
+        start(options, |worker, started: Started| {
+            started.tell(Ok(()));
+            worker.run();
+        })
+    }
+
+    #[test]
+    fn a_core_that_is_not_there_stops_the_start() {
+        let place = Place::new("cores");
+        let refused = begin(place.options("cpu_affinity = \"1023\"")).unwrap_err().to_string();
+        assert!(refused.contains("cpu_affinity: there is no core 1023"), "{refused}");
+        assert!(place.is_empty(), "it has not listened");
+    }
+
+    #[test]
+    fn an_address_that_is_taken_stops_the_start() {
+        let place = Place::new("taken");
+        let operator = begin(place.options("")).unwrap();
+        let refused = begin(place.options("")).unwrap_err().to_string();
+        assert!(refused.contains("another process does already"), "{refused}");
+        operator.shut_down(Shutdown::Immediate);
+        assert!(operator.join());
+    }
+
+    #[test]
+    fn whoever_is_refused_sees_the_end() {
+        let place = Place::new("refused");
+        let operator = begin(place.options("")).unwrap();
+        let mut client = place.client();
+        // A length that no startup packet has.
+        client.write_all(b"\0\0\0\x01\0\0\0\0").unwrap();
+        let mut answer = Vec::new();
+        let end = client.read_to_end(&mut answer);
+        assert!(end.is_ok() || !answer.is_empty(), "{end:?}");
+        operator.shut_down(Shutdown::Immediate);
+        assert!(operator.join());
+    }
+
+    #[test]
+    fn nobody_is_left_at_the_door_when_it_closes() {
+        let place = Place::new("door");
+        let operator = begin(place.options("")).unwrap();
+        let waiting = place.client();
+        operator.shut_down(Shutdown::Fast);
+        assert!(operator.join());
+        let end = (&waiting).read(&mut [0; 64]);
+        assert!(!matches!(&end, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock));
+        assert!(UnixStream::connect(place.door()).is_err());
+    }
+}

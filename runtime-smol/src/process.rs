@@ -1,6 +1,5 @@
 //! A process: its machines and the threads that run them.
 
-use pgherd_host::affinity::Cores;
 use pgherd_host::process::{self, Operator, Options, Remote, Started};
 use pgherd_host::trouble::StartError;
 use pgherd_host::worker::{Worker, assemble};
@@ -23,41 +22,23 @@ pub fn prepare(options: Options) -> Result<(Remote, Vec<Worker>), StartError> {
 /// An address cannot be listened on, a core of `cpu_affinity` is not there, or a thread cannot be
 /// started.
 pub fn start(options: Options) -> Result<Operator, StartError> {
-    let cores = Cores::find(&options.config)?;
-    let (post, workers) = assemble(options)?;
-    let machines = workers.into_iter().map(|worker| {
-        let me = worker.me();
-        let run = |started: Started| {
-            started.tell(Ok(()));
-            worker.run();
-        };
-        (me, run)
-    });
-    process::launch(machines.collect(), &cores, &post)
+    process::start(options, run)
+}
+
+/// Runs a machine, which has all that it needs, until it is finished.
+fn run(worker: Worker, started: Started) {
+    started.tell(Ok(()));
+    worker.run();
 }
 
 #[cfg(test)]
 mod tests {
-    use pgherd_core::message::Shutdown;
     use pgherd_host::puppet::Place;
 
     use super::start;
 
     #[test]
     fn machines_run_on_threads_of_their_own() {
-        let place = Place::new("threads");
-        let operator = start(place.options("")).unwrap();
-        (0..4).for_each(|_| place.ask());
-        operator.shut_down(Shutdown::Immediate);
-        assert!(operator.join());
-        assert!(place.is_empty(), "the socket's file goes with it");
-    }
-
-    #[test]
-    fn a_core_that_is_not_there_stops_the_start() {
-        let place = Place::new("cores");
-        let refused = start(place.options("cpu_affinity = \"1023\"")).unwrap_err().to_string();
-        assert!(refused.contains("cpu_affinity: there is no core 1023"), "{refused}");
-        assert!(place.is_empty(), "it has not listened");
+        Place::new("threads").live(start);
     }
 }
