@@ -64,6 +64,16 @@ impl Status {
         }
     }
 
+    /// Pgpool-II's number for it; 0 is a node that is not configured.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Waiting => 1,
+            Self::Up => 2,
+            Self::Down => 3,
+        }
+    }
+
     /// Pgpool-II's word for it.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -1,6 +1,7 @@
 //! What the requests of PCP are answered, packet by packet.
 
 use super::packet::{Composer, Payload, Report};
+use crate::topology::{Role, Seen, Status};
 use bytes::Bytes;
 use std::fmt::Display;
 
@@ -27,14 +28,14 @@ pub struct NodeInfo<'a> {
     pub port: u16,
     /// Whether it is used.
     pub status: Status,
-    /// What its server answers now: `up`, `down` or `unknown`.
-    pub actual_status: &'a str,
+    /// Whether its server answers.
+    pub actual_status: Seen,
     /// Its share of the reads, from 0 to 1.
     pub weight: f64,
-    /// Whether it is taken for the primary.
-    pub primary: bool,
-    /// What its server says it is: `primary`, `standby` or `unknown`.
-    pub actual_role: &'a str,
+    /// What it is taken for.
+    pub role: Role,
+    /// What its server says it is.
+    pub actual_role: Role,
     /// How far it is behind the primary.
     pub delay: Delay,
     /// The state of its replication as the primary tells it; empty if that is unknown.
@@ -52,17 +53,6 @@ pub enum Delay {
     Bytes(u64),
     /// By so many microseconds.
     Time(u64),
-}
-
-/// Whether a node is used, by Pgpool-II's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It is used, and nobody has a connection to it.
-    Waiting,
-    /// It is used.
-    Up,
-    /// It is not.
-    Down,
 }
 
 /// Clients divide a weight by the C library's `RAND_MAX`.
@@ -163,18 +153,17 @@ impl NodeInfo<'_> {
         payload.text("NodeInfo");
         payload.text(self.host);
         payload.text(self.port);
-        payload.text(match self.status {
-            Status::Waiting => 1,
-            Status::Up => 2,
-            Status::Down => 3,
-        });
+        payload.text(self.status.number());
         // Quarantine: it is the watchdog's.
         payload.text(0);
-        payload.text(self.actual_status);
+        payload.text(self.actual_status.word());
         payload.text(format_args!("{:.6}", self.weight * RAND_MAX));
         // 0 and 1 are the roles where there is no streaming replication.
-        payload.text(if self.primary { 2 } else { 3 });
-        payload.text(self.actual_role);
+        payload.text(match self.role {
+            Role::Primary => 2,
+            Role::Standby | Role::Unknown => 3,
+        });
+        payload.text(self.actual_role.word());
         let (unit, delay) = match self.delay {
             Delay::Bytes(bytes) => (0, bytes),
             Delay::Time(microseconds) => (1, microseconds),
@@ -217,10 +206,10 @@ mod tests {
         host: "127.0.0.1",
         port: 21001,
         status: Status::Down,
-        actual_status: "up",
+        actual_status: Seen::Up,
         weight: 0.5,
-        primary: false,
-        actual_role: "standby",
+        role: Role::Standby,
+        actual_role: Role::Standby,
         delay: Delay::Bytes(0),
         replication_state: "streaming",
         sync_state: "async",

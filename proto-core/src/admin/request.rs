@@ -1,6 +1,7 @@
 //! What a packet of PCP asks for, once somebody is logged in.
 
 use super::packet::{Packet, Report};
+use crate::message::Shutdown;
 use crate::wire;
 
 /// A request, its argument read.
@@ -54,17 +55,6 @@ pub enum Request {
     Notices,
     /// `X`: end of the session.
     Goodbye,
-}
-
-/// How pgherd is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shutdown {
-    /// When the last client has left.
-    Smart,
-    /// At once, in order.
-    Fast,
-    /// At once.
-    Immediate,
 }
 
 /// Whom a request is for.
