@@ -1,5 +1,7 @@
 //! What is kept of fuzzing, and of real conversations: inputs that once mattered stay harmless.
 
+#[path = "corpus/depth.rs"]
+mod depth;
 #[expect(unreachable_pub, reason = "the fuzz targets' library, which is a crate of its own too")]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz;

@@ -141,26 +141,6 @@ fn texts_beyond_the_bounds_are_the_primarys() {
     assert_eq!(classify(list.as_bytes(), false).kind, Kind::Read);
 }
 
-/// The deepest trees that are parsed do not exhaust a small stack.
-#[test]
-fn deep_trees_fit_the_stack() {
-    let count = QUERY_TERMS_MAX - 20;
-    let chains = [
-        format!("select 1{}", " + 1".repeat(count)),
-        format!("select a{}", " or a".repeat(count / 2)),
-        format!("select 1{}", " union select 1".repeat(count / 2)),
-        format!("select a{}", "::int".repeat(count / 3)),
-        format!("select a{}", " is null".repeat(count / 2)),
-        format!("select {} a", "not ".repeat(count)),
-        format!("select {} 1", "- ".repeat(count)),
-    ];
-    for chain in chains {
-        let small = std::thread::Builder::new().stack_size(1024 * 1024);
-        let class = small.spawn(move || classify(chain.as_bytes(), false)).unwrap().join().unwrap();
-        assert!(!matches!(class.reason, Reason::TooComplex { .. }), "{}", class.reason);
-    }
-}
-
 /// Tells whether a plain read could hold these words outside of literals and quoted names.
 fn is_clean(text: &[u8]) -> bool {
     let Ok(scan) = read(text) else { return false };
