@@ -256,13 +256,20 @@ fn a_build_can_be_interrupted_and_leaves_nothing() {
     }
 }
 
-/// Another process builds a herd and is killed, as a test that takes too long may be.
+/// Where the process that is to be killed leaves word of its herd.
+const NOTE: &str = "PGHERD_TEST_NOTE";
+
+/// Another process builds a herd and is killed, as a test that takes too long may be. The other one
+/// runs this same test, and is told by its environment that it is the other one.
 #[test]
 fn the_herd_of_a_killed_process_ends_too() {
+    if let Some(note) = env::var_os(NOTE) {
+        wait_to_be_killed(Path::new(&note));
+    }
     let note = fresh_path("note");
     let mut other = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "the_process_to_be_killed", "--ignored"])
-        .env("PGHERD_TEST_NOTE", &note)
+        .args(["--exact", "the_herd_of_a_killed_process_ends_too"])
+        .env(NOTE, &note)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -280,17 +287,17 @@ fn the_herd_of_a_killed_process_ends_too() {
     fs::remove_file(note).unwrap();
 }
 
-#[test]
-#[ignore = "run by the_herd_of_a_killed_process_ends_too, which kills it"]
-fn the_process_to_be_killed() {
-    let Some(note) = env::var_os("PGHERD_TEST_NOTE") else { return };
-    let herd = build(Plan { standbys: 1, ..Plan::default() }).unwrap();
+/// Builds a herd, leaves word of it, and goes no further.
+fn wait_to_be_killed(note: &Path) -> ! {
+    let herd = build(Plan { standbys: 1, ..Plan::default() }).expect("a herd is built");
     // One of them paused, which is the hardest to be rid of.
-    herd.node(1).unwrap().pause().unwrap();
-    let draft = PathBuf::from(&note).with_extension("draft");
-    fs::write(&draft, herd.directory().to_str().unwrap()).unwrap();
-    fs::rename(&draft, &note).unwrap();
+    herd.node(1).expect("there is a standby").pause().expect("it can be paused");
+    let draft = note.with_extension("draft");
+    fs::write(&draft, herd.directory().to_str().expect("the path is text")).expect(WRITES);
+    fs::rename(&draft, note).expect(WRITES);
     loop {
         thread::park();
     }
 }
+
+const WRITES: &str = "the temporary directory can be written to";
