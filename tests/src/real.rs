@@ -4,6 +4,7 @@
 //! scenarios to play; what a scenario did to them is repaired before the next one. pgherd itself
 //! is started anew for each.
 
+pub mod child;
 pub mod grounds;
 pub mod proxy;
 mod sockets;

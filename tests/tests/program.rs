@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
+use pgherd_tests::real::child::ends_within;
 use pgherd_tests::scenarios::panic_text;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -482,22 +482,18 @@ impl Running {
             let said = || format!("{}{}", self.output(), self.errors());
             assert!(status.is_none(), "ended before it said {words:?}:\n{}", said());
             assert!(Instant::now() < end, "never said {words:?}:\n{}", said());
-            thread::sleep(POLL_INTERVAL);
+            // If it ends, the next look tells.
+            let _ = ends_within(&self.child, POLL_INTERVAL);
         }
     }
 
     /// Waits for its end.
     fn ended(mut self) -> Ended {
-        let end = Instant::now() + LIMIT;
-        loop {
-            let status = self.child.try_wait().expect("a child can be waited for");
-            let (output, errors) = (self.output(), self.errors());
-            if let Some(status) = status {
-                return Ended { code: status.code().unwrap_or(-1), output, errors };
-            }
-            assert!(Instant::now() < end, "it does not end:\n{output}{errors}");
-            thread::sleep(POLL_INTERVAL);
-        }
+        let ends = ends_within(&self.child, LIMIT);
+        let (output, errors) = (self.output(), self.errors());
+        assert!(ends, "it does not end:\n{output}{errors}");
+        let status = self.child.wait().expect("a child can be waited for");
+        Ended { code: status.code().unwrap_or(-1), output, errors }
     }
 }
 
@@ -505,12 +501,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !matches!(self.child.try_wait(), Ok(Some(_))) {
             // A demo takes its servers along if it is asked, and only then.
-            let end = Instant::now() + LAST_CHANCE;
             // It may have ended by itself at this very moment.
             let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
-            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
-                thread::sleep(POLL_INTERVAL);
-            }
+            let _ = ends_within(&self.child, LAST_CHANCE);
             drop(self.child.kill());
             drop(self.child.wait());
         }

@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::child::ends_within;
 use super::grounds::{CHECK_PASSWORD, CHECK_USER, Grounds};
 use crate::world::Setup;
 
@@ -60,7 +60,8 @@ impl Proxy {
             if Instant::now() >= end {
                 return Err(format!("pgherd does not listen:\n{}", self.log()));
             }
-            thread::sleep(POLL_INTERVAL);
+            // If it ends, the next look tells.
+            let _ = ends_within(&self.child, POLL_INTERVAL);
         }
         Ok(())
     }
