@@ -1,4 +1,4 @@
-//! The third driver of pgherd's machines: a seeded, deterministic world.
+//! The other driver of pgherd's machines, beside that of real hosts: a seeded, deterministic world.
 //!
 //! A [`Simulation`] holds a proxy, its PostgreSQL servers, its clients and the network between
 //! them, and lets one event happen after the other on a simulated clock. Everything that a real
