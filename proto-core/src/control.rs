@@ -3,34 +3,31 @@
 //!
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
+mod hold;
 mod inquiries;
 pub(crate) mod ledger;
 mod record;
 pub mod view;
+mod watch;
 
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use crate::auth::answer::Answer;
 use crate::auth::passwd::Stored;
 use crate::config::{Backend, Config};
 use crate::entropy::Entropy;
-use crate::health::probe::{Event, Probe, Sighting, Trouble};
-use crate::health::rounds::{self, Policy, Rounds};
+use crate::health::probe::Probe;
 use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
-use crate::limits;
 use crate::machine::Machine;
 use crate::message::{Arrival, Closed, Message, Peer, Room, Shutdown};
-use crate::output::{Close, Output, Outputs};
+use crate::output::{Output, Outputs};
 use crate::time::{Instant, WallClock};
-use crate::topology::{Seen, Status, Topology};
+use crate::topology::Topology;
 use crate::wire::frontend;
-use crate::wire::startup::Params;
 use inquiries::Inquiries;
 use ledger::Ledger;
-use record::Record;
 use view::Fact;
+use watch::{Doubt, Look, Use, Watched};
 
 /// The control plane of one process.
 #[derive(Debug)]
@@ -49,40 +46,6 @@ pub struct Control {
     inquiries: Inquiries,
     ledger: Ledger,
     shutdown: Option<Shutdown>,
-}
-
-/// A node under watch.
-#[derive(Debug)]
-struct Watched {
-    id: BackendId,
-    rounds: Rounds,
-    look: Look,
-    fact: Fact,
-    record: Record,
-    /// A shard has lost a connection to it and waits to hear whether it may go on.
-    doubt: Doubt,
-}
-
-/// The connection by which a node is looked at.
-#[derive(Debug)]
-enum Look {
-    None,
-    Connecting(ConnId),
-    Open { conn: ConnId, probe: Box<Probe>, use_: Use },
-}
-
-/// Whether a connection has carried an answer before: if it then fails, the server may still be
-/// well, and a fresh connection tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    Fresh,
-    Kept,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
-    None,
-    Raised,
 }
 
 /// A shard, as the control plane sees it.
@@ -116,46 +79,6 @@ impl Control {
         control
     }
 
-    /// Watches the nodes of the configuration, and no others.
-    fn watch(&mut self) {
-        let policy = self.policy();
-        let mut before = std::mem::take(&mut self.nodes);
-        for backend in &self.config.backends {
-            let at = before.iter().position(|node| node.id == backend.id);
-            self.nodes.push(match at {
-                Some(at) => {
-                    let mut node = before.remove(at);
-                    node.rounds.set_policy(policy);
-                    node
-                }
-                None => Watched {
-                    id: backend.id,
-                    rounds: Rounds::new(policy, self.now),
-                    look: Look::None,
-                    fact: Fact::new(self.clock.at(self.now)),
-                    record: Record::default(),
-                    doubt: Doubt::None,
-                },
-            });
-        }
-        for node in before {
-            if let Look::Connecting(conn) | Look::Open { conn, .. } = node.look {
-                self.outputs.push(Output::Close { conn, when: Close::Now });
-            }
-        }
-    }
-
-    fn policy(&self) -> Policy {
-        let checks = &self.config.checks;
-        Policy {
-            period: checks.period,
-            period_lost: checks.period.min(limits::LOST_LOOK_PERIOD),
-            timeout: checks.timeout,
-            retries_max: checks.max_retries,
-            retry_delay: checks.retry_delay,
-        }
-    }
-
     fn post_all(&mut self, message: &Message) {
         for (number, _) in (0u16..).zip(&self.shards) {
             self.outputs.post(Peer::Shard(ShardId(number)), message.clone());
@@ -171,140 +94,6 @@ impl Control {
 
     fn index_of(&self, id: BackendId) -> Option<usize> {
         self.nodes.iter().position(|node| node.id == id)
-    }
-
-    /// Carries out what the rounds of a node ask for.
-    fn drive(&mut self, id: BackendId) {
-        while let Some(at) = self.index_of(id)
-            && let Some(node) = self.nodes.get_mut(at)
-            && let Some(output) = node.rounds.poll_output()
-        {
-            match output {
-                rounds::Output::Attempt => {
-                    node.record.on_attempt(self.now);
-                    self.attempt(at);
-                }
-                rounds::Output::Abandon => self.abandon(at),
-                rounds::Output::Lost => self.on_lost(at),
-            }
-        }
-    }
-
-    fn attempt(&mut self, at: usize) {
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        match &mut node.look {
-            Look::Open { probe, .. } => probe.ask(),
-            Look::None | Look::Connecting(_) => {
-                self.abandon(at);
-                self.connect(at);
-            }
-        }
-        self.carry_out(at);
-    }
-
-    fn connect(&mut self, at: usize) {
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        let conn = self.names.insert(());
-        self.looks.insert(conn, node.id);
-        node.look = Look::Connecting(conn);
-        self.outputs.push(Output::Connect { conn, to: node.id });
-    }
-
-    fn abandon(&mut self, at: usize) {
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        if let Look::Connecting(conn) | Look::Open { conn, .. } =
-            std::mem::replace(&mut node.look, Look::None)
-        {
-            self.looks.remove(conn);
-            self.outputs.push(Output::Close { conn, when: Close::Now });
-        }
-    }
-
-    /// Carries out what a node's probe asks for.
-    fn carry_out(&mut self, at: usize) {
-        while let Some(node) = self.nodes.get_mut(at)
-            && let Look::Open { conn, probe, use_ } = &mut node.look
-            && let Some(event) = probe.poll_event()
-        {
-            match event {
-                Event::Send(bytes) => self.outputs.push(Output::Send { to: *conn, bytes }),
-                Event::Seen(sighting) => {
-                    *use_ = Use::Kept;
-                    self.on_seen(at, sighting);
-                }
-                Event::Failed(trouble) => {
-                    let was = *use_;
-                    self.abandon(at);
-                    self.on_failed(at, was, &trouble);
-                }
-            }
-        }
-    }
-
-    fn on_seen(&mut self, at: usize, sighting: Sighting) {
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        let now = self.now;
-        node.rounds.handle_input(now, rounds::Input::Answered);
-        node.record.on_success(now);
-        if node.fact.status == Status::Down {
-            log::info!("node {} is up: it is a {}", node.id, sighting.role.word());
-            node.fact.status = Status::Waiting;
-            node.fact.changed = self.clock.at(now);
-        } else if node.fact.sighting.as_ref().is_some_and(|old| old.role != sighting.role) {
-            log::info!("node {} is a {} now", node.id, sighting.role.word());
-        }
-        node.fact.seen = Seen::Up;
-        node.fact.sighting = Some(sighting);
-        let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
-        let id = node.id;
-        self.publish(doubt);
-        self.drive(id);
-    }
-
-    fn on_failed(&mut self, at: usize, use_: Use, trouble: &Trouble) {
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        log::info!("node {} was looked at in vain: {trouble}", node.id);
-        if let Trouble::Login(failure) = trouble
-            && failure.code().starts_with(b"28")
-        {
-            log::error!(
-                "node {}: sr_check_user \"{}\" cannot log in: {failure}; set sr_check_user and \
-                 sr_check_password to a role that can",
-                node.id,
-                self.config.checks.user
-            );
-        }
-        self.on_refused(at, use_);
-    }
-
-    /// An attempt has failed, or a kept connection has.
-    fn on_refused(&mut self, at: usize, use_: Use) {
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        let id = node.id;
-        if use_ == Use::Kept {
-            // Whatever ended it may have been meant for this connection alone. If an attempt is
-            // on its way, it goes on over a fresh connection; else the next one uses that.
-            node.rounds.hurry(self.now);
-            self.connect(at);
-            return;
-        }
-        node.rounds.handle_input(self.now, rounds::Input::Refused);
-        self.drive(id);
-    }
-
-    fn on_lost(&mut self, at: usize) {
-        self.abandon(at);
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        node.record.on_fail(self.now);
-        node.fact.seen = Seen::Down;
-        node.doubt = Doubt::None;
-        if node.fact.status != Status::Down {
-            log::error!("node {} is down: every look at it has failed", node.id);
-            node.fact.status = Status::Down;
-            node.fact.changed = self.clock.at(self.now);
-        }
-        node.fact.sighting = None;
-        self.publish(Doubt::None);
     }
 
     /// Publishes what the cluster is like, if it has changed or if somebody doubts it.
@@ -326,29 +115,6 @@ impl Control {
         }
         self.topology = Arc::new(next);
         self.post_all(&Message::Topology(self.topology.clone()));
-    }
-
-    fn on_suspect(&mut self, backend: BackendId) {
-        let Some(at) = self.index_of(backend) else { return };
-        let now = self.now;
-        if let Some(node) = self.nodes.get_mut(at) {
-            node.doubt = Doubt::Raised;
-            node.rounds.hurry(now);
-            node.rounds.handle_timeout(now);
-        }
-        self.drive(backend);
-    }
-
-    fn on_in_use(&mut self, backend: BackendId) {
-        let Some(at) = self.index_of(backend) else { return };
-        let changed = self.clock.at(self.now);
-        if let Some(node) = self.nodes.get_mut(at)
-            && node.fact.status == Status::Waiting
-        {
-            node.fact.status = Status::Up;
-            node.fact.changed = changed;
-            self.publish(Doubt::None);
-        }
     }
 
     fn on_reload(&mut self, config: Arc<Config>) {
@@ -383,33 +149,6 @@ impl Control {
                 self.abandon(at);
             }
         }
-    }
-
-    /// What the control plane says at a server's door.
-    fn introduction(&self) -> Params {
-        let checks = &self.config.checks;
-        let pair = |name: &'static str, value: &str| {
-            (Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
-        };
-        Params(vec![
-            pair("user", &checks.user),
-            pair("database", &checks.database),
-            pair("application_name", "pgherd"),
-        ])
-    }
-
-    fn on_conn_closed(&mut self, conn: ConnId) {
-        self.names.remove(conn);
-        let Some(id) = self.looks.remove(conn) else { return };
-        let Some(at) = self.index_of(id) else { return };
-        let Some(node) = self.nodes.get_mut(at) else { return };
-        let use_ = match &node.look {
-            Look::Open { conn: open, use_, .. } if *open == conn => *use_,
-            Look::Connecting(open) if *open == conn => Use::Fresh,
-            Look::None | Look::Connecting(_) | Look::Open { .. } => return,
-        };
-        node.look = Look::None;
-        self.on_refused(at, use_);
     }
 }
 
