@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use crate::auth::answer::Answer;
 use crate::auth::passwd::Stored;
+use crate::backend::dialogue::Dialogue;
 use crate::config::{Backend, Config};
 use crate::entropy::Entropy;
-use crate::health::probe::Probe;
+use crate::health::probe;
 use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
 use crate::machine::Machine;
 use crate::message::{Arrival, Closed, Message, Peer, Room, Shutdown};
@@ -181,8 +182,9 @@ impl Machine for Control {
         if let Some(node) = self.nodes.get_mut(at)
             && matches!(node.look, Look::Connecting(open) if open == conn)
         {
-            let probe = Box::new(Probe::new(&params, answer));
-            node.look = Look::Open { conn, probe, use_: Use::Fresh };
+            let query = frontend::compose_query(probe::QUERY);
+            let dialogue = Box::new(Dialogue::new(&params, answer, query));
+            node.look = Look::Open { conn, dialogue, use_: Use::Fresh };
         }
         self.carry_out(at);
     }
@@ -193,10 +195,10 @@ impl Machine for Control {
             return self.outputs.skip(conn, unread.len());
         };
         if let Some(node) = self.nodes.get_mut(at)
-            && let Look::Open { conn: open, probe, .. } = &mut node.look
+            && let Look::Open { conn: open, dialogue, .. } = &mut node.look
             && *open == conn
         {
-            let taken = probe.handle_read(unread);
+            let taken = dialogue.handle_read(unread);
             self.outputs.skip(conn, taken);
         }
         self.carry_out(at);
@@ -273,7 +275,7 @@ impl Machine for Control {
     fn read_hint(&self, conn: ConnId) -> usize {
         let at = self.looks.get(conn).and_then(|id| self.index_of(*id));
         match at.and_then(|at| self.nodes.get(at)).map(|node| &node.look) {
-            Some(Look::Open { probe, .. }) => probe.read_hint(),
+            Some(Look::Open { dialogue, .. }) => dialogue.read_hint(),
             Some(Look::None | Look::Connecting(_)) | None => 0,
         }
     }

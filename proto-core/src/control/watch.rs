@@ -6,12 +6,16 @@ use super::Control;
 use super::hold::Hold;
 use super::record::Record;
 use super::view::Fact;
-use crate::health::probe::{Event, Probe, Sighting, Trouble};
+use crate::backend::dialogue::{Dialogue, Event, Trouble};
+use crate::health::probe::{self, Sighting};
 use crate::health::rounds::{self, Policy, Rounds};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::output::{Close, Output};
 use crate::topology::{Seen, Status};
+use crate::wire::backend::tag;
+use crate::wire::error::Violation;
+use crate::wire::frontend;
 use crate::wire::startup::Params;
 
 /// A node under watch.
@@ -33,7 +37,7 @@ pub(super) struct Watched {
 pub(super) enum Look {
     None,
     Connecting(ConnId),
-    Open { conn: ConnId, probe: Box<Probe>, use_: Use },
+    Open { conn: ConnId, dialogue: Box<Dialogue>, use_: Use },
 }
 
 /// Whether a connection has carried an answer before: if it then fails, the server may still be
@@ -112,7 +116,7 @@ impl Control {
     pub(super) fn attempt(&mut self, at: usize) {
         let Some(node) = self.nodes.get_mut(at) else { return };
         match &mut node.look {
-            Look::Open { probe, .. } => probe.ask(),
+            Look::Open { dialogue, .. } => dialogue.ask(frontend::compose_query(probe::QUERY)),
             Look::None | Look::Connecting(_) => {
                 self.abandon(at);
                 self.connect(at);
@@ -142,18 +146,23 @@ impl Control {
     /// Carries out what a node's probe asks for.
     pub(super) fn carry_out(&mut self, at: usize) {
         while let Some(node) = self.nodes.get_mut(at)
-            && let Look::Open { conn, probe, use_ } = &mut node.look
-            && let Some(event) = probe.poll_event()
+            && let Look::Open { conn, dialogue, use_ } = &mut node.look
+            && let Some(event) = dialogue.poll_event()
         {
             match event {
                 Event::Send(bytes) => self.outputs.push(Output::Send { to: *conn, bytes }),
-                Event::Seen(sighting) => {
-                    *use_ = Use::Kept;
-                    self.on_seen(at, sighting);
+                Event::Answered(rows) => {
+                    let was = std::mem::replace(use_, Use::Kept);
+                    match probe::sighting(&rows) {
+                        Some(sighting) => self.on_seen(at, sighting),
+                        None => {
+                            let violation = Violation::Malformed { tag: tag::DATA_ROW };
+                            self.on_failed(at, was, &Trouble::Violation(violation));
+                        }
+                    }
                 }
                 Event::Failed(trouble) => {
                     let was = *use_;
-                    self.abandon(at);
                     self.on_failed(at, was, &trouble);
                 }
             }
@@ -181,6 +190,7 @@ impl Control {
     }
 
     pub(super) fn on_failed(&mut self, at: usize, use_: Use, trouble: &Trouble) {
+        self.abandon(at);
         let Some(node) = self.nodes.get_mut(at) else { return };
         log::info!("node {} was looked at in vain: {trouble}", node.id);
         if let Trouble::Login(failure) = trouble
