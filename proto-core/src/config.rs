@@ -66,6 +66,8 @@ pub struct Config {
     pub client_idle_limit: Option<Duration>,
     /// `shutdown_timeout`: how long a smart shutdown waits for transactions to finish.
     pub shutdown_timeout: Duration,
+    /// What is done when the primary is lost.
+    pub failover: FailoverPolicy,
     /// `failover_wait_timeout`: how long a write waits for a primary server.
     pub failover_wait_timeout: Duration,
     /// `worker_threads`: shards, one thread each; 0 is one for every two cores, which the caller counts.
@@ -164,8 +166,41 @@ pub struct Backend {
     pub failover: FailoverFlag,
     /// `backend_flag` has `ALWAYS_PRIMARY`.
     pub always_primary: bool,
+    /// `backend_priority`: of standbys that have equally much WAL, the one of greater priority is
+    /// promoted; 0 is never promoted.
+    pub priority: u16,
     /// `connect_timeout` for this node: for every connection to it, name look-up included.
     pub connect_timeout: Duration,
+}
+
+/// What is done when the primary is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailoverPolicy {
+    /// `failover_mode`: by whom.
+    pub mode: FailoverMode,
+    /// `failover_max_lag`: how much of the primary's WAL the standby to be promoted may lack, in
+    /// bytes, as far as is known.
+    pub lag_max: u64,
+}
+
+/// `failover_mode`: by whom something is done when the primary is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailoverMode {
+    /// By pgherd: it promotes a standby, and has the others follow it.
+    Promote,
+    /// By somebody else: pgherd waits for a primary to appear.
+    Off,
+}
+
+impl FailoverMode {
+    /// The word for it in a file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Promote => "promote",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// `backend_flag`: whether losing the node may start a failover.

@@ -3,18 +3,19 @@
 //!
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
+mod failover;
+mod follow;
 mod hold;
 mod inquiries;
 pub(crate) mod ledger;
+mod order;
 mod record;
 pub mod view;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::auth::answer::Answer;
-use crate::auth::passwd::Stored;
-use crate::backend::dialogue::Dialogue;
 use crate::config::{Backend, Config};
 use crate::entropy::Entropy;
 use crate::health::probe;
@@ -25,8 +26,11 @@ use crate::output::{Output, Outputs};
 use crate::time::{Instant, WallClock};
 use crate::topology::Topology;
 use crate::wire::frontend;
+use failover::Failover;
+use follow::Follow;
 use inquiries::Inquiries;
 use ledger::Ledger;
+use order::Order;
 use view::Fact;
 use watch::{Doubt, Look, Use, Watched};
 
@@ -43,6 +47,11 @@ pub struct Control {
     looks: Table<BackendId>,
     nodes: Vec<Watched>,
     topology: Arc<Topology>,
+    failover: Failover,
+    follows: BTreeMap<BackendId, Follow>,
+    orders: Table<Order>,
+    /// When nodes of which a change is awaited are looked at again.
+    haste: Option<Instant>,
     shards: Vec<Member>,
     inquiries: Inquiries,
     ledger: Ledger,
@@ -70,6 +79,10 @@ impl Control {
             looks: Table::new(),
             nodes: Vec::new(),
             topology: Arc::new(Topology::default()),
+            failover: Failover::None,
+            follows: BTreeMap::new(),
+            orders: Table::new(),
+            haste: None,
             ledger: Ledger::new(&config.pool, shards.len()),
             shards,
             inquiries: Inquiries::default(),
@@ -142,6 +155,7 @@ impl Control {
         self.post_leases();
         self.tell_askers();
         if self.shards.iter().all(|member| member.is_drained) {
+            self.orders.names().into_iter().for_each(|conn| self.recall(conn));
             for at in 0..self.nodes.len() {
                 if let Some(Look::Open { conn, .. }) = self.nodes.get(at).map(|node| &node.look) {
                     let bytes = frontend::compose_terminate();
@@ -172,18 +186,17 @@ impl Machine for Control {
     fn handle_connect(&mut self, now: Instant, conn: ConnId, result: Result<(), Closed>) {
         self.now = now;
         if let Err(why) = result {
-            log::debug!("no connection to look: {why}");
-            return self.on_conn_closed(conn);
+            log::debug!("no connection: {why}");
+            return self.handle_close(now, conn, why);
+        }
+        if self.orders.get(conn).is_some() {
+            return self.begin_order(conn);
         }
         let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else { return };
-        let params = self.introduction();
-        let stored = self.config.checks.password.clone().map(Stored::Plain);
-        let answer = Answer::new(&self.config.checks.user, stored.as_ref(), &mut self.entropy);
+        let dialogue = Box::new(self.dialogue(frontend::compose_query(probe::QUERY)));
         if let Some(node) = self.nodes.get_mut(at)
             && matches!(node.look, Look::Connecting(open) if open == conn)
         {
-            let query = frontend::compose_query(probe::QUERY);
-            let dialogue = Box::new(Dialogue::new(&params, answer, query));
             node.look = Look::Open { conn, dialogue, use_: Use::Fresh };
         }
         self.carry_out(at);
@@ -191,6 +204,9 @@ impl Machine for Control {
 
     fn handle_read(&mut self, now: Instant, conn: ConnId, unread: &[u8]) {
         self.now = now;
+        if self.orders.get(conn).is_some() {
+            return self.read_order(conn, unread);
+        }
         let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else {
             return self.outputs.skip(conn, unread.len());
         };
@@ -208,8 +224,9 @@ impl Machine for Control {
         self.now = now;
     }
 
-    fn handle_close(&mut self, now: Instant, conn: ConnId, _why: Closed) {
+    fn handle_close(&mut self, now: Instant, conn: ConnId, why: Closed) {
         self.now = now;
+        self.on_order_closed(conn, &why.to_string());
         self.on_conn_closed(conn);
     }
 
@@ -255,6 +272,10 @@ impl Machine for Control {
             }
             self.drive(id);
         }
+        self.expire_orders();
+        self.pursue();
+        self.press_followers();
+        self.look_hastily();
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -265,7 +286,10 @@ impl Machine for Control {
         if self.is_over() {
             return None;
         }
-        self.nodes.iter().map(|node| node.rounds.poll_timeout()).min()
+        let rounds = self.nodes.iter().map(|node| node.rounds.poll_timeout());
+        let others =
+            [self.order_deadline(), self.failover_deadline(), self.follow_deadline(), self.haste];
+        rounds.chain(others.into_iter().flatten()).min()
     }
 
     fn wants_read(&self, _conn: ConnId) -> bool {
@@ -276,7 +300,7 @@ impl Machine for Control {
         let at = self.looks.get(conn).and_then(|id| self.index_of(*id));
         match at.and_then(|at| self.nodes.get(at)).map(|node| &node.look) {
             Some(Look::Open { dialogue, .. }) => dialogue.read_hint(),
-            Some(Look::None | Look::Connecting(_)) | None => 0,
+            Some(Look::None | Look::Connecting(_)) | None => self.order_hint(conn),
         }
     }
 

@@ -73,6 +73,7 @@ pub mod buffer;
 pub mod config;
 pub mod control;
 pub mod entropy;
+pub mod failover;
 pub mod flow;
 pub mod health;
 pub mod id;

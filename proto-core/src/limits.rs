@@ -223,3 +223,33 @@ pub const ADMIN_REQUEST_LEN_MAX: usize = 259;
 
 /// The longest text of a field in an error of PCP, in bytes: where Pgpool-II cuts one.
 pub const ADMIN_FIELD_LEN_MAX: usize = 255;
+
+/// How long standbys may take to say how much WAL they have when the primary is lost; then one of
+/// those that have is promoted. What is well answers in milliseconds.
+pub const FAILOVER_LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a promotion may take until the server takes writes. It replays what it has received
+/// before; PostgreSQL's own `pg_ctl promote` waits as long by default.
+pub const PROMOTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a server may take to be seen as the primary once it has said that it is promoted, or
+/// that it will not be; then the next one is tried.
+pub const PROMOTION_GRACE: Duration = Duration::from_secs(5);
+
+/// Pause before it is decided again who is promoted, when nobody could be: until then a server may
+/// have come back, or caught up.
+pub const FAILOVER_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// How long an order to a server other than a promotion may take, its login included.
+pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at a server of which a change is awaited.
+pub const HASTY_LOOK_PERIOD: Duration = Duration::from_millis(250);
+
+/// How long a standby may take to follow a new primary; then it is kept out of service until it
+/// does, because what it serves grows old. A standby that was disconnected asks for WAL again
+/// after 5 seconds (`wal_retrieve_retry_interval`).
+pub const FOLLOW_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause before a standby that could not be pointed at the primary is tried again.
+pub const FOLLOW_RETRY_DELAY: Duration = Duration::from_secs(5);

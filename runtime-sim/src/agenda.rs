@@ -43,6 +43,13 @@ pub(crate) enum Event {
         /// Which of its starts this is about.
         start: u32,
     },
+    /// A promotion comes to its end.
+    Promoted {
+        /// The server.
+        node: usize,
+        /// How often it was started when the promotion began.
+        start: u32,
+    },
     /// Nothing happens; time passes.
     Tick,
 }

@@ -27,6 +27,8 @@ pub(crate) struct Checks {
     primaries: BTreeMap<Epoch, Option<BackendId>>,
     /// The last epoch that was published.
     epoch: Epoch,
+    /// The latest timeline that a client has had something written on.
+    timeline: u32,
     /// To whose statements servers answer.
     pub(crate) provenance: Provenance,
 }
@@ -60,6 +62,18 @@ impl Checks {
                 name(primary)
             ));
         }
+    }
+
+    /// A client that is still there has had something written. Once somebody writes on a timeline,
+    /// nobody may write on an earlier one: it would be lost.
+    pub(crate) fn wrote(&mut self, node: usize, timeline: u32) {
+        if timeline < self.timeline {
+            self.report(format!(
+                "node {node} was written to on timeline {timeline}, after timeline {} was",
+                self.timeline
+            ));
+        }
+        self.timeline = self.timeline.max(timeline);
     }
 
     /// Forgets the epochs of a process that has ended.

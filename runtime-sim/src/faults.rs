@@ -3,7 +3,8 @@
 use pgherd_core::time::Duration;
 
 use crate::agenda::Event;
-use crate::simulation::Simulation;
+use crate::postgres::Obedience;
+use crate::simulation::{Simulation, take_at};
 
 /// What befalls a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Fault {
     TerminateSessions,
     /// It becomes a primary.
     Promote,
+    /// From now on this becomes of an order to promote.
+    Obey(Obedience),
     /// The process of one session dies, whichever is the first to have said so many more bytes,
     /// in the middle of a message if that is where it happens to be.
     CutSession(usize),
@@ -56,19 +59,30 @@ impl Simulation {
             Fault::ConflictNext(reads) => server.conflict_next(reads),
             Fault::TerminateSessions => server.terminate_sessions(stage),
             Fault::Promote => server.promote(stage),
+            Fault::Obey(obedience) => server.obey(obedience),
             Fault::CutSession(len) => server.cut_session(len),
         }
         self.herd_changed();
     }
 
-    /// Something changed that decides who follows whom: standbys catch up, and the primary knows.
+    /// Something changed that decides who follows whom: standbys catch up, and those know whom they
+    /// follow.
     pub(crate) fn herd_changed(&mut self) {
-        let standbys = self.servers.iter().zip(0..).filter(|(s, _)| s.is_well() && !s.is_primary());
-        let nodes: Vec<_> = standbys.map(|(server, node)| (node, server.progress())).collect();
-        for server in self.servers.iter_mut().filter(|server| server.is_primary()) {
-            server.followed_by(&nodes);
+        for node in 0..self.servers.len() {
+            let Some(mut server) = take_at(&mut self.servers, node) else { continue };
+            let place = server.upstream().filter(|upstream| *upstream != node);
+            let place = place.map(|upstream| upstream - usize::from(upstream > node));
+            server.attend(place.and_then(|place| self.servers.get(place)));
+            self.servers.insert(node, server);
         }
-        for (node, _) in nodes {
+        let standbys = self.servers.iter().zip(0..).filter(|(server, _)| server.is_streaming());
+        let nodes: Vec<_> =
+            standbys.map(|(server, node)| (server.upstream(), (node, server.progress()))).collect();
+        for (at, server) in self.servers.iter_mut().enumerate() {
+            let own = nodes.iter().filter(|(upstream, _)| *upstream == Some(at));
+            server.followed_by(&own.map(|(_, follower)| *follower).collect::<Vec<_>>());
+        }
+        for (_, (node, _)) in nodes {
             self.stage.soon(200, 5_000, Event::Replicate { node });
         }
     }

@@ -29,6 +29,7 @@ mod trace;
 pub use check::marks::Marks;
 pub use faults::Fault;
 pub use plan::{Auth, Plan};
+pub use postgres::Obedience;
 pub use simulation::{Conn, Failure, Machines, Simulation};
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ use std::collections::BTreeMap;
 
 use pgherd_core::time::Instant;
 
-use self::engine::{Deed, Engine, Follower, Released, Replay, Role};
+pub use self::engine::Obedience;
+use self::engine::{Deed, Engine, Follower, Receiver, Released, Replay, Role};
 use self::rows::rows;
 use self::session::{Accounts, Cancelled, Door, Rest, Session};
 use crate::agenda::Event;
@@ -96,6 +97,26 @@ pub(crate) struct Server {
     /// The last commit that a client could have been told of.
     /// `acknowledged <= engine.lsn_received()` for ever
     acknowledged: u64,
+    /// Whether something has changed that decides who follows whom.
+    herd: Herd,
+    /// Whether a client that is still there has had something written.
+    pen: Pen,
+}
+
+/// Whether something has changed that decides who follows whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Herd {
+    #[default]
+    Same,
+    Changed,
+}
+
+/// Whether a client that is still there has had something written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Pen {
+    #[default]
+    Dry,
+    Wet,
 }
 
 impl Server {
@@ -103,9 +124,14 @@ impl Server {
     pub(crate) fn new(node: usize, plan: &Plan, stage: &mut Stage) -> Self {
         let role = if node == 0 { Role::Primary } else { Role::Standby(Replay::Running) };
         stage.listen(Address::Node(node), Answer::Accepted);
+        let mut engine = Engine::new(role, plan);
+        if node > 0 {
+            engine.conninfo = format!("host=node0 port=5432 application_name=node{node}");
+            engine.conninfo_next.clone_from(&engine.conninfo);
+        }
         Self {
             node,
-            engine: Engine::new(role, plan),
+            engine,
             seats: BTreeMap::new(),
             power: Power::Up,
             breath: Breath::Free,
@@ -115,6 +141,8 @@ impl Server {
             process_next: 1000 * (u32::try_from(node).unwrap_or(0) + 1),
             cut: None,
             acknowledged: 0,
+            herd: Herd::Same,
+            pen: Pen::Dry,
         }
     }
 
@@ -169,7 +197,12 @@ impl Server {
         for _ in 0..TURNS_MAX {
             let Some(seat) = self.seats.get_mut(&process) else { return };
             let now = stage.now;
+            let log_end = self.engine.lsn_received();
             let rest = seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
+            if self.engine.lsn_received() > log_end && stage.owners.contains_key(&seat.end.other())
+            {
+                self.pen = Pen::Wet;
+            }
             seat.waits = if rest == Rest::Blocked { Waits::Yes } else { Waits::No };
             let cut = self.cut.filter(|_| seat.session.is_ready());
             if let Some(len) = cut.filter(|len| *len <= seat.session.out.leaving().len()) {
@@ -252,6 +285,14 @@ impl Server {
                     self.wake(stage, process);
                 }
                 Deed::Replay(replay) => self.set_replay(replay),
+                Deed::Promote => {
+                    let (node, start) = (self.node, self.starts);
+                    stage.soon(2_000, 300_000, Event::Promoted { node, start });
+                }
+                Deed::Reload => {
+                    self.engine.conninfo.clone_from(&self.engine.conninfo_next);
+                    self.herd = Herd::Changed;
+                }
             }
         }
         let notifications = std::mem::take(&mut self.engine.notifications);
@@ -287,19 +328,55 @@ impl Server {
         }
     }
 
-    /// Receives and replays what the primary has, as far as it may; returns when there will be
-    /// more to replay.
-    pub(crate) fn replicate(&mut self, now: Instant, primary: Option<&Self>) -> Option<Instant> {
+    /// Receives and replays what the server has that it follows, as far as it may; returns when
+    /// there will be more to replay.
+    pub(crate) fn replicate(&mut self, now: Instant, upstream: Option<&Self>) -> Option<Instant> {
         if !self.is_well() || !self.engine.is_standby() {
             return None;
         }
-        if let Some(primary) = primary.filter(|primary| primary.is_well()) {
-            self.engine.receive(&primary.engine);
+        self.attend(upstream);
+        if let Some(upstream) = upstream.filter(|_| self.is_streaming()) {
+            self.engine.receive(&upstream.engine);
         }
         if self.engine.role == Role::Standby(Replay::Running) {
             return self.engine.replay_until(now);
         }
         None
+    }
+
+    /// Begins or ends to receive what another server has.
+    pub(crate) fn attend(&mut self, upstream: Option<&Self>) {
+        let follows = upstream.is_some_and(|upstream| {
+            self.is_well()
+                && self.engine.is_standby()
+                && upstream.is_well()
+                && self.engine.may_follow(&upstream.engine)
+        });
+        self.engine.receiver = if follows { Receiver::Streaming } else { Receiver::None };
+    }
+
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.engine.receiver == Receiver::Streaming
+    }
+
+    /// The server that it follows, or would as a standby.
+    pub(crate) fn upstream(&self) -> Option<usize> {
+        let host = |word: &str| word.strip_prefix("host=node")?.parse().ok();
+        self.engine.conninfo.split(' ').find_map(host)
+    }
+
+    pub(crate) fn timeline(&self) -> u32 {
+        self.engine.timeline
+    }
+
+    /// Tells, once, whether something has changed that decides who follows whom.
+    pub(crate) fn has_changed_herd(&mut self) -> bool {
+        std::mem::take(&mut self.herd) == Herd::Changed
+    }
+
+    /// Tells, once, whether a client that is still there has had something written.
+    pub(crate) fn has_written(&mut self) -> bool {
+        std::mem::take(&mut self.pen) == Pen::Wet
     }
 
     /// Where the server's log ends.

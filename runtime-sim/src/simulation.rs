@@ -136,11 +136,25 @@ impl Simulation {
                 let Some(server) = self.servers.get_mut(node) else { return };
                 let before = server.lsn();
                 server.serve(stage, process);
-                if server.lsn() > before {
+                let (is_longer, is_changed) = (server.lsn() > before, server.has_changed_herd());
+                if server.has_written() {
+                    stage.checks.wrote(node, server.timeline());
+                }
+                if is_longer {
                     self.replicate_soon();
+                }
+                if is_changed {
+                    self.herd_changed();
                 }
             }
             Event::Replicate { node } => self.replicate(node),
+            Event::Promoted { node, start } => {
+                if let Some(server) = self.servers.get_mut(node) {
+                    stage.note(format_args!("node {node}: the promotion ends"));
+                    server.promoted(stage, start);
+                    self.herd_changed();
+                }
+            }
             Event::Started { node, start } => {
                 if let Some(server) = self.servers.get_mut(node) {
                     server.started(start);
@@ -211,10 +225,13 @@ impl Simulation {
     fn replicate(&mut self, node: usize) {
         let Some(mut standby) = take_at(&mut self.servers, node) else { return };
         let now = self.stage.now;
-        let primary = self.servers.iter_mut().find(|server| server.is_primary());
-        let due = standby.replicate(now, primary.as_deref());
-        if let Some(primary) = primary {
-            primary.heard_from(node, standby.progress());
+        // The standby is out of its place: those behind it have moved up.
+        let place = standby.upstream().filter(|upstream| *upstream != node);
+        let place = place.map(|upstream| upstream - usize::from(upstream > node));
+        let upstream = place.and_then(|place| self.servers.get_mut(place));
+        let due = standby.replicate(now, upstream.as_deref());
+        if let Some(upstream) = upstream {
+            upstream.heard_from(node, standby.progress());
         }
         self.servers.insert(node, standby);
         if let Some(due) = due {
@@ -425,6 +442,6 @@ impl Simulation {
     }
 }
 
-fn take_at<T>(list: &mut Vec<T>, at: usize) -> Option<T> {
+pub(crate) fn take_at<T>(list: &mut Vec<T>, at: usize) -> Option<T> {
     (at < list.len()).then(|| list.remove(at))
 }

@@ -54,7 +54,7 @@ const LISTS: [&str; 4] =
     ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
 
 /// Writes a literal that means itself whatever `standard_conforming_strings` is.
-fn quote(value: &[u8]) -> Option<String> {
+pub(crate) fn quote(value: &[u8]) -> Option<String> {
     let value = std::str::from_utf8(value).ok()?.replace('\'', "''");
     Some(if value.contains('\\') {
         format!("E'{}'", value.replace('\\', "\\\\"))

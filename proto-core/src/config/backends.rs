@@ -13,12 +13,13 @@ use crate::time::Duration;
 use std::collections::BTreeSet;
 
 /// The parameters of a node.
-const OF_A_NODE: [&str; 6] = [
+const OF_A_NODE: [&str; 7] = [
     "backend_hostname",
     "backend_port",
     "backend_weight",
     "backend_data_directory",
     "backend_flag",
+    "backend_priority",
     "backend_application_name",
 ];
 
@@ -87,6 +88,7 @@ fn assemble_one(settings: &Settings, node: u8, findings: &mut Findings) -> Optio
         application_name: settings.text("backend_application_name", of_node),
         failover,
         always_primary,
+        priority: u16::try_from(settings.number("backend_priority", of_node)).unwrap_or(u16::MAX),
         connect_timeout: if timeout.is_zero() { CONNECT_TIMEOUT } else { timeout },
     })
 }

@@ -136,6 +136,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         client_max: settings.count("client_max"),
         client_idle_limit: settings.limit("client_idle_limit"),
         shutdown_timeout: settings.seconds("shutdown_timeout"),
+        failover: policies::failover(&settings),
         failover_wait_timeout: settings.seconds("failover_wait_timeout"),
         worker_threads: settings.count("worker_threads"),
         cpu_affinity: policies::affinity(&settings, findings),
@@ -150,6 +151,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         not_yet: settings.not_yet.clone(),
     };
     config.shown = Arc::new(shown::list(&settings, &config));
+    config.show_word("failover_mode", config.failover.mode.word());
     config.show_count("pool_size_max", config.pool.defaults.size_max);
     Some(config)
 }

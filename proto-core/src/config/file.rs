@@ -36,6 +36,7 @@ const BACKENDS: Kind = Kind {
         ("data_directory", "backend_data_directory"),
         ("application_name", "backend_application_name"),
         ("flag", "backend_flag"),
+        ("priority", "backend_priority"),
         ("connect_timeout", "connect_timeout"),
     ],
     last: LAST_NODE,

@@ -1,11 +1,14 @@
 //! The policies that hold for all nodes, from their settings.
 
 use super::findings::Findings;
+use super::format::Format;
 use super::mistake::{Herd, Unfit};
 use super::note::NoteKind;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{CheckPolicy, CpuAffinity, LogSessions, Method, StatementNotes};
+use super::{
+    CheckPolicy, CpuAffinity, FailoverMode, FailoverPolicy, LogSessions, Method, StatementNotes,
+};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::time::Duration;
@@ -120,6 +123,16 @@ pub(super) fn method(settings: &Settings) -> Option<Method> {
         "md5" => Some(Method::Md5),
         _ => Some(Method::Scram),
     }
+}
+
+/// Makes the policy of what is done when the primary is lost. Whoever comes with a `pgpool.conf`
+/// expects servers to be promoted by its commands, and by nobody else.
+pub(super) fn failover(settings: &Settings) -> FailoverPolicy {
+    let mode = match (settings.choice("failover_mode"), settings.format) {
+        (Some("promote"), _) | (None, Format::Toml) => FailoverMode::Promote,
+        (Some(_), _) | (None, Format::Pgpool) => FailoverMode::Off,
+    };
+    FailoverPolicy { mode, lag_max: settings.number("failover_max_lag", None) }
 }
 
 /// Reads `cpu_affinity`.

@@ -135,10 +135,15 @@ pub(super) fn list(settings: &Settings, config: &Config) -> Vec<Shown> {
 impl Config {
     /// Notes what a parameter comes to where its default depends on others.
     pub(super) fn show_count(&mut self, name: &str, count: usize) {
+        self.show_word(name, &count.to_string());
+    }
+
+    /// Corrects the value of a parameter that the file leaves to others.
+    pub(super) fn show_word(&mut self, name: &str, word: &str) {
         let shown = Arc::make_mut(&mut self.shown);
         if let Some(shown) = shown.iter_mut().find(|shown| shown.name == name) {
-            shown.status = count.to_string();
-            shown.words = count.to_string();
+            word.clone_into(&mut shown.status);
+            word.clone_into(&mut shown.words);
         }
     }
 

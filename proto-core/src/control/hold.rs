@@ -1,7 +1,9 @@
 //! Nodes that are kept out of service, whatever looks at them tell.
 
 use super::Control;
+use super::view::Fact;
 use super::watch::Doubt;
+use crate::failover::decide::Loss;
 use crate::id::BackendId;
 use crate::topology::{Seen, Status};
 
@@ -33,11 +35,14 @@ impl Control {
     /// Takes a node out of service until it is attached again.
     ///
     /// # Errors
-    /// There is no such node, or it is detached.
+    /// There is no such node, it is detached, or it has a part in a promotion.
     pub(super) fn detach(&mut self, id: BackendId) -> Result<(), Declined> {
         let node = self.nodes.iter().find(|node| node.id == id).ok_or(Declined::Unknown)?;
         if node.hold == Hold::Detached {
             return Err(Declined::Already);
+        }
+        if self.has_part(id) {
+            return Err(Declined::Busy);
         }
         log::warn!("node {id} is detached by the operator");
         self.hold(id, Hold::Detached);
@@ -47,31 +52,53 @@ impl Control {
     /// Lets a node that was taken out of service in again, as soon as it answers.
     ///
     /// # Errors
-    /// There is no such node, or nothing keeps it out.
+    /// There is no such node, nothing keeps it out, or it has a part in a promotion.
     pub(super) fn attach(&mut self, id: BackendId) -> Result<(), Declined> {
         let node = self.nodes.iter().find(|node| node.id == id).ok_or(Declined::Unknown)?;
         if node.hold == Hold::None {
             return Err(Declined::Already);
         }
+        if self.has_part(id) {
+            return Err(Declined::Busy);
+        }
         log::warn!("node {id} is attached by the operator");
-        self.hold(id, Hold::None);
+        self.release(id);
         Ok(())
     }
 
-    /// Keeps a node out of service, or lets it in again if its last look succeeded.
+    /// Keeps a node out of service. If it was the primary, another is looked for.
     pub(super) fn hold(&mut self, id: BackendId, hold: Hold) {
+        let loss = self.loss_of(id);
+        self.set_hold(id, hold, |_| Status::Down);
+        if let Some(loss) = loss {
+            self.begin_failover(loss);
+        }
+    }
+
+    /// Lets a node in again, if its last look succeeded.
+    pub(super) fn release(&mut self, id: BackendId) {
+        self.set_hold(id, Hold::None, |fact| match (fact.seen, fact.status) {
+            (Seen::Up, Status::Down) => Status::Waiting,
+            (_, status) => status,
+        });
+    }
+
+    fn set_hold(&mut self, id: BackendId, hold: Hold, status: impl FnOnce(&Fact) -> Status) {
         let changed = self.clock.at(self.now);
         let Some(node) = self.nodes.iter_mut().find(|node| node.id == id) else { return };
         node.hold = hold;
-        let status = match (hold, node.fact.seen, node.fact.status) {
-            (Hold::Detached | Hold::Fenced, ..) => Status::Down,
-            (Hold::None, Seen::Up, Status::Down) => Status::Waiting,
-            (Hold::None, _, status) => status,
-        };
+        let status = status(&node.fact);
         if node.fact.status != status {
             node.fact.status = status;
             node.fact.changed = changed;
         }
         self.publish(Doubt::None);
+    }
+
+    /// What is lost with a node, if it is the primary.
+    pub(super) fn loss_of(&self, id: BackendId) -> Option<Loss> {
+        let node = self.nodes.iter().find(|node| node.id == id)?;
+        let sighting = node.fact.sighting.as_ref().filter(|_| self.topology.primary == Some(id))?;
+        Some(Loss { primary: id, timeline: sighting.timeline, written: sighting.lsn })
     }
 }

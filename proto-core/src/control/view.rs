@@ -132,12 +132,13 @@ mod tests {
             application_name: format!("node{id}"),
             failover: FailoverFlag::Allow,
             always_primary: false,
+            priority: 1,
             connect_timeout: Duration::from_secs(1),
         }
     }
 
     fn fact(status: Status, role: Role, timeline: u32, lsn: u64) -> Fact {
-        let sighting = Sighting { role, lsn: Some(lsn), timeline, standbys: Vec::new() };
+        let sighting = Sighting { role, lsn: Some(lsn), timeline, ..Sighting::default() };
         Fact { status, seen: Seen::Up, sighting: Some(sighting), changed: WallTime(0) }
     }
 

@@ -6,12 +6,15 @@ use super::Control;
 use super::hold::Hold;
 use super::record::Record;
 use super::view::Fact;
+use crate::auth::answer::Answer;
+use crate::auth::passwd::Stored;
 use crate::backend::dialogue::{Dialogue, Event, Trouble};
 use crate::health::probe::{self, Sighting};
 use crate::health::rounds::{self, Policy, Rounds};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::output::{Close, Output};
+use crate::time::Instant;
 use crate::topology::{Seen, Status};
 use crate::wire::backend::tag;
 use crate::wire::error::Violation;
@@ -25,6 +28,8 @@ pub(super) struct Watched {
     pub(super) rounds: Rounds,
     pub(super) look: Look,
     pub(super) fact: Fact,
+    /// When it last answered.
+    pub(super) looked_at: Option<Instant>,
     pub(super) record: Record,
     /// A shard has lost a connection to it and waits to hear whether it may go on.
     pub(super) doubt: Doubt,
@@ -75,6 +80,7 @@ impl Control {
                     record: Record::default(),
                     doubt: Doubt::None,
                     hold: Hold::None,
+                    looked_at: None,
                 },
             });
         }
@@ -182,10 +188,14 @@ impl Control {
             log::info!("node {} is a {} now", node.id, sighting.role.word());
         }
         node.fact.seen = Seen::Up;
-        node.fact.sighting = Some(sighting);
+        node.looked_at = Some(now);
+        node.fact.sighting = Some(sighting.since(node.fact.sighting.as_ref()));
         let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
         let id = node.id;
         self.publish(doubt);
+        self.release_follower(id);
+        self.pursue();
+        self.gather_followers();
         self.drive(id);
     }
 
@@ -223,6 +233,7 @@ impl Control {
 
     pub(super) fn on_lost(&mut self, at: usize) {
         self.abandon(at);
+        let loss = self.nodes.get(at).and_then(|node| self.loss_of(node.id));
         let Some(node) = self.nodes.get_mut(at) else { return };
         node.record.on_fail(self.now);
         node.fact.seen = Seen::Down;
@@ -234,17 +245,43 @@ impl Control {
         }
         node.fact.sighting = None;
         self.publish(Doubt::None);
+        match loss {
+            Some(loss) => self.begin_failover(loss),
+            None => self.pursue(),
+        }
+        self.gather_followers();
     }
 
     pub(super) fn on_suspect(&mut self, backend: BackendId) {
         let Some(at) = self.index_of(backend) else { return };
-        let now = self.now;
         if let Some(node) = self.nodes.get_mut(at) {
             node.doubt = Doubt::Raised;
+        }
+        self.hurry(backend);
+    }
+
+    /// Looks at a node at once, unless a look is under way.
+    pub(super) fn hurry(&mut self, id: BackendId) {
+        let Some(at) = self.index_of(id) else { return };
+        let now = self.now;
+        if let Some(node) = self.nodes.get_mut(at) {
             node.rounds.hurry(now);
             node.rounds.handle_timeout(now);
         }
-        self.drive(backend);
+        self.drive(id);
+    }
+
+    /// Looks in short order at nodes of which a change is awaited, as long as there are any.
+    pub(super) fn look_hastily(&mut self) {
+        let awaited: Vec<BackendId> = self.expected().into_iter().chain(self.pointed()).collect();
+        match self.haste {
+            _ if awaited.is_empty() => self.haste = None,
+            Some(at) if at > self.now => {}
+            Some(_) | None => {
+                awaited.into_iter().for_each(|id| self.hurry(id));
+                self.haste = Some(self.now + limits::HASTY_LOOK_PERIOD);
+            }
+        }
     }
 
     pub(super) fn on_in_use(&mut self, backend: BackendId) {
@@ -257,6 +294,14 @@ impl Control {
             node.fact.changed = changed;
             self.publish(Doubt::None);
         }
+    }
+
+    /// Begins a conversation with a server, with this question.
+    pub(super) fn dialogue(&mut self, first: Bytes) -> Dialogue {
+        let params = self.introduction();
+        let stored = self.config.checks.password.clone().map(Stored::Plain);
+        let answer = Answer::new(&self.config.checks.user, stored.as_ref(), &mut self.entropy);
+        Dialogue::new(&params, answer, first)
     }
 
     /// What the control plane says at a server's door.

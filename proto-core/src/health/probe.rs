@@ -12,14 +12,18 @@ use crate::topology::Role;
 pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END \
     AS lsn, \
-    CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint()) \
+    CASE WHEN pg_is_in_recovery() THEN \
+    greatest(coalesce(w.received_tli, 0), (SELECT timeline_id FROM pg_control_checkpoint())) \
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END \
     AS timeline, \
+    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END AS received, \
+    coalesce(w.status, '') AS receiver, \
     coalesce(r.application_name, '') AS application_name, \
     coalesce(r.state, '') AS state, \
     coalesce(r.sync_state, '') AS sync_state, \
     (extract(epoch FROM r.replay_lag) * '1000000')::bigint AS replay_lag \
-    FROM (SELECT 1) AS one LEFT JOIN pg_stat_replication AS r ON true";
+    FROM (SELECT 1) AS one LEFT JOIN pg_stat_wal_receiver AS w ON true \
+    LEFT JOIN pg_stat_replication AS r ON true";
 
 /// What a server said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,10 +32,37 @@ pub struct Sighting {
     pub role: Role,
     /// How far its WAL has come: written on a primary, replayed on a standby; in bytes.
     pub lsn: Option<u64>,
-    /// Its timeline.
+    /// Its timeline. Of a standby, the one that it receives or, while it receives nothing, the one
+    /// of its last restartpoint, which may be an earlier one.
     pub timeline: u32,
+    /// How far a standby has received WAL, in bytes; none if it has streamed nothing since it was
+    /// started.
+    pub received: Option<u64>,
+    /// Whether a standby receives WAL from another server.
+    pub receiver: Receiver,
     /// The standbys that follow it.
     pub standbys: Vec<Standby>,
+}
+
+impl Sighting {
+    /// Corrects what a standby says by what it said at its last look: the timeline that it received
+    /// is still its own when it receives nothing.
+    #[must_use]
+    pub fn since(mut self, last: Option<&Self>) -> Self {
+        let last = last.filter(|last| (self.role, last.role) == (Role::Standby, Role::Standby));
+        self.timeline = last.map_or(self.timeline, |last| self.timeline.max(last.timeline));
+        self
+    }
+}
+
+/// Whether a standby receives WAL from another server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Receiver {
+    /// It does not.
+    #[default]
+    None,
+    /// It does.
+    Streaming,
 }
 
 /// A standby, as its primary sees it.
@@ -53,10 +84,10 @@ pub struct Standby {
 pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
     let mut sighting = Sighting::default();
     for row in rows {
-        let [in_recovery, lsn, timeline, name, state, sync_state, replay_lag] = row.as_slice()
-        else {
+        let [in_recovery, lsn, timeline, received, receiver, standby @ ..] = row.as_slice() else {
             return None;
         };
+        let [name, state, sync_state, replay_lag] = standby else { return None };
         sighting.role = match in_recovery.as_str() {
             "t" => Role::Standby,
             "f" => Role::Primary,
@@ -64,6 +95,11 @@ pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
         };
         sighting.lsn = read_lsn(lsn);
         sighting.timeline = timeline.parse().ok()?;
+        sighting.received = read_lsn(received);
+        sighting.receiver = match receiver.as_str() {
+            "streaming" => Receiver::Streaming,
+            _ => Receiver::None,
+        };
         if !state.is_empty() {
             sighting.standbys.push(Standby {
                 name: name.clone(),
@@ -90,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_sighting_is_read_from_rows() {
-        let rows = |rows: &[[&str; 7]]| {
+        let rows = |rows: &[[&str; 9]]| {
             rows.iter().map(|row| row.map(String::from).to_vec()).collect::<Vec<_>>()
         };
         let standby = Standby {
@@ -104,21 +140,35 @@ mod tests {
             lsn: Some(0x1_0000_0010),
             timeline: 2,
             standbys: vec![standby],
+            ..Sighting::default()
+        };
+        let streaming = Sighting {
+            role: Role::Standby,
+            lsn: Some(0x1_0000_0000),
+            timeline: 2,
+            received: Some(0x1_0000_0010),
+            receiver: Receiver::Streaming,
+            standbys: Vec::new(),
         };
         let cases = [
             (
                 "a primary",
-                rows(&[["f", "1/10", "2", "node1", "streaming", "async", "1500000"]]),
+                rows(&[["f", "1/10", "2", "", "", "node1", "streaming", "async", "1500000"]]),
                 Some(primary),
             ),
             (
+                "a standby",
+                rows(&[["t", "1/0", "2", "1/10", "streaming", "", "", "", ""]]),
+                Some(streaming),
+            ),
+            (
                 "a standby that has replayed nothing",
-                rows(&[["t", "", "1", "", "", "", ""]]),
+                rows(&[["t", "", "1", "", "", "", "", "", ""]]),
                 Some(Sighting { role: Role::Standby, timeline: 1, ..Sighting::default() }),
             ),
             ("no row", rows(&[]), None),
-            ("nonsense", rows(&[["x", "0/0", "1", "", "", "", ""]]), None),
-            ("no timeline", rows(&[["t", "0/0", "", "", "", "", ""]]), None),
+            ("nonsense", rows(&[["x", "0/0", "1", "", "", "", "", "", ""]]), None),
+            ("no timeline", rows(&[["t", "0/0", "", "", "", "", "", "", ""]]), None),
         ];
         for (name, rows, expected) in cases {
             assert_eq!(sighting(&rows), expected, "{name}");

@@ -158,6 +158,7 @@ impl Context {
             standby: engine.is_standby(),
             lsn: engine.lsn(),
             lsn_received: engine.lsn_received(),
+            conninfo: engine.conninfo_next.clone(),
             settings: self.settings.values(),
             params: params.to_vec(),
             deeds: Vec::new().into(),

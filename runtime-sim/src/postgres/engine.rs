@@ -28,6 +28,8 @@ const LSN_START: u64 = 0x0300_0060;
 pub(super) struct Record {
     /// Where the record ends.
     pub(super) lsn: u64,
+    /// On which timeline it was made.
+    timeline: u32,
     /// When it was made.
     at: Instant,
     /// In which database.
@@ -57,6 +59,28 @@ pub(super) enum Replay {
 pub(super) enum Role {
     Primary,
     Standby(Replay),
+}
+
+/// Whether a standby receives the log of another server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Receiver {
+    #[default]
+    None,
+    Streaming,
+}
+
+/// What becomes of an order to promote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Obedience {
+    /// It is carried out.
+    #[default]
+    Full,
+    /// It is refused (42501).
+    Refused,
+    /// It is not carried out, and answered only when the asker's patience is over.
+    Hangs,
+    /// It is said to be carried out, and is not.
+    Lies,
 }
 
 /// A standby as its primary sees it.
@@ -96,6 +120,16 @@ pub(super) struct Engine {
     /// How long a standby waits before it replays a record (`recovery_min_apply_delay`).
     pub(super) apply_delay: Duration,
     pub(super) timeline: u32,
+    /// `primary_conninfo` in effect.
+    pub(super) conninfo: String,
+    /// `primary_conninfo` as of the next reload.
+    pub(super) conninfo_next: String,
+    /// Whether it receives the log of another server.
+    pub(super) receiver: Receiver,
+    /// What becomes of an order to promote.
+    pub(super) obedience: Obedience,
+    /// The session that waits for a promotion, and since when.
+    promotion: Option<(u32, Instant)>,
     /// By node.
     pub(super) followers: BTreeMap<usize, Follower>,
     /// What `pg_stat_activity` shows: process, user, database, application name.
@@ -119,6 +153,8 @@ pub(super) enum Deed {
     Terminate(u32),
     Cancel(u32),
     Replay(Replay),
+    Promote,
+    Reload,
 }
 
 /// Whether locks were given back.
@@ -141,6 +177,11 @@ impl Engine {
             role,
             apply_delay: Duration::ZERO,
             timeline: 1,
+            conninfo: String::new(),
+            conninfo_next: String::new(),
+            receiver: Receiver::None,
+            obedience: Obedience::Full,
+            promotion: None,
             followers: BTreeMap::new(),
             activity: BTreeMap::new(),
             row_next: 1,
@@ -152,6 +193,40 @@ impl Engine {
             conflicts: 0,
             probe: plan.probe.clone(),
         }
+    }
+
+    /// Begins a promotion, or looks after one that is under way; tells whether it has come to its
+    /// end or `within` is over.
+    pub(super) fn promote(&mut self, process: u32, within: Duration) -> Result<bool, SqlError> {
+        match self.obedience {
+            Obedience::Refused => {
+                let what = "permission denied for function pg_promote";
+                return Err(SqlError::new("42501", what));
+            }
+            Obedience::Lies => return Ok(true),
+            Obedience::Full | Obedience::Hangs => {}
+        }
+        match self.promotion {
+            Some((asker, since)) if asker == process => {
+                Ok(!self.is_standby() || self.now.since(since) >= within)
+            }
+            Some(_) | None if !self.is_standby() => {
+                Err(SqlError::new("55000", "recovery is not in progress"))
+            }
+            Some(_) | None => {
+                self.promotion = Some((process, self.now));
+                if self.obedience == Obedience::Full {
+                    self.deeds.push(Deed::Promote);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Tells the asker how the promotion went.
+    pub(super) fn end_promotion(&mut self) -> bool {
+        self.promotion = None;
+        !self.is_standby() || self.obedience == Obedience::Lies
     }
 
     pub(super) fn is_standby(&self) -> bool {
@@ -223,7 +298,13 @@ impl Engine {
         }
         let lsn = self.lsn_received() + 56 + 64 * effects.len() as u64;
         let database = database.into();
-        self.log.push(Record { lsn, at: self.now, database, effects: effects.into() });
+        self.log.push(Record {
+            lsn,
+            timeline: self.timeline,
+            at: self.now,
+            database,
+            effects: effects.into(),
+        });
         self.replay();
     }
 
@@ -263,10 +344,20 @@ impl Engine {
         }
     }
 
+    /// Whether this server's log is the beginning of another's, on whose timeline it may go on.
+    pub(super) fn may_follow(&self, upstream: &Self) -> bool {
+        let last = self.log.len().checked_sub(1);
+        let place = |log: &[Record]| last.and_then(|at| log.get(at)).map(|r| (r.lsn, r.timeline));
+        upstream.timeline >= self.timeline
+            && place(&self.log) == place(&upstream.log)
+            && self.log.len() <= upstream.log.len()
+    }
+
     /// Takes over what another server's log has beyond this one's.
-    pub(super) fn receive(&mut self, primary: &Self) {
-        let new = primary.log.get(self.log.len()..).unwrap_or_default();
+    pub(super) fn receive(&mut self, upstream: &Self) {
+        let new = upstream.log.get(self.log.len()..).unwrap_or_default();
         self.log.extend_from_slice(new);
+        self.timeline = upstream.timeline;
     }
 
     /// How long ago the first record behind a place in the log was made; none if there is none.
@@ -338,6 +429,8 @@ impl Engine {
         self.deeds.clear();
         self.followers.clear();
         self.conflicts = 0;
+        self.conninfo.clone_from(&self.conninfo_next);
+        self.receiver = Receiver::None;
         // Replay does not stay paused over a restart.
         if self.is_standby() {
             self.role = Role::Standby(Replay::Running);

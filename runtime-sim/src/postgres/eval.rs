@@ -19,6 +19,7 @@ pub(super) struct Facts {
     pub(super) standby: bool,
     pub(super) lsn: u64,
     pub(super) lsn_received: u64,
+    pub(super) conninfo: String,
     pub(super) settings: Values,
     pub(super) params: Vec<Value>,
     /// What the expression does to others.
@@ -34,6 +35,7 @@ impl Facts {
             settings: self.settings.clone(),
             params: self.params.clone(),
             database: self.database.clone(),
+            conninfo: self.conninfo.clone(),
             deeds: RefCell::default(),
             notes: RefCell::default(),
             ..*self
@@ -185,6 +187,8 @@ fn call(function: &str, arguments: &[Value], facts: &Facts) -> Result<Value, Sql
         | "transaction_timestamp"
         | "timeofday" => text(&facts.now.to_string()),
         "version" => text("PostgreSQL 15.18 (simulated)"),
+        "current_setting" if first.to_string() == "primary_conninfo" => text(&facts.conninfo),
+        "current_setting" if first.to_string() == "primary_slot_name" => text(""),
         "current_setting" => match facts.settings.show(&first.to_string()) {
             Err(_) if arguments.get(1).is_some_and(is_true) => Ok(Value::Null),
             shown => text(shown?),
@@ -235,6 +239,7 @@ fn deed(
         "pg_wal_replay_pause" | "pg_wal_replay_resume" if !facts.standby => {
             return Err(SqlError::new("55000", "recovery is not in progress"));
         }
+        "pg_reload_conf" => Deed::Reload,
         "pg_wal_replay_pause" => Deed::Replay(Replay::Paused),
         "pg_wal_replay_resume" => Deed::Replay(Replay::Running),
         "pg_notify" if facts.standby => {
@@ -251,7 +256,7 @@ fn deed(
         }
     };
     facts.deeds.borrow_mut().push(doing);
-    let answers = matches!(doing, Deed::Terminate(_) | Deed::Cancel(_));
+    let answers = matches!(doing, Deed::Terminate(_) | Deed::Cancel(_) | Deed::Reload);
     Ok(if answers { Value::Bool(true) } else { Value::Text(String::new()) })
 }
 
@@ -297,7 +302,7 @@ pub(super) fn is_builtin(name: &str) -> bool {
 }
 
 /// The functions that the server has, and the types of what they give.
-const BUILTINS: [(&str, Type); 52] = [
+const BUILTINS: [(&str, Type); 54] = [
     ("char_length", Type::Int4),
     ("clock_timestamp", Type::Text),
     ("coalesce", Type::Text),
@@ -330,6 +335,8 @@ const BUILTINS: [(&str, Type); 52] = [
     ("pg_last_wal_receive_lsn", Type::Text),
     ("pg_last_wal_replay_lsn", Type::Text),
     ("pg_notify", Type::Void),
+    ("pg_promote", Type::Bool),
+    ("pg_reload_conf", Type::Bool),
     ("pg_sleep", Type::Void),
     ("pg_terminate_backend", Type::Bool),
     ("pg_try_advisory_lock", Type::Bool),

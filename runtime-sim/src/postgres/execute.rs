@@ -116,6 +116,10 @@ fn run(
         Statement::AlterRole { user, database, role } => {
             define::alter_role(user, database, role.as_deref(), context)
         }
+        Statement::AlterSystem(conninfo) => {
+            conninfo.clone_into(&mut engine.conninfo_next);
+            done("ALTER SYSTEM")
+        }
         Statement::CreateDatabase(name) => define::create_database(name, context, engine),
         Statement::DropDatabase { name, exists } => {
             define::drop_database(name, *exists, context, engine)

@@ -2,7 +2,7 @@
 
 use pgherd_core::time::Duration;
 
-use super::engine::{Replay, Role};
+use super::engine::{Obedience, Receiver, Replay, Role};
 use super::{Breath, Power, Server};
 use crate::agenda::Event;
 use crate::net::{Address, Answer};
@@ -127,12 +127,25 @@ impl Server {
         }
     }
 
+    /// From now on this becomes of an order to promote.
+    pub(crate) const fn obey(&mut self, obedience: Obedience) {
+        self.engine.obedience = obedience;
+    }
+
+    /// A promotion that was ordered has come to its end.
+    pub(crate) fn promoted(&mut self, stage: &mut Stage, start: u32) {
+        if self.is_well() && self.starts == start {
+            self.promote(stage);
+        }
+    }
+
     /// Becomes a primary, on a new timeline, with everything that it has received.
     pub(crate) fn promote(&mut self, stage: &mut Stage) {
         if self.engine.is_standby() {
             self.engine.replay();
             self.engine.empty_unlogged();
             self.engine.role = Role::Primary;
+            self.engine.receiver = Receiver::None;
             self.engine.timeline += 1;
             for seat in self.seats.values_mut() {
                 seat.session.promoted();

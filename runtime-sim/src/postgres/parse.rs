@@ -133,7 +133,7 @@ impl Parser {
             "insert" | "update" | "delete" | "truncate" | "create" | "drop" | "copy" | "lock" => {
                 self.definition(&word)
             }
-            "alter" => self.alter_role(),
+            "alter" => self.alter(),
             "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint"
             | "release" => self.transaction(&word),
             "set" | "show" | "reset" | "discard" => self.setting(&word),

@@ -233,6 +233,8 @@ pub(super) enum Statement {
         database: String,
         role: Option<String>,
     },
+    /// `primary_conninfo`, the one setting of a server that is changed by a statement.
+    AlterSystem(String),
     CreateDatabase(String),
     DropDatabase {
         name: String,

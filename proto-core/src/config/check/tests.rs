@@ -86,6 +86,7 @@ fn the_least_loads_with_the_defaults_in_either_format() {
             application_name: String::new(),
             failover: FailoverFlag::Allow,
             always_primary: false,
+            priority: 1,
             connect_timeout: Duration::from_secs(10),
         };
         assert_eq!(config.backends, [backend], "{path}");

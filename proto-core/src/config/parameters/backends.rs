@@ -1,6 +1,9 @@
 //! The backend nodes.
 
-use super::{Kind, Parameter, list, port, text};
+use super::{Kind, Parameter, count, list, port, text};
+
+/// The greatest priority: more grades than there can be nodes.
+const PRIORITY: i64 = 1000;
 
 pub(super) const TABLE: &[Parameter] = &[
     text("backend_hostname", "").node().now(),
@@ -9,6 +12,7 @@ pub(super) const TABLE: &[Parameter] = &[
         .node()
         .now(),
     text("backend_data_directory", "").node(),
-    list("backend_flag", '|', "ALLOW_TO_FAILOVER").node(),
+    list("backend_flag", '|', "ALLOW_TO_FAILOVER").node().now(),
+    count("backend_priority", 0, PRIORITY, "1").node().now(),
     text("backend_application_name", "").node().now(),
 ];

@@ -1,6 +1,6 @@
 //! pgherd's own parameters, valid in both formats.
 
-use super::{Parameter, Unit, choice, count, list, measure, text};
+use super::{LONG_MAX, Parameter, Unit, choice, count, list, measure, text};
 
 /// The longest wait that may be asked for, in seconds: a day. A longer one is a slip of units.
 const DAY: i64 = 86_400;
@@ -29,6 +29,8 @@ pub(super) const TABLE: &[Parameter] = &[
     choice("transaction_reads", &["primary", "until_write"], "primary").now(),
     list("stateless_function_list", ',', "").now(),
     count("client_max", 1, CONNECTIONS, "10000").now(),
+    Parameter { default: None, ..choice("failover_mode", &["promote", "off"], "").now() },
+    measure("failover_max_lag", Unit::Bytes, 0, LONG_MAX, "1048576").now(),
     measure("failover_wait_timeout", Unit::Seconds, 0, DAY, "30").now(),
     measure("shutdown_timeout", Unit::Seconds, 0, DAY, "60").now(),
     Parameter {

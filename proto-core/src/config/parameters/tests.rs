@@ -12,7 +12,8 @@ fn every_default_is_a_value_of_its_parameter() {
                 assert!(default(parameter).is_some(), "{} = '{text}'", parameter.name);
             }
             None => assert!(
-                parameter.name.ends_with("port") || parameter.name == "auth_method",
+                parameter.name.ends_with("port")
+                    || matches!(parameter.name, "auth_method" | "failover_mode"),
                 "{}",
                 parameter.name
             ),

@@ -6,7 +6,7 @@ use pgherd_core::route::catalog;
 use pgherd_core::time::Duration;
 
 use crate::postgres::context::Context;
-use crate::postgres::engine::{Engine, Follower, Nature, print_lsn};
+use crate::postgres::engine::{Engine, Follower, Nature, Receiver, print_lsn};
 use crate::postgres::select::RowSet;
 use crate::postgres::syntax::Volatility;
 use crate::postgres::value::{Type, Value};
@@ -158,6 +158,13 @@ fn column(name: &str, expression: &str) -> Option<(Type, Column)> {
         "is_in_recovery" => (Type::Bool, |engine, _| Value::Bool(engine.is_standby())),
         "lsn" => (Type::Text, |engine, _| text(&print_lsn(engine.lsn()))),
         "timeline" => (Type::Int4, |engine, _| Value::Int(i64::from(engine.timeline))),
+        "received" => (Type::Text, |engine, _| text(&print_lsn(engine.lsn_received()))),
+        "receiver" => (Type::Text, |engine, _| {
+            text(match engine.receiver {
+                Receiver::None => "",
+                Receiver::Streaming => "streaming",
+            })
+        }),
         "application_name" => (Type::Text, |_, follower| text(&follower.application_name)),
         "state" => (Type::Text, |_, follower| text(follower.state)),
         "sync_state" => (Type::Text, |_, follower| text(follower.sync_state)),

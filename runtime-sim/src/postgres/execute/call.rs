@@ -11,6 +11,9 @@ use crate::postgres::own::Own;
 use crate::postgres::syntax::{Expr, From, Function, Item, Scope, Select, Volatility};
 use crate::postgres::value::{SqlError, Type, Value};
 
+/// Pause between two looks whether a promotion has come to its end (`pg_promote`).
+const PROMOTION_LOOK: Duration = Duration::from_millis(100);
+
 /// How deep functions may call one another.
 const DEPTH_MAX: usize = 16;
 
@@ -135,6 +138,9 @@ fn call(
     for argument in arguments {
         values.push(eval(argument, RowView::NONE, facts)?);
     }
+    if name == "pg_promote" && !engine.promote(context.process, seconds(values.get(1)))? {
+        return Err(Stop::Sleep(PROMOTION_LOOK));
+    }
     if name == "pg_sleep" {
         // The answer is there when the sleep is over.
         context.answers.push(Value::Text(String::new()));
@@ -190,7 +196,7 @@ fn call_own(
 
 /// Tells whether a function of the server does something.
 fn acts(name: &str) -> bool {
-    matches!(name, "pg_sleep" | "set_config" | "nextval" | "setval" | "txid_current")
+    matches!(name, "pg_promote" | "pg_sleep" | "set_config" | "nextval" | "setval" | "txid_current")
         || name.starts_with("pg_advisory_")
         || name.starts_with("pg_try_advisory_")
 }
@@ -228,6 +234,7 @@ fn act(
             let row = engine.row_next();
             Ok(Value::Int(i64::try_from(row).unwrap_or(i64::MAX)))
         }
+        "pg_promote" => Ok(Value::Bool(engine.end_promotion())),
         "setval" => Ok(values.get(1).cloned().unwrap_or(Value::Null)),
         _ => advise(name, values, context, engine),
     }

@@ -39,8 +39,15 @@ impl Parser {
         Ok(None)
     }
 
-    /// Reads what follows `alter`: what a user's role is at a login to a database.
-    pub(super) fn alter_role(&mut self) -> Result<Statement, SqlError> {
+    /// Reads what follows `alter`: what a user's role is at a login to a database, or whom the
+    /// server follows.
+    pub(super) fn alter(&mut self) -> Result<Statement, SqlError> {
+        if self.word("system") {
+            self.expect_word("set")?;
+            self.expect_word("primary_conninfo")?;
+            self.expect_symbol("=")?;
+            return Ok(Statement::AlterSystem(self.text()?));
+        }
         self.expect_word("role")?;
         let user = self.name()?;
         self.expect_word("in")?;

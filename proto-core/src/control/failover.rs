@@ -1,0 +1,294 @@
+//! The way from a lost primary to the next one.
+//!
+//! Every state has a deadline and says what comes then, so that no failover stays under way for
+//! ever: it ends with a primary, or is tried again as long as there is none.
+
+use super::Control;
+use super::hold::Hold;
+use super::order::What;
+use crate::backend::dialogue::Rows;
+use crate::config::{FailoverFlag, FailoverMode};
+use crate::failover::decide::{Candidate, Loss, Standing, decide};
+use crate::id::{BackendId, ConnId};
+use crate::limits;
+use crate::time::Instant;
+use crate::topology::{Role, Seen};
+
+/// How far the way to the next primary is gone.
+#[derive(Debug, Default)]
+pub(super) enum Failover {
+    /// No primary is lost, or nothing is done about it.
+    #[default]
+    None,
+    /// Every node is looked at anew since it was lost.
+    Looking(Case, Instant),
+    /// A node was told to become the primary.
+    Promoting {
+        case: Case,
+        candidate: BackendId,
+        /// The order; none once it is answered.
+        order: Option<ConnId>,
+        /// Another one is tried after that.
+        deadline: Instant,
+    },
+    /// Nobody can be promoted; it is decided again then.
+    Waiting(Case, Instant),
+}
+
+/// A primary that is lost, and what was tried about it.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    loss: Loss,
+    /// When it was lost, or when the last attempt failed.
+    since: Instant,
+    /// Nodes that were told to become the primary and did not, this time.
+    tried: Vec<BackendId>,
+    /// Nodes that were ever told to: they may yet become what they were to.
+    told: Vec<BackendId>,
+}
+
+impl Control {
+    /// The primary is lost: begins to look for the next one, if that is pgherd's to do.
+    pub(super) fn begin_failover(&mut self, loss: Loss) {
+        if self.shutdown.is_some() || !matches!(self.failover, Failover::None) {
+            return;
+        }
+        let id = loss.primary;
+        if self.config.failover.mode == FailoverMode::Off {
+            log::warn!("node {id} was the primary; failover_mode is off, so no other is promoted");
+            return;
+        }
+        let backend = self.config.backend(id);
+        if backend.is_some_and(|backend| {
+            backend.failover == FailoverFlag::Disallow || backend.always_primary
+        }) {
+            log::warn!("node {id} was the primary; its backend_flag forbids to promote another");
+            return;
+        }
+        log::warn!("failover: node {id} was the primary, on timeline {}", loss.timeline);
+        self.look_for_candidates(Case {
+            loss,
+            since: self.now,
+            tried: Vec::new(),
+            told: Vec::new(),
+        });
+        self.pursue();
+    }
+
+    fn look_for_candidates(&mut self, mut case: Case) {
+        case.since = self.now;
+        let lost = case.loss.primary;
+        let others = self.nodes.iter().map(|node| node.id).filter(|id| *id != lost);
+        for id in others.collect::<Vec<_>>() {
+            self.hurry(id);
+        }
+        self.failover = Failover::Looking(case, self.now + limits::FAILOVER_LOOK_TIMEOUT);
+    }
+
+    /// Goes on as far as what is known and the time allow.
+    pub(super) fn pursue(&mut self) {
+        if matches!(self.failover, Failover::None) {
+            return;
+        }
+        if let Some(primary) = self.topology.primary {
+            self.end_failover(primary);
+            return;
+        }
+        match std::mem::take(&mut self.failover) {
+            Failover::None => {}
+            Failover::Looking(case, deadline) => {
+                if self.config.failover.mode == FailoverMode::Off {
+                    log::warn!("failover: given up, since failover_mode is off");
+                } else if self.may_return(&case) {
+                    self.readmit(&case);
+                } else if self.now >= deadline || self.have_answered(&case) {
+                    self.choose(case);
+                } else {
+                    self.failover = Failover::Looking(case, deadline);
+                }
+            }
+            Failover::Promoting { case, candidate, order, deadline } => {
+                if self.now >= deadline || self.seen(candidate) == Some(Seen::Down) {
+                    self.give_up_on(case, candidate, order);
+                } else {
+                    self.failover = Failover::Promoting { case, candidate, order, deadline };
+                }
+            }
+            Failover::Waiting(case, until) => {
+                if self.may_return(&case) {
+                    self.readmit(&case);
+                } else if self.now >= until {
+                    self.look_for_candidates(case);
+                } else {
+                    self.failover = Failover::Waiting(case, until);
+                }
+            }
+        }
+    }
+
+    fn end_failover(&mut self, primary: BackendId) {
+        let (lost, order) = match std::mem::take(&mut self.failover) {
+            Failover::None => return,
+            Failover::Looking(case, _) | Failover::Waiting(case, _) => (case.loss.primary, None),
+            Failover::Promoting { case, order, .. } => (case.loss.primary, order),
+        };
+        if let Some(order) = order {
+            self.recall(order);
+        }
+        if primary == lost {
+            log::warn!("failover: called off, node {lost} is the primary again");
+        } else {
+            log::warn!("failover: done, node {primary} is the primary in place of node {lost}");
+        }
+        self.gather_followers();
+    }
+
+    /// Whether every node that could be promoted has said something since, or is known to be lost.
+    fn have_answered(&self, case: &Case) -> bool {
+        let mut others = self.nodes.iter().filter(|node| node.id != case.loss.primary);
+        others.all(|node| {
+            node.looked_at.is_some_and(|at| at >= case.since) || node.fact.seen == Seen::Down
+        })
+    }
+
+    /// Decides, fences the lost primary and gives the order.
+    fn choose(&mut self, case: Case) {
+        let candidates: Vec<Candidate> = self
+            .nodes
+            .iter()
+            .map(|node| Candidate {
+                id: node.id,
+                priority: self.config.backend(node.id).map_or(0, |backend| backend.priority),
+                sighting: node
+                    .fact
+                    .sighting
+                    .clone()
+                    .filter(|_| node.looked_at.is_some_and(|at| at >= case.since)),
+                standing: match node.hold {
+                    _ if case.tried.contains(&node.id) => Standing::Tried,
+                    Hold::Detached => Standing::Detached,
+                    Hold::None | Hold::Fenced => Standing::Free,
+                },
+            })
+            .collect();
+        let decision = decide(&case.loss, &candidates, &self.config.failover);
+        let Some(chosen) = decision.chosen else {
+            let lost = case.loss.primary;
+            log::error!(
+                "failover: {decision}. Writes wait; it is decided again every {} s. Bring node \
+                 {lost} back, or promote a server by hand",
+                limits::FAILOVER_RETRY_DELAY.as_secs()
+            );
+            let until = self.now + limits::FAILOVER_RETRY_DELAY;
+            // Whoever did not become the primary may yet, the next time.
+            let case = Case { tried: Vec::new(), ..case };
+            self.failover = Failover::Waiting(case, until);
+            return;
+        };
+        log::warn!("failover: {decision}");
+        let (candidate, within) = (chosen.id, limits::PROMOTION_TIMEOUT);
+        self.fence(case.loss.primary);
+        let query = format!("SELECT pg_promote(true, {})", within.as_secs());
+        let order = self.order(candidate, What::Promote, [query.as_str()], within);
+        let deadline = self.now + within + limits::PROMOTION_GRACE;
+        self.failover = Failover::Promoting { case, candidate, order: Some(order), deadline };
+    }
+
+    /// A server has answered the order to become the primary. Whether it has, a look tells.
+    pub(super) fn on_promotion_ordered(
+        &mut self,
+        node: BackendId,
+        conn: ConnId,
+        ended: Result<Rows, String>,
+    ) {
+        let Failover::Promoting { candidate, order, deadline, .. } = &mut self.failover else {
+            return;
+        };
+        if *candidate != node || *order != Some(conn) {
+            return;
+        }
+        *order = None;
+        *deadline = self.now + limits::PROMOTION_GRACE;
+        match ended {
+            Ok(rows) if rows.iter().flatten().any(|value| value == "t") => {
+                log::info!("failover: node {node} says that it is promoted");
+            }
+            Ok(_) => log::error!("failover: node {node} says that it was not promoted in time"),
+            Err(why) => log::error!("failover: node {node} could not be promoted: {why}"),
+        }
+        self.hurry(node);
+    }
+
+    /// A candidate did not become the primary. Should it do so later, it serves nobody.
+    fn give_up_on(&mut self, mut case: Case, candidate: BackendId, order: Option<ConnId>) {
+        log::error!("failover: node {candidate} has not become the primary; another one is tried");
+        if let Some(order) = order {
+            self.recall(order);
+        }
+        case.tried.push(candidate);
+        case.told.push(candidate);
+        self.fence(candidate);
+        self.look_for_candidates(case);
+        self.pursue();
+    }
+
+    /// Whether the lost primary answers as one again while nobody can have taken its place: every
+    /// other node that was told to is seen to be a standby.
+    fn may_return(&self, case: &Case) -> bool {
+        let role = |id: BackendId| {
+            let node = self.nodes.iter().find(|node| node.id == id)?;
+            node.fact.sighting.as_ref().map(|sighting| sighting.role)
+        };
+        role(case.loss.primary) == Some(Role::Primary)
+            && case.told.iter().all(|id| role(*id) == Some(Role::Standby))
+    }
+
+    fn readmit(&mut self, case: &Case) {
+        let lost = case.loss.primary;
+        log::warn!("failover: called off, node {lost} is the primary again");
+        for id in case.told.iter().copied().chain([lost]) {
+            self.release(id);
+        }
+    }
+
+    /// Keeps a node out of service that may take writes, unless the operator does so already.
+    fn fence(&mut self, id: BackendId) {
+        if self.nodes.iter().any(|node| node.id == id && node.hold == Hold::None) {
+            self.hold(id, Hold::Fenced);
+        }
+    }
+
+    /// Whether a node has a part in a promotion, and can be neither attached nor detached.
+    pub(super) fn has_part(&self, id: BackendId) -> bool {
+        match &self.failover {
+            Failover::Promoting { case, candidate, .. } => {
+                [*candidate, case.loss.primary].contains(&id)
+            }
+            Failover::None | Failover::Looking(..) | Failover::Waiting(..) => false,
+        }
+    }
+
+    fn seen(&self, id: BackendId) -> Option<Seen> {
+        self.nodes.iter().find(|node| node.id == id).map(|node| node.fact.seen)
+    }
+
+    /// When something is due, if nothing happens before.
+    pub(super) fn failover_deadline(&self) -> Option<Instant> {
+        match &self.failover {
+            Failover::None => None,
+            Failover::Looking(_, at) | Failover::Waiting(_, at) => Some(*at),
+            Failover::Promoting { deadline, .. } => Some(*deadline),
+        }
+    }
+
+    /// The node that is expected to become the primary any moment.
+    pub(super) fn expected(&self) -> Option<BackendId> {
+        match &self.failover {
+            Failover::Promoting { candidate, order: None, .. } => Some(*candidate),
+            Failover::Promoting { .. }
+            | Failover::None
+            | Failover::Looking(..)
+            | Failover::Waiting(..) => None,
+        }
+    }
+}

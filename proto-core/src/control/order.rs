@@ -1,0 +1,150 @@
+//! Orders to servers: a few queries, over a connection of their own that is closed afterwards.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::Control;
+use crate::backend::dialogue::{Dialogue, Event, Rows};
+use crate::id::{BackendId, ConnId};
+use crate::output::{Close, Output};
+use crate::time::{Duration, Instant};
+use crate::wire::frontend;
+
+/// An order under way.
+#[derive(Debug)]
+pub(super) struct Order {
+    node: BackendId,
+    what: What,
+    /// What is still to be asked, first first.
+    queries: VecDeque<Bytes>,
+    /// None until there is a connection.
+    dialogue: Option<Box<Dialogue>>,
+    /// Never answered later than this.
+    deadline: Instant,
+}
+
+/// What an order is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// The node becomes the primary.
+    Promote,
+    /// A step on the way of this node to following another primary.
+    Follow(BackendId),
+}
+
+impl Control {
+    /// Gives an order; [`Control::on_ordered`] hears what came of it, unless it is recalled.
+    pub(super) fn order<'a>(
+        &mut self,
+        node: BackendId,
+        what: What,
+        queries: impl IntoIterator<Item = &'a str>,
+        within: Duration,
+    ) -> ConnId {
+        let conn = self.names.insert(());
+        let queries = queries.into_iter().map(frontend::compose_query).collect();
+        let deadline = self.now + within;
+        self.orders.insert(conn, Order { node, what, queries, dialogue: None, deadline });
+        self.outputs.push(Output::Connect { conn, to: node });
+        conn
+    }
+
+    /// Has an order forgotten, whatever its server makes of it.
+    pub(super) fn recall(&mut self, conn: ConnId) {
+        if self.orders.remove(conn).is_some() {
+            self.outputs.push(Output::Close { conn, when: Close::Now });
+        }
+    }
+
+    /// The connection for an order stands.
+    pub(super) fn begin_order(&mut self, conn: ConnId) {
+        let Some(first) = self.orders.get_mut(conn).and_then(|order| order.queries.pop_front())
+        else {
+            return;
+        };
+        let dialogue = Box::new(self.dialogue(first));
+        if let Some(order) = self.orders.get_mut(conn) {
+            order.dialogue = Some(dialogue);
+        }
+        self.carry_on(conn);
+    }
+
+    /// Reads what a server says to an order and returns how many bytes were taken.
+    pub(super) fn read_order(&mut self, conn: ConnId, unread: &[u8]) {
+        let dialogue = self.orders.get_mut(conn).and_then(|order| order.dialogue.as_mut());
+        let taken = dialogue.map_or(unread.len(), |dialogue| dialogue.handle_read(unread));
+        self.outputs.skip(conn, taken);
+        self.carry_on(conn);
+    }
+
+    /// Carries out what an order's conversation asks for.
+    fn carry_on(&mut self, conn: ConnId) {
+        while let Some(order) = self.orders.get_mut(conn)
+            && let Some(dialogue) = order.dialogue.as_mut()
+            && let Some(event) = dialogue.poll_event()
+        {
+            match event {
+                Event::Send(bytes) => self.outputs.push(Output::Send { to: conn, bytes }),
+                Event::Answered(rows) => match order.queries.pop_front() {
+                    Some(next) => dialogue.ask(next),
+                    None => {
+                        let bytes = frontend::compose_terminate();
+                        self.outputs.push(Output::Send { to: conn, bytes });
+                        self.end_order(conn, Close::AfterFlush, Ok(rows));
+                    }
+                },
+                Event::Failed(trouble) => {
+                    self.end_order(conn, Close::Now, Err(trouble.to_string()));
+                }
+            }
+        }
+    }
+
+    /// An order's connection has ended, or did not come about.
+    pub(super) fn on_order_closed(&mut self, conn: ConnId, why: &str) {
+        if let Some(order) = self.orders.remove(conn) {
+            self.on_ordered(order.node, order.what, conn, Err(why.to_owned()));
+        }
+    }
+
+    /// Gives up orders that have taken too long.
+    pub(super) fn expire_orders(&mut self) {
+        let is_due = |(_, order): &(ConnId, &Order)| order.deadline <= self.now;
+        let due: Vec<ConnId> = self.orders.iter().filter(is_due).map(|(conn, _)| conn).collect();
+        for conn in due {
+            self.end_order(conn, Close::Now, Err("no answer in time".to_owned()));
+        }
+    }
+
+    /// When the next order has taken too long.
+    pub(super) fn order_deadline(&self) -> Option<Instant> {
+        self.orders.iter().map(|(_, order)| order.deadline).min()
+    }
+
+    fn end_order(&mut self, conn: ConnId, when: Close, ended: Result<Rows, String>) {
+        let Some(order) = self.orders.remove(conn) else { return };
+        self.outputs.push(Output::Close { conn, when });
+        self.on_ordered(order.node, order.what, conn, ended);
+    }
+
+    /// An order was carried out, or was not.
+    fn on_ordered(
+        &mut self,
+        node: BackendId,
+        what: What,
+        conn: ConnId,
+        ended: Result<Rows, String>,
+    ) {
+        match what {
+            What::Promote => self.on_promotion_ordered(node, conn, ended),
+            What::Follow(follower) => self.on_follow_ordered(follower, conn, ended),
+        }
+    }
+
+    /// How many unread bytes an order's next message needs.
+    pub(super) fn order_hint(&self, conn: ConnId) -> usize {
+        let dialogue = self.orders.get(conn).and_then(|order| order.dialogue.as_ref());
+        dialogue.map_or(0, |dialogue| dialogue.read_hint())
+    }
+}
