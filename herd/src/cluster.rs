@@ -26,7 +26,7 @@ use crate::user::Account;
 #[derive(Debug)]
 pub struct Herd {
     nodes: Vec<Node>,
-    launcher: Launcher,
+    pub(crate) launcher: Launcher,
     directory: Directory,
     // Last, because fields are dropped in this order: should this process be killed while it
     // removes the directory, the guard goes on with it.
@@ -291,7 +291,11 @@ fn initdb(launcher: &Launcher, node: &Node) -> Result<(), Trouble> {
 }
 
 /// Copies the data directory of a running primary, by way of the standby's replication slot.
-fn base_backup(launcher: &Launcher, primary: &Node, standby: &Node) -> Result<(), Trouble> {
+pub(crate) fn base_backup(
+    launcher: &Launcher,
+    primary: &Node,
+    standby: &Node,
+) -> Result<(), Trouble> {
     let conninfo = format!("{} application_name={}", primary.conninfo(), standby.name());
     let slot = settings::slot(standby.id());
     let mut args: Vec<OsString> =
@@ -326,7 +330,7 @@ fn append(path: &Path, text: &str) -> Result<(), Trouble> {
 
 /// How long a new node may take to be ready. It takes well under a second; the rest is for a
 /// machine that is busy with other things.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long statements may run: enough to fill a table for a benchmark.
 const SQL_LIMIT: Duration = Duration::from_secs(600);

@@ -32,6 +32,7 @@
 
 mod binaries;
 mod cluster;
+mod copy;
 mod directory;
 mod disk;
 mod guard;

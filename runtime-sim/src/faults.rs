@@ -3,7 +3,7 @@
 use pgherd_core::time::Duration;
 
 use crate::agenda::Event;
-use crate::postgres::Obedience;
+use crate::postgres::{Copy, Obedience, Server};
 use crate::simulation::{Simulation, take_at};
 
 /// What befalls a server.
@@ -35,6 +35,8 @@ pub enum Fault {
     Promote,
     /// From now on this becomes of an order to promote.
     Obey(Obedience),
+    /// It is made a standby of another node, with that one's data, and started.
+    Rejoin(usize),
     /// The process of one session dies, whichever is the first to have said so many more bytes,
     /// in the middle of a message if that is where it happens to be.
     CutSession(usize),
@@ -45,6 +47,8 @@ impl Simulation {
     pub fn befall(&mut self, node: usize, fault: Fault) {
         let stage = &mut self.stage;
         stage.note(format_args!("node {node}: {fault:?}"));
+        let leader = if let Fault::Rejoin(leader) = fault { self.copy_of(leader) } else { None };
+        let stage = &mut self.stage;
         let Some(server) = self.servers.get_mut(node) else { return };
         match fault {
             Fault::Crash => server.crash(stage),
@@ -60,9 +64,14 @@ impl Simulation {
             Fault::TerminateSessions => server.terminate_sessions(stage),
             Fault::Promote => server.promote(stage),
             Fault::Obey(obedience) => server.obey(obedience),
+            Fault::Rejoin(to) => server.rejoin(stage, leader, to),
             Fault::CutSession(len) => server.cut_session(len),
         }
         self.herd_changed();
+    }
+
+    fn copy_of(&self, node: usize) -> Option<Copy> {
+        self.servers.get(node).map(Server::copy)
     }
 
     /// Something changed that decides who follows whom: standbys catch up, and those know whom they

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 
 use pgherd_core::time::Instant;
 
+pub(crate) use self::engine::Copy;
 pub use self::engine::Obedience;
 use self::engine::{Deed, Engine, Follower, Receiver, Released, Replay, Role};
 use self::rows::rows;
@@ -363,6 +364,11 @@ impl Server {
     pub(crate) fn upstream(&self) -> Option<usize> {
         let host = |word: &str| word.strip_prefix("host=node")?.parse().ok();
         self.engine.conninfo.split(' ').find_map(host)
+    }
+
+    /// A copy of the data.
+    pub(crate) fn copy(&self) -> Copy {
+        self.engine.copy()
     }
 
     pub(crate) fn timeline(&self) -> u32 {

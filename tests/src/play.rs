@@ -266,6 +266,11 @@ pub trait Play: World + Sized {
         self.befall(node, Fate::Start);
     }
 
+    /// A server is made a standby of another one, and started.
+    fn rejoin(&mut self, node: usize, leader: usize) {
+        self.befall(node, Fate::Rejoin(leader));
+    }
+
     /// Asks a server something that has one value.
     ///
     /// # Panics
@@ -316,6 +321,15 @@ pub trait Play: World + Sized {
     fn wait_up(&mut self, client: &Client, node: usize) {
         let what = format!("node {node} is up");
         self.wait(&what, LIMIT, |w| w.pool_nodes(client)[node].is_up());
+    }
+
+    /// Waits until `SHOW pool_nodes` says that a node is the primary.
+    fn wait_primary(&mut self, client: &Client, node: usize) {
+        let what = format!("node {node} is the primary");
+        self.wait(&what, LIMIT, |w| {
+            let node = &w.pool_nodes(client)[node];
+            node.is_up() && node.role == "primary"
+        });
     }
 
     /// Waits until `SHOW pool_nodes` says that a node is down.

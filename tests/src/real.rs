@@ -265,7 +265,12 @@ impl World for Real {
             Fate::TerminateSessions => {
                 self.sql(node, grounds::TERMINATE).expect("the server is well");
             }
-            Fate::Crash | Fate::Stop | Fate::Start | Fate::Freeze | Fate::Thaw => {
+            Fate::Crash
+            | Fate::Stop
+            | Fate::Start
+            | Fate::Freeze
+            | Fate::Thaw
+            | Fate::Rejoin(_) => {
                 self.grounds().befall(node, fate);
             }
         }

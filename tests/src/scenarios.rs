@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod copy;
 pub mod crowd;
 pub mod extended;
+pub mod failover;
 pub mod failures;
 pub mod hostile;
 pub mod limits;
@@ -249,6 +250,27 @@ scenarios! {
     load {
         a_storm_of_logins_and_queries with twenty_shared,
         small_answers_pass_beside_large_ones with one_thread,
+    }
+    failover {
+        the_primary_dies_and_a_standby_takes_its_place with promote,
+        sessions_outlive_a_failover with promote,
+        a_transaction_in_flight_fails_and_its_session_goes_on with promote,
+        a_write_waits_for_the_next_primary with promote_shared,
+        reads_go_on_while_there_is_no_primary with promote,
+        a_primary_that_hangs_is_replaced with promote,
+        the_standby_with_the_most_wal_is_promoted with promote,
+        what_is_received_and_not_replayed_is_not_lost with promote,
+        beyond_the_budget_nobody_is_promoted with lose_nothing,
+        a_primary_that_is_back_at_once_stays with promote,
+        a_primary_that_comes_back_late_serves_again_as_a_standby with promote,
+        without_standbys_the_primary_is_waited_for with promote,
+        a_standby_that_comes_back_is_promoted with promote,
+        the_heir_dies_too with promote,
+        one_failover_after_another with promote,
+        two_primaries_die with promote,
+        a_primary_that_others_promote_is_found with leave_it,
+        a_reload_calls_a_failover_off with promote,
+        what_was_acknowledged_is_there_after_a_failover with promote_shared,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

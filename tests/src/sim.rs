@@ -49,6 +49,9 @@ impl Sim {
     /// The setup makes no configuration.
     #[must_use]
     pub fn named(scenario: &str, seed: u64, setup: &Setup) -> Self {
+        if std::env::var_os("PGHERD_TRACE").is_some() && log::set_logger(&Echo).is_ok() {
+            log::set_max_level(log::LevelFilter::Debug);
+        }
         let config = Arc::new(config(setup));
         let own = [("postgres".to_owned(), "postgres".to_owned())];
         let plan = Plan {
@@ -109,7 +112,23 @@ impl Sim {
     }
 }
 
-/// With `PGHERD_TRACE` set, what happened last is printed when a world ends.
+/// Prints what machines log.
+struct Echo;
+
+impl log::Log for Echo {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("{} {}: {}", record.level(), record.target(), record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+/// With `PGHERD_TRACE` set, what machines log is printed, and what happened last when a world
+/// ends.
 impl Drop for Sim {
     fn drop(&mut self) {
         if std::env::var_os("PGHERD_TRACE").is_some() {
@@ -178,6 +197,8 @@ fn config_text(setup: &Setup) -> String {
         ("health_check_timeout", "\"5s\"".to_owned()),
         ("health_check_max_retries", "1".to_owned()),
         ("health_check_retry_delay", "\"1s\"".to_owned()),
+        // Only scenarios that are about it lose a primary for good.
+        ("failover_mode", "\"off\"".to_owned()),
     ];
     let asked = |name: &str| {
         setup.settings.iter().any(|line| line.split('=').next().is_some_and(|n| n.trim() == name))
@@ -272,6 +293,7 @@ impl World for Sim {
             Fate::ResumeReplay => Fault::ResumeReplay,
             Fate::DelayReplay(delay) => Fault::DelayReplay(delay),
             Fate::TerminateSessions => Fault::TerminateSessions,
+            Fate::Rejoin(leader) => Fault::Rejoin(leader),
         };
         self.simulation.befall(node, fault);
     }

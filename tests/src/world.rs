@@ -114,6 +114,8 @@ pub enum Fate {
     DelayReplay(Duration),
     /// All its client sessions are terminated by an administrator, one by one (57P01).
     TerminateSessions,
+    /// It is made a standby of another node, with that one's data, and started.
+    Rejoin(usize),
 }
 
 /// A signal to pgherd.

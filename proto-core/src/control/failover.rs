@@ -3,6 +3,8 @@
 //! Every state has a deadline and says what comes then, so that no failover stays under way for
 //! ever: it ends with a primary, or is tried again as long as there is none.
 
+use std::collections::BTreeMap;
+
 use super::Control;
 use super::hold::Hold;
 use super::order::What;
@@ -45,6 +47,14 @@ pub(super) struct Case {
     tried: Vec<BackendId>,
     /// Nodes that were ever told to: they may yet become what they were to.
     told: Vec<BackendId>,
+    /// How much WAL each node had received when it was last decided.
+    received: BTreeMap<BackendId, u64>,
+}
+
+impl Case {
+    const fn of(loss: Loss, since: Instant) -> Self {
+        Self { loss, since, tried: Vec::new(), told: Vec::new(), received: BTreeMap::new() }
+    }
 }
 
 impl Control {
@@ -66,12 +76,7 @@ impl Control {
             return;
         }
         log::warn!("failover: node {id} was the primary, on timeline {}", loss.timeline);
-        self.look_for_candidates(Case {
-            loss,
-            since: self.now,
-            tried: Vec::new(),
-            told: Vec::new(),
-        });
+        self.look_for_candidates(Case::of(loss, self.now));
         self.pursue();
     }
 
@@ -151,26 +156,29 @@ impl Control {
         })
     }
 
+    /// What is known of every node since the primary was lost.
+    fn candidates(&self, case: &mut Case) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        for node in &self.nodes {
+            let is_fresh = node.looked_at.is_some_and(|at| at >= case.since);
+            let sighting = node.fact.sighting.clone().filter(|_| is_fresh);
+            let received = sighting.as_ref().and_then(|sighting| sighting.received);
+            let before = received.and_then(|received| case.received.insert(node.id, received));
+            let standing = match node.hold {
+                _ if case.tried.contains(&node.id) => Standing::Tried,
+                Hold::Detached => Standing::Detached,
+                _ if before.is_some_and(|before| received > Some(before)) => Standing::Hears,
+                Hold::None | Hold::Fenced => Standing::Free,
+            };
+            let priority = self.config.backend(node.id).map_or(0, |backend| backend.priority);
+            candidates.push(Candidate { id: node.id, priority, sighting, standing });
+        }
+        candidates
+    }
+
     /// Decides, fences the lost primary and gives the order.
-    fn choose(&mut self, case: Case) {
-        let candidates: Vec<Candidate> = self
-            .nodes
-            .iter()
-            .map(|node| Candidate {
-                id: node.id,
-                priority: self.config.backend(node.id).map_or(0, |backend| backend.priority),
-                sighting: node
-                    .fact
-                    .sighting
-                    .clone()
-                    .filter(|_| node.looked_at.is_some_and(|at| at >= case.since)),
-                standing: match node.hold {
-                    _ if case.tried.contains(&node.id) => Standing::Tried,
-                    Hold::Detached => Standing::Detached,
-                    Hold::None | Hold::Fenced => Standing::Free,
-                },
-            })
-            .collect();
+    fn choose(&mut self, mut case: Case) {
+        let candidates = self.candidates(&mut case);
         let decision = decide(&case.loss, &candidates, &self.config.failover);
         let Some(chosen) = decision.chosen else {
             let lost = case.loss.primary;

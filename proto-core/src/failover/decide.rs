@@ -42,6 +42,8 @@ pub enum Standing {
     Detached,
     /// It was told to become the primary and did not.
     Tried,
+    /// It has received WAL since it was last decided: the primary lives, where pgherd cannot see it.
+    Hears,
 }
 
 /// Which standby is promoted, if any, and why.
@@ -77,6 +79,8 @@ pub enum Reason {
     Never,
     /// It was told to become the primary and did not.
     Tried,
+    /// It still receives WAL, so that the primary lives: what others write there would be lost.
+    Hears,
     /// It is on another timeline than the primary was.
     Timeline(u32),
     /// It does not say how much WAL it has.
@@ -133,6 +137,7 @@ fn fitness(
         Standing::Free => {}
         Standing::Detached => return Err(Reason::Detached),
         Standing::Tried => return Err(Reason::Tried),
+        Standing::Hears => return Err(Reason::Hears),
     }
     if candidate.priority == 0 {
         return Err(Reason::Never);
@@ -178,6 +183,7 @@ impl fmt::Display for Reason {
             Self::Detached => f.write_str("is detached"),
             Self::Never => f.write_str("has a backend_priority of 0"),
             Self::Tried => f.write_str("could not be promoted"),
+            Self::Hears => f.write_str("still receives WAL from the primary"),
             Self::Timeline(timeline) => write!(f, "is on timeline {timeline}"),
             Self::NoPosition => f.write_str("does not say how much WAL it has"),
             Self::Behind(bytes) => {
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn whoever_is_unfit_has_a_reason() {
-        use Reason::{Detached, Never, NoPosition, NoStandby, Silent, Timeline, Tried};
+        use Reason::{Detached, Hears, Never, NoPosition, NoStandby, Silent, Timeline, Tried};
         let s = standby;
         let candidates = [
             Candidate { sighting: None, ..s(1, 0, 0) },
@@ -267,12 +273,16 @@ mod tests {
             Candidate { standing: Standing::Detached, ..s(6, 1000, 9) },
             Candidate { standing: Standing::Tried, ..s(7, 1000, 9) },
             s(8, 910, 9),
+            Candidate { standing: Standing::Hears, ..s(9, 1000, 9) },
         ];
         let policy = FailoverPolicy { mode: FailoverMode::Promote, lag_max: 100 };
         let decision = decide(&LOSS, &candidates, &policy);
         assert_eq!(decision.chosen.map(|chosen| chosen.id), Some(BackendId(8)));
         let reasons: Vec<_> = decision.others.iter().map(|(_, reason)| *reason).collect();
-        assert_eq!(reasons, [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried]);
+        assert_eq!(
+            reasons,
+            [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried, Hears]
+        );
     }
 
     #[test]

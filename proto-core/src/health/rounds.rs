@@ -108,10 +108,11 @@ impl Rounds {
         }
     }
 
-    /// Looks at once, if no attempt is on its way: somebody has lost a connection.
+    /// Looks at once, if no round is under way: somebody has lost a connection, or waits for a
+    /// change. Retries keep their pauses, for they are what tells a moment from a loss.
     pub fn hurry(&mut self, now: Instant) {
-        if let State::Waiting { attempt, .. } = self.state {
-            self.state = State::Waiting { attempt, due: now };
+        if let State::Waiting { attempt: 0, .. } = self.state {
+            self.state = State::Waiting { attempt: 0, due: now };
         }
     }
 
@@ -208,6 +209,22 @@ mod tests {
                 assert_eq!(outputs, *expected, "{name}, second {second}");
             }
         }
+    }
+
+    #[test]
+    fn a_retry_is_not_hurried() {
+        let policy = Policy {
+            period: Duration::from_secs(10),
+            period_lost: Duration::from_secs(2),
+            timeout: Duration::from_secs(3),
+            retries_max: 1,
+            retry_delay: Duration::from_secs(1),
+        };
+        let mut rounds = Rounds::new(policy, Instant::ZERO);
+        rounds.handle_timeout(Instant::ZERO);
+        rounds.handle_input(Instant::ZERO, Input::Refused);
+        rounds.hurry(Instant::from_micros(5));
+        assert_eq!(rounds.poll_timeout(), Instant::from_micros(1_000_000));
     }
 
     #[test]

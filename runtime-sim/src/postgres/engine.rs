@@ -104,6 +104,15 @@ pub(super) struct Notification {
     pub(super) payload: String,
 }
 
+/// A copy of a server's data.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    databases: BTreeMap<String, Schema>,
+    log: Vec<Record>,
+    timeline: u32,
+    row_next: u64,
+}
+
 /// The data of a server.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -225,8 +234,8 @@ impl Engine {
 
     /// Tells the asker how the promotion went.
     pub(super) fn end_promotion(&mut self) -> bool {
-        self.promotion = None;
-        !self.is_standby() || self.obedience == Obedience::Lies
+        let is_begun = self.promotion.take().is_some_and(|(_, since)| since == self.now);
+        !self.is_standby() || self.obedience == Obedience::Lies || is_begun
     }
 
     pub(super) fn is_standby(&self) -> bool {
@@ -342,6 +351,26 @@ impl Engine {
                     .apply(effect);
             }
         }
+    }
+
+    /// A copy of the data, as `pg_basebackup` makes it.
+    pub(super) fn copy(&self) -> Copy {
+        Copy {
+            databases: self.databases.clone(),
+            log: self.log.clone(),
+            timeline: self.timeline,
+            row_next: self.row_next,
+        }
+    }
+
+    /// Becomes a standby with somebody else's data.
+    pub(super) fn restore(&mut self, copy: Copy) {
+        self.databases = copy.databases;
+        self.applied = copy.log.len();
+        self.log = copy.log;
+        self.timeline = copy.timeline;
+        self.row_next = copy.row_next;
+        self.role = Role::Standby(Replay::Running);
     }
 
     /// Whether this server's log is the beginning of another's, on whose timeline it may go on.

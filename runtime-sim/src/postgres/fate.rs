@@ -2,7 +2,7 @@
 
 use pgherd_core::time::Duration;
 
-use super::engine::{Obedience, Receiver, Replay, Role};
+use super::engine::{Copy, Obedience, Receiver, Replay, Role};
 use super::{Breath, Power, Server};
 use crate::agenda::Event;
 use crate::net::{Address, Answer};
@@ -137,6 +137,20 @@ impl Server {
         if self.is_well() && self.starts == start {
             self.promote(stage);
         }
+    }
+
+    /// Becomes a standby of another server, with its data, and starts.
+    pub(crate) fn rejoin(&mut self, stage: &mut Stage, data: Option<Copy>, leader: usize) {
+        self.crash(stage);
+        if let Some(data) = data {
+            self.engine.restore(data);
+            let node = self.node;
+            self.engine.conninfo =
+                format!("host=node{leader} port=5432 application_name=node{node}");
+            self.engine.conninfo_next.clone_from(&self.engine.conninfo);
+            self.acknowledged = self.engine.lsn_received();
+        }
+        self.start(stage);
     }
 
     /// Becomes a primary, on a new timeline, with everything that it has received.

@@ -52,10 +52,15 @@ impl Grounds {
         grounds.psql(
             0,
             &format!(
-                "create role {CHECK_USER} login; grant pg_monitor to {CHECK_USER}; \
+                "create role {CHECK_USER} login replication; grant pg_monitor to {CHECK_USER}; \
+                 grant execute on function pg_promote(boolean, integer) to {CHECK_USER}; \
+                 grant execute on function pg_reload_conf() to {CHECK_USER}; \
+                 grant alter system on parameter primary_conninfo to {CHECK_USER}; \
                  create role {NOT_SUPER} nologin"
             ),
         );
+        grounds.wait_replicated();
+        grounds.herd.keep().unwrap_or_else(|trouble| panic!("{trouble}"));
         grounds
     }
 
@@ -73,6 +78,10 @@ impl Grounds {
             node.start()
                 .and_then(|()| node.wait_ready(START_LIMIT))
                 .unwrap_or_else(|trouble| panic!("{trouble}"));
+        }
+        if !self.is_as_built() {
+            self.herd.restore().unwrap_or_else(|trouble| panic!("{trouble}"));
+            self.auth = None;
         }
         for node in self.herd.nodes() {
             self.psql(node.id(), TERMINATE);
@@ -92,6 +101,21 @@ impl Grounds {
             );
         }
         self.wait_replicated();
+    }
+
+    /// Whether node 0 is still the primary that it was built as, and all others follow it.
+    fn is_as_built(&self) -> bool {
+        let timeline = "select timeline_id from pg_control_checkpoint()";
+        self.psql(0, "select pg_is_in_recovery()") == "f"
+            && self.psql(0, timeline) == "1"
+            && (1..=STANDBYS).all(|node| {
+                let port = self.port(0);
+                let follows = format!(
+                    "select pg_is_in_recovery() \
+                     and current_setting('primary_conninfo') like '%port={port} %'"
+                );
+                self.psql(node, &follows) == "t"
+            })
     }
 
     /// Lets the servers ask clients for something else.
@@ -156,6 +180,7 @@ impl Grounds {
             | Fate::TerminateSessions => {
                 panic!("{fate:?} is done with statements")
             }
+            Fate::Rejoin(leader) => self.herd.rejoin(node.id(), leader),
         };
         done.unwrap_or_else(|trouble| panic!("{trouble}"));
     }

@@ -142,6 +142,8 @@ fn config(grounds: &Grounds, setup: &Setup, port: u16, dir: &Path) -> String {
         ("health_check_timeout", quoted("5s")),
         ("health_check_max_retries", "1".to_owned()),
         ("health_check_retry_delay", quoted("1s")),
+        // Only scenarios that are about it lose a primary for good.
+        ("failover_mode", quoted("off")),
     ];
     let asked = |name: &str| {
         setup.settings.iter().any(|line| line.split('=').next().is_some_and(|n| n.trim() == name))

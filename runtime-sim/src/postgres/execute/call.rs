@@ -138,8 +138,11 @@ fn call(
     for argument in arguments {
         values.push(eval(argument, RowView::NONE, facts)?);
     }
-    if name == "pg_promote" && !engine.promote(context.process, seconds(values.get(1)))? {
-        return Err(Stop::Sleep(PROMOTION_LOOK));
+    if name == "pg_promote" {
+        let waits = values.first().is_none_or(super::is_true);
+        if !engine.promote(context.process, seconds(values.get(1)))? && waits {
+            return Err(Stop::Sleep(PROMOTION_LOOK));
+        }
     }
     if name == "pg_sleep" {
         // The answer is there when the sleep is over.

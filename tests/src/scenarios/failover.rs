@@ -1,0 +1,437 @@
+//! The primary is lost, and another server takes its place.
+
+use crate::client::{Answer, Client, Login};
+use crate::play::{LIMIT, PRIMARY, Play, secs};
+use crate::world::{Fate, Setup, World};
+
+/// The standby that is promoted where both have as much.
+const HEIR: usize = 1;
+const OTHER: usize = 2;
+const STANDBYS: usize = 2;
+
+/// pgherd promotes, and looks at servers often.
+#[must_use]
+pub fn promote() -> Setup {
+    Setup::default()
+        .set("failover_mode = \"promote\"")
+        .set("sr_check_period = \"1s\"")
+        .set("health_check_timeout = \"2s\"")
+        .set("health_check_max_retries = 1")
+        .set("health_check_retry_delay = \"1s\"")
+}
+
+/// The same, and nothing that is known to be written may be lost.
+#[must_use]
+pub fn lose_nothing() -> Setup {
+    promote().set("failover_max_lag = 0")
+}
+
+/// The same with connections that are given back between transactions.
+#[must_use]
+pub fn promote_shared() -> Setup {
+    promote().set("pool_mode = \"transaction\"")
+}
+
+/// Reads go to the standby that is not promoted.
+#[must_use]
+pub fn read_from_other() -> Setup {
+    Setup { weights: vec![0.0, 0.0, 1.0], ..promote() }
+}
+
+/// Nobody is promoted by pgherd.
+#[must_use]
+pub fn leave_it() -> Setup {
+    Setup { settings: Vec::new(), ..Setup::default() }
+        .set("failover_mode = \"off\"")
+        .set("failover_wait_timeout = \"3s\"")
+}
+
+/// A primary dies. A standby takes its place and the other follows it; whoever comes then finds
+/// everything that was written.
+pub fn the_primary_dies_and_a_standby_takes_its_place(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.run(&admin, "insert into t values (1)");
+    wait_everywhere(w, "1");
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let next = w.connect("next");
+    w.run(&next, "insert into t values (2)");
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), "2");
+    w.wait_truth(OTHER, "select count(*) from t", "2");
+    let nodes = w.pool_nodes(&next);
+    assert_eq!((nodes[PRIMARY].status.as_str(), nodes[OTHER].role.as_str()), ("down", "standby"));
+}
+
+/// Sessions between transactions stay, with what they have set, and find the new primary at their
+/// next statement.
+pub fn sessions_outlive_a_failover(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    let sessions: Vec<Client> = (0..6).map(|n| w.connect(&format!("session {n}"))).collect();
+    for (n, session) in sessions.iter().enumerate() {
+        w.run(session, &format!("insert into t values ({n})"));
+        w.run(session, "select count(*) from t");
+    }
+    wait_everywhere(w, "6");
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    for (n, session) in sessions.iter().enumerate() {
+        assert!(!w.is_gone(session), "session {n} is gone");
+        write_at_last(w, session, "insert into t values (7)");
+    }
+    assert_eq!(w.truth(HEIR, "select count(*) from t where n = 7"), "6");
+}
+
+/// A transaction that was open on the lost primary has failed: its client is told so, and goes on
+/// in the same session.
+pub fn a_transaction_in_flight_fails_and_its_session_goes_on(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    let app = w.connect("app");
+    w.run(&app, "begin");
+    w.run(&app, "insert into t values (1)");
+    w.crash(PRIMARY);
+    let answer = w.query(&app, "insert into t values (2)");
+    assert_lost(&answer);
+    let rolled_back = w.query(&app, "rollback");
+    assert_eq!(rolled_back.status, Some(b'I'), "{}", rolled_back.trouble());
+    w.run(&app, "insert into t values (3)");
+    wait_heir(w, HEIR);
+    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "3");
+}
+
+/// A write that comes while there is no primary waits for the next one.
+pub fn a_write_waits_for_the_next_primary(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let watcher = admin_again(w);
+    w.wait_down(&watcher, PRIMARY);
+    let writers: Vec<Client> = (0..4).map(|n| w.connect(&format!("writer {n}"))).collect();
+    for writer in &writers {
+        w.query_start(writer, "insert into t values (1)");
+    }
+    for writer in &writers {
+        assert_eq!(w.finish(writer).good().tags(), ["INSERT 0 1"]);
+    }
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), "4", "each once");
+}
+
+/// Reads go on at the standbys while there is no primary.
+pub fn reads_go_on_while_there_is_no_primary(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let end = w.now() + secs(8);
+    while w.now() < end {
+        let reader = w.connect("reader");
+        assert_eq!(w.run(&reader, "select count(*) from t").value(), "0");
+        w.terminate(&reader);
+    }
+    wait_heir(w, HEIR);
+}
+
+/// A primary that hangs is replaced. When it answers again it is a second primary: nobody is
+/// served by it, and nothing is written there.
+pub fn a_primary_that_hangs_is_replaced(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.befall(PRIMARY, Fate::Freeze);
+    wait_heir(w, HEIR);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.befall(PRIMARY, Fate::Thaw);
+    w.never("the old primary serves", secs(5), |w| w.pool_nodes(&app)[PRIMARY].is_up());
+    w.run(&app, "insert into t values (2)");
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), "2");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "0", "nothing is written there");
+}
+
+/// The standby that has received most is promoted, although the other one has the lesser number.
+pub fn the_standby_with_the_most_wal_is_promoted(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.befall(HEIR, Fate::Freeze);
+    w.run(&admin, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.crash(PRIMARY);
+    w.befall(HEIR, Fate::Thaw);
+    wait_heir(w, OTHER);
+    let next = w.connect("next");
+    w.run(&next, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "2");
+    w.wait_truth(HEIR, "select count(*) from t", "2");
+}
+
+/// What a standby has received and not replayed counts, and is there when it is promoted.
+pub fn what_is_received_and_not_replayed_is_not_lost(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    for node in [HEIR, OTHER] {
+        w.befall(node, Fate::DelayReplay(secs(3600)));
+    }
+    w.run(&admin, "insert into t values (1)");
+    w.never("the standbys replay it", secs(3), |w| w.truth(HEIR, "select count(*) from t") == "1");
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), "1");
+}
+
+/// Where more would be lost than may be, nobody is promoted; the primary is waited for.
+pub fn beyond_the_budget_nobody_is_promoted(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    for node in [HEIR, OTHER] {
+        w.befall(node, Fate::Freeze);
+    }
+    w.run(&admin, "insert into t values (1)");
+    // pgherd has to see that it was written.
+    w.never("pgherd ends", secs(5), |w| w.exit_code().is_some());
+    w.crash(PRIMARY);
+    for node in [HEIR, OTHER] {
+        w.befall(node, Fate::Thaw);
+    }
+    w.never("somebody is promoted", secs(15), |w| is_promoted(w, HEIR) || is_promoted(w, OTHER));
+    w.start(PRIMARY);
+    let app = admin_again(w);
+    w.wait_primary(&app, PRIMARY);
+    w.run(&app, "insert into t values (2)");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "2");
+}
+
+/// A primary that is back at once stays the primary.
+pub fn a_primary_that_is_back_at_once_stays(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    w.start(PRIMARY);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.never("somebody is promoted", secs(10), |w| is_promoted(w, HEIR) || is_promoted(w, OTHER));
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+}
+
+/// A primary that comes back late serves nobody, until it was made a standby.
+pub fn a_primary_that_comes_back_late_serves_again_as_a_standby(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.start(PRIMARY);
+    w.never("the old primary serves", secs(6), |w| w.pool_nodes(&app)[PRIMARY].is_up());
+    w.rejoin(PRIMARY, HEIR);
+    w.wait_up(&app, PRIMARY);
+    assert_eq!(w.pool_nodes(&app)[PRIMARY].role, "standby");
+    w.run(&app, "insert into t values (2)");
+    w.wait_truth(PRIMARY, "select count(*) from t", "2");
+}
+
+/// Without standbys nobody can be promoted; the primary is waited for.
+pub fn without_standbys_the_primary_is_waited_for(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    for node in [HEIR, OTHER, PRIMARY] {
+        w.crash(node);
+    }
+    w.never("pgherd ends", secs(12), |w| w.exit_code().is_some());
+    for node in [PRIMARY, HEIR, OTHER] {
+        w.start(node);
+    }
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+}
+
+/// All standbys are away when the primary dies; the first one that is back is promoted.
+pub fn a_standby_that_comes_back_is_promoted(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(HEIR);
+    w.crash(OTHER);
+    w.wait_down(&admin, OTHER);
+    w.crash(PRIMARY);
+    w.never("pgherd ends", secs(8), |w| w.exit_code().is_some());
+    w.start(OTHER);
+    wait_heir(w, OTHER);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+}
+
+/// The one that would be promoted dies as well: the other one is.
+pub fn the_heir_dies_too(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let watcher = admin_again(w);
+    w.wait_down(&watcher, PRIMARY);
+    w.crash(HEIR);
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
+    // It may have become the primary before it died; then it is lost like the first one.
+    wait_heir(w, OTHER);
+    w.run(&app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select count(*) from t where n = 2"), "1");
+}
+
+/// One primary after the other dies, and comes back as a standby.
+pub fn one_failover_after_another(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    let mut primary = PRIMARY;
+    for (round, heir) in [HEIR, PRIMARY, HEIR].into_iter().enumerate() {
+        wait_everywhere_written(w, primary, round);
+        w.crash(primary);
+        wait_heir(w, heir);
+        let app = w.connect("app");
+        write_at_last(w, &app, &format!("insert into t values ({round})"));
+        w.rejoin(primary, heir);
+        w.wait_up(&app, primary);
+        primary = heir;
+    }
+    assert_eq!(w.truth(primary, "select count(*) from t"), "3");
+}
+
+/// Two primaries die one after the other, and stay away.
+pub fn two_primaries_die(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.crash(HEIR);
+    wait_heir(w, OTHER);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "2");
+}
+
+/// Where pgherd is to leave it to others, it does, and finds the one that they promote.
+pub fn a_primary_that_others_promote_is_found(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let app = admin_again(w);
+    w.wait_down(&app, PRIMARY);
+    w.never("somebody is promoted", secs(8), |w| is_promoted(w, HEIR) || is_promoted(w, OTHER));
+    w.sql(OTHER, "select pg_promote(false)").expect("it can be promoted");
+    w.wait_primary(&app, OTHER);
+    w.run(&app, "insert into t values (1)");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "1");
+}
+
+/// A reload that leaves it to others is heeded while candidates are still looked for.
+pub fn a_reload_calls_a_failover_off(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    for node in [HEIR, OTHER] {
+        w.befall(node, Fate::Freeze);
+    }
+    w.crash(PRIMARY);
+    w.never("pgherd ends", secs(6), |w| w.exit_code().is_some());
+    w.configure(&leave_it());
+    w.signal(crate::world::Signal::Reload);
+    w.never("pgherd ends", secs(2), |w| w.exit_code().is_some());
+    for node in [HEIR, OTHER] {
+        w.befall(node, Fate::Thaw);
+    }
+    w.never("somebody is promoted", secs(12), |w| is_promoted(w, HEIR) || is_promoted(w, OTHER));
+    w.start(PRIMARY);
+    let app = admin_again(w);
+    w.wait_primary(&app, PRIMARY);
+}
+
+/// Clients write all the time while the primary dies: what was acknowledged is there afterwards,
+/// and nothing twice.
+pub fn what_was_acknowledged_is_there_after_a_failover(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    let mut writers: Vec<Client> = (0..4).map(|n| w.connect(&format!("writer {n}"))).collect();
+    let mut acknowledged = Vec::new();
+    for round in 0..40 {
+        if round == 20 {
+            // Nothing is under way, and the standbys have what was acknowledged.
+            w.wait_truth(HEIR, "select count(*) from t", &acknowledged.len().to_string());
+            w.crash(PRIMARY);
+        }
+        for (n, writer) in writers.iter().enumerate() {
+            w.query_start(writer, &format!("insert into t values ({})", round * 10 + n));
+        }
+        for (n, writer) in writers.iter_mut().enumerate() {
+            let answer = w.finish(writer);
+            if answer.failed() {
+                assert_lost(&answer);
+                if w.is_gone(writer) {
+                    *writer = w.connect("writer again");
+                }
+            } else {
+                acknowledged.push(round * 10 + n);
+            }
+        }
+    }
+    wait_heir(w, HEIR);
+    let rows = w.sql(HEIR, "select n from t").expect("it is the primary");
+    let mut there: Vec<usize> = rows.iter().map(|row| row.concat().parse().unwrap()).collect();
+    there.sort_unstable();
+    for n in &acknowledged {
+        assert_eq!(there.iter().filter(|m| *m == n).count(), 1, "{n} was acknowledged");
+    }
+    there.dedup();
+    assert_eq!(there.len(), rows.len(), "nothing is there twice");
+}
+
+/// Waits until a node takes writes for pgherd's clients and the other one follows it.
+fn wait_heir(w: &mut impl World, heir: usize) {
+    let admin = admin_again(w);
+    w.wait_primary(&admin, heir);
+    w.terminate(&admin);
+}
+
+/// A session that asks pgherd what it knows.
+fn admin_again(w: &mut impl World) -> Client {
+    let mut admin = None;
+    w.wait("a login", LIMIT, |w| {
+        admin = w.try_connect(&Login::app("admin again")).ok();
+        admin.is_some()
+    });
+    admin.expect("waited for")
+}
+
+/// Repeats a write until it succeeds, which it must do in the same session.
+fn write_at_last(w: &mut impl World, client: &Client, sql: &str) {
+    w.wait("a write succeeds", LIMIT, |w| {
+        let answer = w.query(client, sql);
+        if answer.failed() {
+            assert_lost(&answer);
+        }
+        !answer.failed()
+    });
+}
+
+/// What was lost with a server was told by a class of error that drivers take for it.
+fn assert_lost(answer: &Answer) {
+    let code = answer.code();
+    assert!(code.starts_with("08") || code.starts_with("57P"), "{}", answer.trouble());
+}
+
+fn is_promoted(w: &mut impl World, node: usize) -> bool {
+    w.sql(node, "select pg_is_in_recovery()").is_ok_and(|rows| rows == [["f".to_owned()]])
+}
+
+fn wait_everywhere(w: &mut impl World, count: &str) {
+    for node in [HEIR, OTHER] {
+        w.wait_truth(node, "select count(*) from t", count);
+    }
+}
+
+fn wait_everywhere_written(w: &mut impl World, primary: usize, count: usize) {
+    for node in [PRIMARY, HEIR, OTHER] {
+        if node != primary {
+            w.wait_truth(node, "select count(*) from t", &count.to_string());
+        }
+    }
+}
