@@ -44,7 +44,12 @@ enum Stage {
 impl Control {
     /// Finds standbys that are to be pointed at the primary, and those that follow it now.
     pub(super) fn gather_followers(&mut self) {
-        let Some((primary, timeline)) = self.leader() else { return };
+        let Some((primary, timeline)) = self.leader() else {
+            self.follows.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| {
+                self.end_follow(id);
+            });
+            return;
+        };
         let stray = |node: &&Watched| {
             let sighting = node.fact.sighting.as_ref();
             node.id != primary

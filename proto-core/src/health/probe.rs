@@ -13,7 +13,9 @@ pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END \
     AS lsn, \
     CASE WHEN pg_is_in_recovery() THEN \
-    greatest(coalesce(w.received_tli, 0), (SELECT timeline_id FROM pg_control_checkpoint())) \
+    greatest(coalesce(w.received_tli, (SELECT ('x' || max(substr(f.name, 1, 8)))::bit(32)::int \
+    FROM pg_ls_waldir() AS f WHERE f.name ~ '^[0-9A-F]{24}$')), \
+    (SELECT timeline_id FROM pg_control_checkpoint())) \
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END \
     AS timeline, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END AS received, \
@@ -32,8 +34,8 @@ pub struct Sighting {
     pub role: Role,
     /// How far its WAL has come: written on a primary, replayed on a standby; in bytes.
     pub lsn: Option<u64>,
-    /// Its timeline. Of a standby, the one that it receives or, while it receives nothing, the one
-    /// of its last restartpoint, which may be an earlier one.
+    /// Its timeline. Of a standby, the one that it receives or, while it receives nothing, the
+    /// latest of which it has WAL: its last restartpoint may be on an earlier one.
     pub timeline: u32,
     /// How far a standby has received WAL, in bytes; none if it has streamed nothing since it was
     /// started.

@@ -152,11 +152,11 @@ pub fn a_primary_that_hangs_is_replaced(w: &mut impl World) {
 pub fn the_standby_with_the_most_wal_is_promoted(w: &mut impl World) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
-    w.befall(HEIR, Fate::Freeze);
+    w.crash(HEIR);
     w.run(&admin, "insert into t values (1)");
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.crash(PRIMARY);
-    w.befall(HEIR, Fate::Thaw);
+    w.start(HEIR);
     wait_heir(w, OTHER);
     let next = w.connect("next");
     w.run(&next, "insert into t values (2)");
@@ -183,14 +183,14 @@ pub fn beyond_the_budget_nobody_is_promoted(w: &mut impl World) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
     for node in [HEIR, OTHER] {
-        w.befall(node, Fate::Freeze);
+        w.crash(node);
     }
     w.run(&admin, "insert into t values (1)");
     // pgherd has to see that it was written.
     w.never("pgherd ends", secs(5), |w| w.exit_code().is_some());
     w.crash(PRIMARY);
     for node in [HEIR, OTHER] {
-        w.befall(node, Fate::Thaw);
+        w.start(node);
     }
     w.never("somebody is promoted", secs(15), |w| is_promoted(w, HEIR) || is_promoted(w, OTHER));
     w.start(PRIMARY);
