@@ -1,5 +1,7 @@
 //! The simulation as a [`World`]: pgherd's own machines around `pgherd-sim`.
 
+pub mod faults;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use pgherd_tests::scenarios::{Scenario, all, panic_text, seed_of};
-use pgherd_tests::sim::Sim;
+use pgherd_tests::sim::{Sim, faults};
 use pgherd_tests::world::World;
 
 /// Seeds for each scenario.
@@ -17,6 +17,7 @@ fn main() {
     let args = Arguments::from_args();
     let trials = all::<Sim>()
         .into_iter()
+        .chain(faults::all())
         .map(|scenario| Trial::test(scenario.name, move || play_all(&scenario)))
         .collect();
     libtest_mimic::run(&args, trials).exit();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Control;
 use super::hold::Hold;
-use super::order::What;
+use super::order::{Failed, What};
 use crate::backend::dialogue::Rows;
 use crate::config::{FailoverFlag, FailoverMode};
 use crate::failover::decide::{Candidate, Loss, Standing, decide};
@@ -188,9 +188,10 @@ impl Control {
                 limits::FAILOVER_RETRY_DELAY.as_secs()
             );
             let until = self.now + limits::FAILOVER_RETRY_DELAY;
-            // Whoever did not become the primary may yet, the next time.
-            let case = Case { tried: Vec::new(), ..case };
+            // Whoever did not become the primary may yet, the next time; until then it serves reads.
+            let tried = std::mem::take(&mut case.tried);
             self.failover = Failover::Waiting(case, until);
+            tried.into_iter().for_each(|id| self.release(id));
             return;
         };
         log::warn!("failover: {decision}");
@@ -207,7 +208,7 @@ impl Control {
         &mut self,
         node: BackendId,
         conn: ConnId,
-        ended: Result<Rows, String>,
+        ended: Result<Rows, Failed>,
     ) {
         let Failover::Promoting { candidate, order, deadline, .. } = &mut self.failover else {
             return;
@@ -216,14 +217,21 @@ impl Control {
             return;
         }
         *order = None;
-        *deadline = self.now + limits::PROMOTION_GRACE;
-        match ended {
+        let said_no = match ended {
             Ok(rows) if rows.iter().flatten().any(|value| value == "t") => {
                 log::info!("failover: node {node} says that it is promoted");
+                false
             }
-            Ok(_) => log::error!("failover: node {node} says that it was not promoted in time"),
-            Err(why) => log::error!("failover: node {node} could not be promoted: {why}"),
-        }
+            Ok(_) => {
+                log::error!("failover: node {node} says that it was not promoted in time");
+                false
+            }
+            Err(why) => {
+                log::error!("failover: node {node} could not be promoted: {why}");
+                matches!(why, Failed::Refused(_))
+            }
+        };
+        *deadline = if said_no { self.now } else { self.now + limits::PROMOTION_GRACE };
         self.hurry(node);
     }
 

@@ -6,7 +6,7 @@
 
 use super::Control;
 use super::hold::Hold;
-use super::order::What;
+use super::order::{Failed, What};
 use super::watch::Watched;
 use crate::backend::dialogue::Rows;
 use crate::config::FailoverMode;
@@ -124,7 +124,7 @@ impl Control {
         &mut self,
         id: BackendId,
         conn: ConnId,
-        ended: Result<Rows, String>,
+        ended: Result<Rows, Failed>,
     ) {
         let Some(follow) = self.follows.get_mut(&id) else { return };
         let primary = follow.primary;
@@ -147,7 +147,7 @@ impl Control {
             (
                 Stage::Asking(order) | Stage::Slotting(order, _) | Stage::Pointing(order),
                 Err(why),
-            ) if order == conn => Err(why),
+            ) if order == conn => Err(why.to_string()),
             (stage, _) => Ok(stage),
         };
         let next = next.unwrap_or_else(|why| {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::Control;
-use crate::backend::dialogue::{Dialogue, Event, Rows};
+use crate::backend::dialogue::{Dialogue, Event, Rows, Trouble};
 use crate::id::{BackendId, ConnId};
 use crate::output::{Close, Output};
 use crate::time::{Duration, Instant};
@@ -31,6 +31,23 @@ pub(super) enum What {
     Promote,
     /// A step on the way of this node to following another primary.
     Follow(BackendId),
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// The server has refused it.
+    Refused(String),
+    /// Nothing is known of it: the server may yet carry it out.
+    Unanswered(String),
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(why) | Self::Unanswered(why) => f.write_str(why),
+        }
+    }
 }
 
 impl Control {
@@ -95,7 +112,12 @@ impl Control {
                     }
                 },
                 Event::Failed(trouble) => {
-                    self.end_order(conn, Close::Now, Err(trouble.to_string()));
+                    let why = trouble.to_string();
+                    let failed = match trouble {
+                        Trouble::Login(_) | Trouble::Query(_) => Failed::Refused(why),
+                        Trouble::Violation(_) => Failed::Unanswered(why),
+                    };
+                    self.end_order(conn, Close::Now, Err(failed));
                 }
             }
         }
@@ -104,7 +126,7 @@ impl Control {
     /// An order's connection has ended, or did not come about.
     pub(super) fn on_order_closed(&mut self, conn: ConnId, why: &str) {
         if let Some(order) = self.orders.remove(conn) {
-            self.on_ordered(order.node, order.what, conn, Err(why.to_owned()));
+            self.on_ordered(order.node, order.what, conn, Err(Failed::Unanswered(why.to_owned())));
         }
     }
 
@@ -113,7 +135,8 @@ impl Control {
         let is_due = |(_, order): &(ConnId, &Order)| order.deadline <= self.now;
         let due: Vec<ConnId> = self.orders.iter().filter(is_due).map(|(conn, _)| conn).collect();
         for conn in due {
-            self.end_order(conn, Close::Now, Err("no answer in time".to_owned()));
+            let failed = Failed::Unanswered("no answer in time".to_owned());
+            self.end_order(conn, Close::Now, Err(failed));
         }
     }
 
@@ -122,7 +145,7 @@ impl Control {
         self.orders.iter().map(|(_, order)| order.deadline).min()
     }
 
-    fn end_order(&mut self, conn: ConnId, when: Close, ended: Result<Rows, String>) {
+    fn end_order(&mut self, conn: ConnId, when: Close, ended: Result<Rows, Failed>) {
         let Some(order) = self.orders.remove(conn) else { return };
         self.outputs.push(Output::Close { conn, when });
         self.on_ordered(order.node, order.what, conn, ended);
@@ -134,7 +157,7 @@ impl Control {
         node: BackendId,
         what: What,
         conn: ConnId,
-        ended: Result<Rows, String>,
+        ended: Result<Rows, Failed>,
     ) {
         match what {
             What::Promote => self.on_promotion_ordered(node, conn, ended),

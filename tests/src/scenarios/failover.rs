@@ -385,14 +385,14 @@ pub fn what_was_acknowledged_is_there_after_a_failover(w: &mut impl World) {
 }
 
 /// Waits until a node takes writes for pgherd's clients and the other one follows it.
-fn wait_heir(w: &mut impl World, heir: usize) {
+pub(crate) fn wait_heir(w: &mut impl World, heir: usize) {
     let admin = admin_again(w);
     w.wait_primary(&admin, heir);
     w.terminate(&admin);
 }
 
 /// A session that asks pgherd what it knows.
-fn admin_again(w: &mut impl World) -> Client {
+pub(crate) fn admin_again(w: &mut impl World) -> Client {
     let mut admin = None;
     w.wait("a login", LIMIT, |w| {
         admin = w.try_connect(&Login::app("admin again")).ok();
@@ -402,7 +402,7 @@ fn admin_again(w: &mut impl World) -> Client {
 }
 
 /// Repeats a write until it succeeds, which it must do in the same session.
-fn write_at_last(w: &mut impl World, client: &Client, sql: &str) {
+pub(crate) fn write_at_last(w: &mut impl World, client: &Client, sql: &str) {
     w.wait("a write succeeds", LIMIT, |w| {
         let answer = w.query(client, sql);
         if answer.failed() {

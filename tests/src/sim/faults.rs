@@ -1,0 +1,155 @@
+//! Scenarios with faults that no real server can be made to have at will.
+
+use pgherd_sim::{Fault, Obedience};
+
+use super::Sim;
+use crate::play::{PRIMARY, Play, secs};
+use crate::scenarios::Scenario;
+use crate::scenarios::failover::{admin_again, promote, wait_heir, write_at_last};
+use crate::world::{Fate, World};
+
+const HEIR: usize = 1;
+const OTHER: usize = 2;
+const STANDBYS: usize = 2;
+
+/// A promotion takes no longer than this, and the next server is tried.
+const PATIENCE: std::time::Duration = secs(90);
+
+/// Lists them.
+#[must_use]
+pub fn all() -> Vec<Scenario<Sim>> {
+    let all: [(&'static str, fn(&mut Sim)); 7] = [
+        ("a_promotion_that_is_refused", a_promotion_that_is_refused),
+        ("a_promotion_that_hangs", a_promotion_that_hangs),
+        ("a_promotion_that_is_a_lie", a_promotion_that_is_a_lie),
+        ("an_heir_that_dies_while_it_is_promoted", an_heir_that_dies_while_it_is_promoted),
+        ("where_nobody_can_be_promoted_reads_go_on", where_nobody_can_be_promoted_reads_go_on),
+        ("the_primary_is_back_in_the_middle", the_primary_is_back_in_the_middle),
+        ("a_second_primary_in_the_middle", a_second_primary_in_the_middle),
+    ];
+    all.into_iter().map(|(name, play)| Scenario { name, setup: promote, play }).collect()
+}
+
+fn obey(w: &mut Sim, node: usize, obedience: Obedience) {
+    w.simulation().befall(node, Fault::Obey(obedience));
+}
+
+fn begin(w: &mut Sim) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+}
+
+/// The next one is promoted at once.
+fn a_promotion_that_is_refused(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Refused);
+    w.crash(PRIMARY);
+    wait_heir(w, OTHER);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(HEIR, "select count(*) from t", "1");
+    w.wait_up(&app, HEIR);
+}
+
+/// The next one is promoted when there is no more hope of the first.
+fn a_promotion_that_hangs(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Hangs);
+    w.crash(PRIMARY);
+    let admin = admin_again(w);
+    w.wait("another one is promoted", PATIENCE, |w| w.pool_nodes(&admin)[OTHER].role == "primary");
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(HEIR, "select count(*) from t", "1");
+}
+
+/// It is looked whether who says so is the primary.
+fn a_promotion_that_is_a_lie(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Lies);
+    w.crash(PRIMARY);
+    wait_heir(w, OTHER);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(HEIR, "select count(*) from t", "1");
+}
+
+/// It is not waited for as long as for one that lives.
+fn an_heir_that_dies_while_it_is_promoted(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Hangs);
+    w.crash(PRIMARY);
+    let admin = admin_again(w);
+    w.wait_down(&admin, PRIMARY);
+    w.never("the other one is promoted", secs(3), |w| {
+        w.pool_nodes(&admin)[OTHER].role == "primary"
+    });
+    w.crash(HEIR);
+    w.wait("the other one is promoted", secs(15), |w| {
+        w.pool_nodes(&admin)[OTHER].role == "primary"
+    });
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+}
+
+/// Servers that refuse to be promoted serve reads; when the primary is back, it serves again.
+fn where_nobody_can_be_promoted_reads_go_on(w: &mut Sim) {
+    begin(w);
+    for node in [HEIR, OTHER] {
+        obey(w, node, Obedience::Refused);
+    }
+    w.crash(PRIMARY);
+    let admin = admin_again(w);
+    w.wait_down(&admin, PRIMARY);
+    w.never("pgherd ends", secs(20), |w| w.exit_code().is_some());
+    let reader = w.connect("reader");
+    assert_eq!(w.run(&reader, "select count(*) from t").value(), "0");
+    w.start(PRIMARY);
+    w.wait_primary(&admin, PRIMARY);
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
+}
+
+/// A primary that returns while others are told to take its place, and do not, serves again in
+/// the end.
+fn the_primary_is_back_in_the_middle(w: &mut Sim) {
+    begin(w);
+    for node in [HEIR, OTHER] {
+        obey(w, node, Obedience::Hangs);
+    }
+    w.crash(PRIMARY);
+    let admin = admin_again(w);
+    w.wait_down(&admin, PRIMARY);
+    w.never("pgherd ends", secs(5), |w| w.exit_code().is_some());
+    w.start(PRIMARY);
+    w.never("it serves while another may take its place", secs(20), |w| {
+        w.pool_nodes(&admin)[PRIMARY].is_up()
+    });
+    w.wait("it serves again", PATIENCE + PATIENCE, |w| w.pool_nodes(&admin)[PRIMARY].is_up());
+    w.wait_primary(&admin, PRIMARY);
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
+}
+
+/// A primary that hung answers again while another takes its place: nothing is written to it.
+fn a_second_primary_in_the_middle(w: &mut Sim) {
+    begin(w);
+    w.befall(PRIMARY, Fate::Freeze);
+    let writers: Vec<_> = (0..4).map(|n| w.connect(&format!("writer {n}"))).collect();
+    for writer in &writers {
+        w.query_start(writer, "insert into t values (1)");
+    }
+    let admin = admin_again(w);
+    w.wait_down(&admin, PRIMARY);
+    w.befall(PRIMARY, Fate::Thaw);
+    for writer in &writers {
+        w.finish(writer);
+    }
+    wait_heir(w, HEIR);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (2)");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t where n = 2"), "0");
+    w.rejoin(PRIMARY, HEIR);
+    w.wait_up(&admin, PRIMARY);
+    w.wait_truth(PRIMARY, "select count(*) from t where n = 2", "1");
+}
