@@ -30,7 +30,7 @@ use crate::time::Duration;
 use std::sync::Arc;
 
 pub use affinity::{BadAffinity, CpuAffinity};
-pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
+pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load, password_file};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};

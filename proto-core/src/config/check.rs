@@ -8,7 +8,7 @@ use super::format::Format;
 use super::mistake::{Mistake, Syntax};
 use super::note::{Note, NoteKind};
 use super::secrets::Vault;
-use super::settings::{Settings, Stored};
+use super::settings::{Setting, Settings, Stored};
 use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies, pools, shown};
 use std::sync::Arc;
 
@@ -102,15 +102,48 @@ pub fn load(path: &str, files: &dyn Files) -> Result<Loaded, Rejected> {
     }
 }
 
-fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> Option<Config> {
+/// Finds the file with the passwords that a configuration names, for a tool that writes to it: the
+/// file `pool_passwd` beside the configuration unless that says otherwise.
+///
+/// # Errors
+/// Every mistake, if there are any in how the file is written; the values in it are not looked at.
+pub fn password_file(path: &str, files: &dyn Files) -> Result<String, Vec<Mistake>> {
+    let mut findings = Findings::default();
+    let text = files.read(path).unwrap_or_else(|why| {
+        findings.mistake(path, None, None, Syntax::Unreadable(why));
+        String::new()
+    });
+    let (format, written, _) = settings(path, &text, files, &mut findings);
+    if !findings.mistakes.is_empty() {
+        return Err(findings.mistakes);
+    }
+    let settings = Settings::resolve(path, format, written, &mut findings);
+    let name = settings.text("pool_passwd", None);
+    Ok(beside(path, if name.is_empty() { PASSWORD_FILE } else { &name }))
+}
+
+/// What `pool_passwd` is called where nothing else is said.
+const PASSWORD_FILE: &str = "pool_passwd";
+
+/// Takes the settings and the users from the text of a file, in whichever format it is.
+fn settings(
+    path: &str,
+    text: &str,
+    files: &dyn Files,
+    findings: &mut Findings,
+) -> (Format, Vec<Setting>, Vec<Stored>) {
     let format = Format::of(path, text);
-    let (written, stored) = match format {
-        Format::Pgpool => (pgpool::read(path, text, files, findings), Vec::new()),
+    match format {
+        Format::Pgpool => (format, pgpool::read(path, text, files, findings), Vec::new()),
         Format::Toml => {
             let contents = file::read(path, text, findings);
-            (contents.settings, contents.users)
+            (format, contents.settings, contents.users)
         }
-    };
+    }
+}
+
+fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> Option<Config> {
+    let (format, written, stored) = settings(path, text, files, findings);
     let settings = Settings::resolve(path, format, written, findings);
     note_user_names(path, &stored, findings);
     let mut vault = Vault::new(files);
