@@ -13,6 +13,7 @@ mod demo;
 mod dial;
 mod ending;
 mod files;
+mod logfile;
 mod logging;
 mod passwd;
 mod personality;

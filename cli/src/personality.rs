@@ -4,11 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+mod daemon;
 mod key;
 mod options;
+mod other;
 mod pairs;
 mod pg_enc;
 mod pg_md5;
+mod pgpool;
 mod pool_passwd;
 mod prompt;
 mod user;
@@ -18,6 +21,8 @@ mod user;
 pub(crate) enum Personality {
     /// Itself.
     Pgherd,
+    /// Pgpool-II's `pgpool`.
+    Pgpool,
     /// Pgpool-II's `pg_md5`.
     PgMd5,
     /// Pgpool-II's `pg_enc`.
@@ -29,6 +34,7 @@ impl Personality {
     pub(crate) fn called(program: &OsStr) -> Self {
         let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
         match name {
+            "pgpool" => Self::Pgpool,
             "pg_md5" => Self::PgMd5,
             "pg_enc" => Self::PgEnc,
             _ => Self::Pgherd,
@@ -37,11 +43,12 @@ impl Personality {
 
     /// Runs the program, if it is one of Pgpool-II's.
     pub(crate) fn run(self, program: &OsStr, args: &[OsString]) -> Option<ExitCode> {
-        let program = program.to_string_lossy();
+        let name = program.to_string_lossy();
         match self {
             Self::Pgherd => None,
-            Self::PgMd5 => Some(ended(pg_md5::run(&program, args))),
-            Self::PgEnc => Some(ended(pg_enc::run(&program, args))),
+            Self::Pgpool => Some(ended(pgpool::run(program, args))),
+            Self::PgMd5 => Some(ended(pg_md5::run(&name, args))),
+            Self::PgEnc => Some(ended(pg_enc::run(&name, args))),
         }
     }
 }
@@ -100,6 +107,7 @@ mod tests {
     fn a_program_is_told_by_its_name() {
         for (called, is) in [
             ("pgherd", Personality::Pgherd),
+            ("/usr/sbin/pgpool", Personality::Pgpool),
             ("/usr/local/bin/pg_md5", Personality::PgMd5),
             ("./pg_enc", Personality::PgEnc),
             ("pg_enc2", Personality::Pgherd),

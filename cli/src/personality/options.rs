@@ -4,6 +4,7 @@
 //! The messages are those of glibc, to the letter.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 /// An option that a program knows: its letter, its name, and whether an argument follows.
@@ -31,17 +32,50 @@ pub(super) struct Line {
     pub(super) options: Vec<(char, OsString)>,
     /// Everything else. Empty if there is a fault.
     pub(super) operands: Vec<OsString>,
-    /// What is not understood, as a line for standard error. What stands before it is in `options`.
-    pub(super) fault: Option<String>,
+    /// What is not understood. What stands before it is in `options`.
+    pub(super) fault: Option<Fault>,
+}
+
+/// Why a command line is not understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// No option has this letter.
+    Letter(char),
+    /// The option with this letter is the last word, and takes an argument.
+    LetterAlone(char),
+    /// No option has this name, which is as it was written.
+    Name(String),
+    /// The option of this name is the last word, and takes an argument.
+    NameAlone(&'static str),
+    /// The option of this name takes no argument, and has one.
+    Argument(&'static str),
+    /// Several options begin like what was written.
+    Ambiguous(String, Vec<&'static str>),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Letter(letter) => write!(f, "invalid option -- '{letter}'"),
+            Self::LetterAlone(letter) => write!(f, "option requires an argument -- '{letter}'"),
+            Self::Name(word) => write!(f, "unrecognized option '--{word}'"),
+            Self::NameAlone(name) => write!(f, "option '--{name}' requires an argument"),
+            Self::Argument(name) => write!(f, "option '--{name}' doesn't allow an argument"),
+            Self::Ambiguous(word, names) => {
+                write!(f, "option '--{word}' is ambiguous; possibilities:")?;
+                names.iter().try_for_each(|name| write!(f, " '--{name}'"))
+            }
+        }
+    }
 }
 
 impl Line {
-    /// Reads the arguments of a program, which is called by this name in messages.
-    pub(super) fn read(program: &str, known: &[Known], args: &[OsString]) -> Self {
+    /// Reads the arguments of a program.
+    pub(super) fn read(known: &[Known], args: &[OsString]) -> Self {
         let mut reader = Reader { known, line: Self::default(), rest: args.iter() };
         if let Err(fault) = reader.read() {
             reader.line.operands.clear();
-            reader.line.fault = Some(format!("{program}: {fault}\n"));
+            reader.line.fault = Some(fault);
         }
         reader.line
     }
@@ -54,7 +88,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self) -> Result<(), String> {
+    fn read(&mut self) -> Result<(), Fault> {
         while let Some(word) = self.rest.next() {
             match word.as_bytes() {
                 b"--" => {
@@ -68,17 +102,17 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn short(&mut self, letters: &[u8]) -> Result<(), String> {
+    fn short(&mut self, letters: &[u8]) -> Result<(), Fault> {
         let mut rest = letters;
         while let [letter, behind @ ..] = rest {
             let letter = char::from(*letter);
             let known = self.known.iter().find(|known| known.letter == letter);
-            let known = known.ok_or_else(|| format!("invalid option -- '{letter}'"))?;
+            let known = known.ok_or(Fault::Letter(letter))?;
             let mut argument = OsString::new();
             rest = behind;
             if known.takes_argument {
                 argument = if behind.is_empty() {
-                    self.argument(&format!("option requires an argument -- '{letter}'"))?
+                    self.argument(Fault::LetterAlone(letter))?
                 } else {
                     OsString::from_vec(behind.to_vec())
                 };
@@ -89,7 +123,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn long(&mut self, text: &[u8]) -> Result<(), String> {
+    fn long(&mut self, text: &[u8]) -> Result<(), Fault> {
         let mut parts = text.splitn(2, |byte| *byte == b'=');
         let name = parts.next().unwrap_or_default();
         let given = parts.next().map(|value| OsString::from_vec(value.to_vec()));
@@ -97,8 +131,8 @@ impl Reader<'_> {
         let name = known.name;
         let argument = match (known.takes_argument, given) {
             (true, Some(argument)) => argument,
-            (true, None) => self.argument(&format!("option '--{name}' requires an argument"))?,
-            (false, Some(_)) => return Err(format!("option '--{name}' doesn't allow an argument")),
+            (true, None) => self.argument(Fault::NameAlone(name))?,
+            (false, Some(_)) => return Err(Fault::Argument(name)),
             (false, None) => OsString::new(),
         };
         self.line.options.push((known.letter, argument));
@@ -107,25 +141,24 @@ impl Reader<'_> {
 
     /// Finds an option by its name, or by a beginning that no other has; `word` is all that was
     /// written.
-    fn named(&self, name: &str, word: &str) -> Result<Known, String> {
+    fn named(&self, name: &str, word: &str) -> Result<Known, Fault> {
         let named = self.known.iter().filter(|known| !known.name.is_empty());
         if let Some(known) = named.clone().find(|known| known.name == name) {
             return Ok(*known);
         }
         let found: Vec<&Known> = named.filter(|known| known.name.starts_with(name)).collect();
         match found.as_slice() {
-            [] => Err(format!("unrecognized option '--{word}'")),
+            [] => Err(Fault::Name(word.to_owned())),
             [only] => Ok(**only),
             several => {
-                let names: Vec<String> =
-                    several.iter().map(|known| format!(" '--{}'", known.name)).collect();
-                Err(format!("option '--{word}' is ambiguous; possibilities:{}", names.concat()))
+                let names = several.iter().map(|known| known.name).collect();
+                Err(Fault::Ambiguous(word.to_owned(), names))
             }
         }
     }
 
-    fn argument(&mut self, lack: &str) -> Result<OsString, String> {
-        self.rest.next().cloned().ok_or_else(|| lack.to_owned())
+    fn argument(&mut self, lack: Fault) -> Result<OsString, Fault> {
+        self.rest.next().cloned().ok_or(lack)
     }
 }
 
@@ -175,13 +208,13 @@ mod tests {
         ];
         for (args, options, operands, fault) in cases {
             let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
-            let line = Line::read("pg_enc", &KNOWN, &args);
+            let line = Line::read(&KNOWN, &args);
             let options: Vec<_> =
                 options.iter().map(|(letter, text)| (*letter, OsString::from(text))).collect();
             assert_eq!(line.options, options, "{args:?}");
             assert_eq!(line.operands, *operands, "{args:?}");
-            let fault = (!fault.is_empty()).then(|| format!("pg_enc: {fault}\n"));
-            assert_eq!(line.fault, fault, "{args:?}");
+            let found = line.fault.map(|fault| fault.to_string()).unwrap_or_default();
+            assert_eq!(found, *fault, "{args:?}");
         }
     }
 }

@@ -29,7 +29,7 @@ const KNOWN: [Known; 9] = [
 
 /// Does what the command line says.
 pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
-    let line = Line::read(program, &KNOWN, args);
+    let line = Line::read(&KNOWN, args);
     let (mut is_asked, mut is_entry) = (false, false);
     let (mut key_file, mut key_given, mut key_asked) = (None, String::new(), false);
     let (mut name, mut config, mut input) = (String::new(), place("pgpool.conf"), None);
@@ -51,7 +51,7 @@ pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
         }
     }
     if let Some(fault) = line.fault {
-        eprint!("{fault}");
+        eprintln!("{program}: {fault}");
         say(&usage(program));
         return Ok(());
     }

@@ -24,7 +24,7 @@ const KNOWN: [Known; 6] = [
 
 /// Does what the command line says.
 pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
-    let line = Line::read(program, &KNOWN, args);
+    let line = Line::read(&KNOWN, args);
     let (mut is_entry, mut is_asked) = (false, false);
     let (mut name, mut config, mut input) = (String::new(), place("pgpool.conf"), None);
     for (letter, argument) in &line.options {
@@ -42,7 +42,7 @@ pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
         }
     }
     if let Some(fault) = line.fault {
-        eprint!("{fault}");
+        eprintln!("{program}: {fault}");
         say(&usage(program));
         return Ok(());
     }

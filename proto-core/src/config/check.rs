@@ -9,7 +9,7 @@ use super::mistake::{Mistake, Syntax};
 use super::note::{Note, NoteKind};
 use super::secrets::Vault;
 use super::settings::{Setting, Settings, Stored};
-use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies, pools, shown};
+use super::{AuthPolicy, Config, backends, file, logs, parameters, pgpool, policies, pools, shown};
 use std::sync::Arc;
 
 /// Lends the text of files.
@@ -106,8 +106,19 @@ pub fn load(path: &str, files: &dyn Files) -> Result<Loaded, Rejected> {
 /// file `pool_passwd` beside the configuration unless that says otherwise.
 ///
 /// # Errors
-/// Every mistake, if there are any in how the file is written; the values in it are not looked at.
+/// As of [`text`].
 pub fn password_file(path: &str, files: &dyn Files) -> Result<String, Vec<Mistake>> {
+    const DEFAULT: &str = "pool_passwd";
+    let name = text(path, "pool_passwd", files)?;
+    Ok(beside(path, if name.is_empty() { DEFAULT } else { &name }))
+}
+
+/// Looks up one parameter whose value is text, for a tool that needs no more of a configuration; its
+/// default if it is not set.
+///
+/// # Errors
+/// Every mistake, if there are any in how the file is written; other values are not looked at.
+pub fn text(path: &str, name: &'static str, files: &dyn Files) -> Result<String, Vec<Mistake>> {
     let mut findings = Findings::default();
     let text = files.read(path).unwrap_or_else(|why| {
         findings.mistake(path, None, None, Syntax::Unreadable(why));
@@ -117,13 +128,8 @@ pub fn password_file(path: &str, files: &dyn Files) -> Result<String, Vec<Mistak
     if !findings.mistakes.is_empty() {
         return Err(findings.mistakes);
     }
-    let settings = Settings::resolve(path, format, written, &mut findings);
-    let name = settings.text("pool_passwd", None);
-    Ok(beside(path, if name.is_empty() { PASSWORD_FILE } else { &name }))
+    Ok(Settings::resolve(path, format, written, &mut findings).text(name, None))
 }
-
-/// What `pool_passwd` is called where nothing else is said.
-const PASSWORD_FILE: &str = "pool_passwd";
 
 /// Takes the settings and the users from the text of a file, in whichever format it is.
 fn settings(
@@ -175,6 +181,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         cpu_affinity: policies::affinity(&settings, findings),
         log_level: policies::log_level(&settings),
         log_sessions: policies::log_sessions(&settings),
+        log: logs::log(&settings),
         pid_file_name: settings
             .setting("pid_file_name", None)
             .map(|_| settings.text("pid_file_name", None))
