@@ -21,7 +21,7 @@ help:
 	@echo "make test-regress  PostgreSQL's own regression suite, directly and through pgherd"
 	@echo "make bench    pgherd beside its peers, into benches/results (BENCH="--quick")"
 	@echo "make fuzz     every fuzz target for SECONDS_EACH=$(SECONDS_EACH) seconds"
-	@echo "make install  the program under PREFIX=$(PREFIX)"
+	@echo "make install  the program under PREFIX=$(PREFIX), also by the names of Pgpool-II's"
 
 demo: build
 	@./scripts/need postgresql
@@ -48,6 +48,7 @@ fuzz:
 
 install: build
 	install -D -m 755 target/release/pgherd $(DESTDIR)$(PREFIX)/bin/pgherd
+	./scripts/link $(DESTDIR)$(PREFIX)/bin
 
 clean:
 	$(CARGO) clean

@@ -32,7 +32,7 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// Sets up the herd, shows how it is until it is asked to stop, and takes it down.
 pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
-    logging::start(log::LevelFilter::Warn);
+    logging::start_on_stderr(log::LevelFilter::Warn);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, stop.clone())

@@ -19,12 +19,17 @@ pub(crate) enum Ending {
 impl Ending {
     /// The exit code, as documented in `pgherd --help`.
     pub(crate) fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    /// The exit code as a number.
+    pub(crate) const fn number(&self) -> u8 {
+        match self {
             Self::Broken(_) => 1,
             Self::Mistakes(_) => 3,
             Self::CannotStart(_) => 4,
             Self::CheckFailed(_) => 5,
-        })
+        }
     }
 }
 

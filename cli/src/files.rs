@@ -12,17 +12,21 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// The key file is the one named, else `$PGPOOLKEYFILE`, else `~/.pgpoolkey`, as in Pgpool-II.
-    pub(crate) fn new(key_file: Option<&Path>) -> Self {
-        let from_environment = || std::env::var_os("PGPOOLKEYFILE").map(PathBuf::from);
-        let from_home = || {
-            let home = std::env::var_os("HOME")?;
-            let path = Path::new(&home).join(".pgpoolkey");
-            path.exists().then_some(path)
-        };
-        let key_file = key_file.map(Path::to_path_buf);
-        Self { key_file: key_file.or_else(from_environment).or_else(from_home) }
+    /// Lends them, with the key file that is named or found.
+    pub(crate) fn new(named: Option<&Path>) -> Self {
+        Self { key_file: key_file(named) }
     }
+}
+
+/// Finds the key file: the one named, else `$PGPOOLKEYFILE`, else `~/.pgpoolkey`, as in Pgpool-II.
+pub(crate) fn key_file(named: Option<&Path>) -> Option<PathBuf> {
+    let from_environment = || std::env::var_os("PGPOOLKEYFILE").map(PathBuf::from);
+    let from_home = || {
+        let home = std::env::var_os("HOME")?;
+        let path = Path::new(&home).join(".pgpoolkey");
+        path.exists().then_some(path)
+    };
+    named.map(Path::to_path_buf).or_else(from_environment).or_else(from_home)
 }
 
 impl Files for Disk {

@@ -2,6 +2,7 @@
 //!
 //! The program owns what the machines must not touch: files, environment, signals, the terminal.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -12,15 +13,24 @@ mod demo;
 mod dial;
 mod ending;
 mod files;
+mod logfile;
 mod logging;
 mod passwd;
+mod personality;
 mod pid;
 mod run;
 mod say;
 
 use args::{Args, Command};
+use personality::Personality;
 
 fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    if let Some((program, args)) = args.split_first()
+        && let Some(code) = Personality::called(program).run(program, args)
+    {
+        return code;
+    }
     let ended = match Args::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),

@@ -7,35 +7,65 @@ use pgherd_core::config::Config;
 use pgherd_core::message::Shutdown;
 use pgherd_host::process::{Operator, Options};
 use pgherd_host::trouble::StartError;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::args::{RunArgs, Runtime};
 use crate::ending::Ending;
 use crate::files::{self, Disk};
-use crate::logging;
 use crate::pid::PidFile;
+use crate::{logfile, logging};
+
+/// What is to be served, and how.
+pub(crate) struct Start<'a> {
+    /// The configuration.
+    pub(crate) config: &'a Path,
+    /// The key file, if one is named.
+    pub(crate) key_file: Option<&'a Path>,
+    pub(crate) runtime: Runtime,
+    /// What is logged until the configuration is read again, whatever that says.
+    pub(crate) level: Option<log::LevelFilter>,
+    /// The pid file, if the configuration names none.
+    pub(crate) pid_file: Option<&'a Path>,
+}
 
 /// Serves until a signal ends it.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
-    let disk = Disk::new(args.key_file.as_deref());
-    let (config, notes) = files::read(&args.config, &disk).map_err(|rejected| {
+    let start = Start {
+        config: &args.config,
+        key_file: args.key_file.as_deref(),
+        runtime: args.runtime,
+        level: None,
+        pid_file: None,
+    };
+    serve(&start, || Ok(()))
+}
+
+/// Serves until a signal ends it; `started` is called once clients can come.
+pub(crate) fn serve(
+    what: &Start<'_>,
+    started: impl FnOnce() -> Result<(), Ending>,
+) -> Result<(), Ending> {
+    let disk = Disk::new(what.key_file);
+    let (mut config, notes) = files::read(what.config, &disk).map_err(|rejected| {
         rejected.notes.iter().for_each(|note| eprintln!("{note}"));
         rejected.mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
         Ending::Mistakes(rejected.mistakes.len())
     })?;
-    logging::start(config.log_level);
+    config.log_level = what.level.unwrap_or(config.log_level);
+    logging::start(&config).map_err(Ending::CannotStart)?;
     for note in notes {
         log::log!(note.severity(), "{note}");
     }
     let config = files::share(config);
-    let _pid_file =
-        config.pid_file_name.as_deref().map(Path::new).map(PidFile::write).transpose()?;
+    let pid_file = config.pid_file_name.as_deref().map(Path::new).or(what.pid_file);
+    let _pid_file = pid_file.map(PidFile::write).transpose()?;
     // From here on a signal is not lost.
-    let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])
+    let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1])
         .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
-    let operator = start(args.runtime, config.clone())?;
-    obey(signals, operator, config, &args.config, &disk)
+    let operator = start(what.runtime, config.clone())?;
+    started()?;
+    obey(signals, operator, config, what.config, &disk)
 }
 
 /// Starts the machines on a runtime.
@@ -116,6 +146,11 @@ fn obey(
                         remote.reload(config.clone());
                     }
                 }
+                SIGUSR1 => {
+                    if !logfile::rotate() {
+                        log::info!("there is no log file to rotate: logging_collector is off");
+                    }
+                }
                 SIGTERM => remote.shut_down(Shutdown::Smart),
                 SIGINT => remote.shut_down(Shutdown::Fast),
                 _ => remote.shut_down(Shutdown::Immediate),
@@ -136,7 +171,7 @@ fn reload(path: &Path, disk: &Disk, running: &Config) -> Option<Arc<Config>> {
                 log::log!(note.severity(), "{note}");
             }
             keep_what_is_settled(&mut config, running);
-            logging::set_level(config.log_level);
+            logging::reload(&config);
             log::info!("{} has been read again", path.display());
             Some(files::share(config))
         }
@@ -162,6 +197,7 @@ fn keep_what_is_settled(config: &mut Config, running: &Config) {
         ("worker_threads", config.worker_threads != running.worker_threads),
         ("cpu_affinity", config.cpu_affinity != running.cpu_affinity),
         ("pid_file_name", config.pid_file_name != running.pid_file_name),
+        ("logging_collector", config.log.is_collected != running.log.is_collected),
     ];
     for (name, _) in changed.iter().filter(|(_, is_changed)| *is_changed) {
         log::warn!("{name} has changed: that takes effect at the next start");

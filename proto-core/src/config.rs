@@ -11,6 +11,7 @@ pub mod check;
 mod file;
 mod findings;
 mod format;
+mod logs;
 pub mod mistake;
 pub mod note;
 pub mod parameters;
@@ -30,7 +31,8 @@ use crate::time::Duration;
 use std::sync::Arc;
 
 pub use affinity::{BadAffinity, CpuAffinity};
-pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load};
+pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load, password_file, text};
+pub use logs::{LogFiles, LogPolicy};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};
@@ -78,6 +80,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// `log_connections`, `log_disconnections`.
     pub log_sessions: LogSessions,
+    /// Where the log goes, and what stands before its lines.
+    pub log: LogPolicy,
     /// `pid_file_name`; none where the file names none.
     pub pid_file_name: Option<String>,
     /// `log_statement` and its like: who hears of statements.

@@ -17,6 +17,9 @@ use pgherd_tests::real::child::ends_within;
 use pgherd_tests::scenarios::panic_text;
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "program/personality.rs"]
+mod personality;
+
 const TESTS: [(&str, fn()); 22] = [
     ("a_command_line_that_is_not_understood", a_command_line_that_is_not_understood),
     ("the_version", the_version),
@@ -48,6 +51,7 @@ fn main() {
     args.test_threads = Some(1);
     let trials = TESTS
         .into_iter()
+        .chain(personality::TESTS)
         .map(|(name, test)| {
             Trial::test(name, move || {
                 let played = catch_unwind(AssertUnwindSafe(test));

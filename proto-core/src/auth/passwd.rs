@@ -18,7 +18,7 @@
 
 mod cipher;
 
-pub use cipher::{Key, encrypt};
+pub use cipher::{Key, encrypt, encrypt_as_pg_enc};
 
 use crate::auth::secret::Secret;
 use std::collections::BTreeMap;
@@ -279,6 +279,23 @@ fn token(line: &str) -> (String, Option<&str>) {
         }
     }
     (token, None)
+}
+
+/// Changes the text of a `pool_passwd` file so that this is what is stored for the user: in the place
+/// of the first entry, which is the one that counts, or else behind all others.
+///
+/// Every other line stays as it is, also one that is a mistake.
+#[must_use]
+pub fn store(text: &str, user: &str, stored: &str) -> String {
+    let is_theirs = |line: &str| entry(line).is_ok_and(|(name, _)| name == user);
+    let mut line = Some(line(user, stored));
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if let Some(old) = lines.iter_mut().find(|line| is_theirs(line)) {
+        *old = line.take().unwrap_or_default();
+    }
+    lines.extend(line);
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// Writes a line of a `pool_passwd` file, escaped so that [`Users::read`] reads the same.

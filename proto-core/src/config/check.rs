@@ -8,8 +8,8 @@ use super::format::Format;
 use super::mistake::{Mistake, Syntax};
 use super::note::{Note, NoteKind};
 use super::secrets::Vault;
-use super::settings::{Settings, Stored};
-use super::{AuthPolicy, Config, backends, file, parameters, pgpool, policies, pools, shown};
+use super::settings::{Setting, Settings, Stored};
+use super::{AuthPolicy, Config, backends, file, logs, parameters, pgpool, policies, pools, shown};
 use std::sync::Arc;
 
 /// Lends the text of files.
@@ -102,15 +102,54 @@ pub fn load(path: &str, files: &dyn Files) -> Result<Loaded, Rejected> {
     }
 }
 
-fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> Option<Config> {
+/// Finds the file with the passwords that a configuration names, for a tool that writes to it: the
+/// file `pool_passwd` beside the configuration unless that says otherwise.
+///
+/// # Errors
+/// As of [`text`].
+pub fn password_file(path: &str, files: &dyn Files) -> Result<String, Vec<Mistake>> {
+    const DEFAULT: &str = "pool_passwd";
+    let name = text(path, "pool_passwd", files)?;
+    Ok(beside(path, if name.is_empty() { DEFAULT } else { &name }))
+}
+
+/// Looks up one parameter whose value is text, for a tool that needs no more of a configuration; its
+/// default if it is not set.
+///
+/// # Errors
+/// Every mistake, if there are any in how the file is written; other values are not looked at.
+pub fn text(path: &str, name: &'static str, files: &dyn Files) -> Result<String, Vec<Mistake>> {
+    let mut findings = Findings::default();
+    let text = files.read(path).unwrap_or_else(|why| {
+        findings.mistake(path, None, None, Syntax::Unreadable(why));
+        String::new()
+    });
+    let (format, written, _) = settings(path, &text, files, &mut findings);
+    if !findings.mistakes.is_empty() {
+        return Err(findings.mistakes);
+    }
+    Ok(Settings::resolve(path, format, written, &mut findings).text(name, None))
+}
+
+/// Takes the settings and the users from the text of a file, in whichever format it is.
+fn settings(
+    path: &str,
+    text: &str,
+    files: &dyn Files,
+    findings: &mut Findings,
+) -> (Format, Vec<Setting>, Vec<Stored>) {
     let format = Format::of(path, text);
-    let (written, stored) = match format {
-        Format::Pgpool => (pgpool::read(path, text, files, findings), Vec::new()),
+    match format {
+        Format::Pgpool => (format, pgpool::read(path, text, files, findings), Vec::new()),
         Format::Toml => {
             let contents = file::read(path, text, findings);
-            (contents.settings, contents.users)
+            (format, contents.settings, contents.users)
         }
-    };
+    }
+}
+
+fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> Option<Config> {
+    let (format, written, stored) = settings(path, text, files, findings);
     let settings = Settings::resolve(path, format, written, findings);
     note_user_names(path, &stored, findings);
     let mut vault = Vault::new(files);
@@ -142,6 +181,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         cpu_affinity: policies::affinity(&settings, findings),
         log_level: policies::log_level(&settings),
         log_sessions: policies::log_sessions(&settings),
+        log: logs::log(&settings),
         pid_file_name: settings
             .setting("pid_file_name", None)
             .map(|_| settings.text("pid_file_name", None))

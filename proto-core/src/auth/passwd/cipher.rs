@@ -20,7 +20,7 @@ use crate::auth::scram;
 use crate::auth::secret::Secret;
 use crate::entropy::Entropy;
 use aes::Aes256;
-use aes::cipher::{BlockModeDecrypt, KeyIvInit, block_padding::Pkcs7};
+use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, block_padding::Pkcs7};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
@@ -120,6 +120,21 @@ pub fn encrypt(password: &Secret, key: &Key, entropy: &mut Entropy) -> String {
     format!("{PREFIX_GCM}{}", STANDARD.encode(entry))
 }
 
+/// Encrypts a password into an entry as Pgpool-II's `pg_enc` writes it, which begins with `AES`.
+///
+/// The same password and key give the same entry every time, as in Pgpool-II: this is for files that
+/// Pgpool-II shall read as well. [`encrypt`] protects better.
+#[must_use]
+pub fn encrypt_as_pg_enc(password: &Secret, key: &Key) -> String {
+    let derived = key.cbc();
+    let (key, rest) = derived.split_at(32);
+    let iv = rest.get(..16).unwrap_or_default();
+    let sealed = cbc::Encryptor::<Aes256>::new_from_slices(key, iv)
+        .expect("the key has 32 bytes and the initial vector 16")
+        .encrypt_padded_vec::<Pkcs7>(password.expose().as_bytes());
+    format!("{PREFIX_CBC}{}", STANDARD.encode(sealed))
+}
+
 /// Decrypts an entry that begins with `AES`, of either kind.
 pub(super) fn decrypt(entry: &str, key: Option<&Key>) -> Result<Secret, Mistake> {
     let password = match entry.strip_prefix(PREFIX_GCM) {
@@ -172,6 +187,21 @@ mod tests {
             Key::read("mypoolkey\n").cbc()[..48].iter().map(|byte| format!("{byte:02x}")).collect();
         let key = "6ba40444345af16c4dfd0c1e193159935e216c3a87beea243854ea21c4527cff";
         assert_eq!(hex, format!("{key}ede3d5759bbd3aaa16e7693b9c83e5f5"));
+    }
+
+    /// The entries were written by Pgpool-II 4.3's `pg_enc`.
+    #[test]
+    fn entries_are_those_of_pg_enc() {
+        let key = Key::read("mypoolkey\n");
+        for (password, entry) in [
+            ("secretpw", "AES1soDBPtppom8N8KknAjANw=="),
+            ("other", "AESLm0C5grzOZNmR6TeC02EVQ=="),
+            ("", "AESKQsbgCLxUiyv0+5WEkpuug=="),
+        ] {
+            assert_eq!(encrypt_as_pg_enc(&Secret::new(password), &key), entry, "{password:?}");
+            let opened = decrypt(entry, Some(&key)).expect("it is the same key");
+            assert_eq!(opened.expose(), password);
+        }
     }
 
     #[test]

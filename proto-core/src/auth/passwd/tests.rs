@@ -227,3 +227,30 @@ proptest! {
         prop_assert_eq!(users.password(&user).map(Secret::expose), Some(password.as_str()));
     }
 }
+
+#[test]
+fn storing_replaces_the_entry_that_counts() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("", "bob", "bob:new\n"),
+        ("bob:old\n", "bob", "bob:new\n"),
+        ("bob:old", "bob", "bob:new\n"),
+        ("al:x\nbob:old:further:fields\nbob:second\n", "bob", "al:x\nbob:new\nbob:second\n"),
+        ("al:x", "bob", "al:x\nbob:new\n"),
+        ("no colon\n\n#c:d\n", "bob", "no colon\n\n#c:d\nbob:new\n"),
+        ("bobby:x\nbo:b\n", "bob", "bobby:x\nbo:b\nbob:new\n"),
+        ("a\\:b:old\n", "a:b", "a\\:b:new\n"),
+        ("", "a:b", "a\\:b:new\n"),
+    ];
+    for (text, user, after) in cases {
+        assert_eq!(store(text, user, "new"), *after, "{text:?} and {user}");
+    }
+}
+
+proptest! {
+    /// What has been stored is what is read, whatever stood in the file before.
+    #[test]
+    fn what_is_stored_is_read(text in "([a-c:\\\\]{0,6}\n){0,4}", user in "[a-c:\\\\]{1,3}") {
+        let (users, _) = Users::read(&store(&text, &user, "TEXTnew"), None);
+        prop_assert_eq!(users.password(&user).map(Secret::expose), Some("new"));
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::secret::Secret;
-use crate::config::{Backend, CpuAffinity, FailoverFlag, LogSessions, Method};
+use crate::config::{Backend, CpuAffinity, FailoverFlag, LogFiles, LogPolicy, LogSessions, Method};
 use crate::id::BackendId;
 use crate::time::Duration;
 use proptest::prelude::*;
@@ -483,4 +483,48 @@ proptest! {
             prop_assert!(load_one("conf", &text).is_err());
         }
     }
+}
+
+#[test]
+fn a_tool_looks_up_no_more_than_it_needs() {
+    let cases: &[(&str, &str, Result<&str, usize>)] = &[
+        ("a/pgpool.conf", "", Ok("a/pool_passwd")),
+        ("a/pgpool.conf", "pool_passwd = 'p2'\nport = 99999999\n", Ok("a/p2")),
+        ("a/pgpool.conf", "pool_passwd = '/b/p2'", Ok("/b/p2")),
+        ("a/pgpool.conf", "pool_passwd = ''", Ok("a/pool_passwd")),
+        ("pgpool.conf", "pool_passwd = 'p2'\n", Ok("p2")),
+        ("pgherd.toml", "pool_passwd = \"p2\"\n[users]\n", Ok("p2")),
+        ("a/pgpool.conf", "pool_passwd = 'p2\nport = \"1\n", Err(2)),
+    ];
+    for (path, text, found) in cases {
+        let files = Texts::new(&[(path, text)]);
+        let found_file = password_file(path, &files).map_err(|mistakes| mistakes.len());
+        assert_eq!(found_file.as_deref().map_err(|count| *count), *found, "{path}: {text}");
+    }
+    let missing = password_file("b.conf", &Texts::default()).unwrap_err();
+    assert!(missing.iter().any(|m| m.to_string().contains("No such file")), "{missing:?}");
+    let name = super::text("a.conf", "pid_file_name", &Texts::new(&[("a.conf", "port = 1\n")]));
+    assert_eq!(name.unwrap(), "/var/run/pgpool/pgpool.pid");
+}
+
+#[test]
+fn the_log_is_as_the_file_says() {
+    let LogPolicy { line_prefix, is_collected, files } =
+        load_one("pgpool.conf", CONF).unwrap().config.log;
+    assert_eq!((line_prefix, is_collected), (None, false));
+    assert_eq!((files.directory.as_str(), files.mode), ("/tmp/pgpool_logs", 0o600));
+    assert_eq!((files.age, files.size), (Some(Duration::from_secs(86_400)), Some(10 << 20)));
+    let lines = "logging_collector = on\nlog_line_prefix = ''\nlog_rotation_age = 0\n\
+                 log_rotation_size = 0\nlog_file_mode = 0640\nlog_filename = 'a-%d.log'\n\
+                 log_truncate_on_rotation = on\nlog_directory = '/l'\n";
+    let log = load_one("pgpool.conf", &format!("{CONF}{lines}")).unwrap().config.log;
+    let files = LogFiles {
+        directory: "/l".into(),
+        name: "a-%d.log".into(),
+        mode: 0o640,
+        is_truncated: true,
+        age: None,
+        size: None,
+    };
+    assert_eq!(log, LogPolicy { line_prefix: Some(String::new()), is_collected: true, files });
 }

@@ -173,7 +173,7 @@ fn each_dead_parameter_of_the_tutorial_is_named() {
 }
 
 /// What the file asks for that a later release brings.
-const NOT_YET: [(usize, &str); 24] = [
+const NOT_YET: [(usize, &str); 17] = [
     (10, "pcp_socket_dir"),
     (11, "pcp_listen_addresses"),
     (12, "pcp_port"),
@@ -190,12 +190,5 @@ const NOT_YET: [(usize, &str); 24] = [
     (72, "recovery_timeout"),
     (73, "client_idle_limit_in_recovery"),
     (77, "health_check_database"),
-    (88, "logging_collector"),
     (90, "log_destination"),
-    (91, "log_line_prefix"),
-    (92, "log_directory"),
-    (93, "log_filename"),
-    (94, "log_truncate_on_rotation"),
-    (95, "log_rotation_age"),
-    (96, "log_rotation_size"),
 ];

@@ -1,0 +1,120 @@
+//! Which program this is: called by a name of Pgpool-II's, pgherd takes that program's options.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::ExitCode;
+
+mod daemon;
+mod key;
+mod options;
+mod other;
+mod pairs;
+mod pg_enc;
+mod pg_md5;
+mod pgpool;
+mod pool_passwd;
+mod prompt;
+mod user;
+
+/// A program that pgherd can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Personality {
+    /// Itself.
+    Pgherd,
+    /// Pgpool-II's `pgpool`.
+    Pgpool,
+    /// Pgpool-II's `pg_md5`.
+    PgMd5,
+    /// Pgpool-II's `pg_enc`.
+    PgEnc,
+}
+
+impl Personality {
+    /// Tells a program by the name that it is called by, with or without a directory.
+    pub(crate) fn called(program: &OsStr) -> Self {
+        let name = Path::new(program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+        match name {
+            "pgpool" => Self::Pgpool,
+            "pg_md5" => Self::PgMd5,
+            "pg_enc" => Self::PgEnc,
+            _ => Self::Pgherd,
+        }
+    }
+
+    /// Runs the program, if it is one of Pgpool-II's.
+    pub(crate) fn run(self, program: &OsStr, args: &[OsString]) -> Option<ExitCode> {
+        let name = program.to_string_lossy();
+        match self {
+            Self::Pgherd => None,
+            Self::Pgpool => Some(ended(pgpool::run(program, args))),
+            Self::PgMd5 => Some(ended(pg_md5::run(&name, args))),
+            Self::PgEnc => Some(ended(pg_enc::run(&name, args))),
+        }
+    }
+}
+
+/// Why one of the tools ends before its work is done: what it says on standard error, and its exit
+/// code.
+#[derive(Debug, PartialEq, Eq)]
+struct Stop {
+    text: String,
+    code: u8,
+}
+
+impl Stop {
+    fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: 1 }
+    }
+}
+
+fn ended(result: Result<(), Stop>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            eprint!("{}", stop.text);
+            ExitCode::from(stop.code)
+        }
+    }
+}
+
+/// What the programs say of their version.
+///
+/// Scripts look for Pgpool-II's name and a number here, which is the one of `SHOW pool_version`. What
+/// follows says whose program it is.
+const VERSION: &str = concat!("pgpool-II version 4.5.0 (pgherd ", env!("CARGO_PKG_VERSION"), ")");
+
+/// Takes a text from the command line.
+fn text(argument: &OsStr) -> Result<String, Stop> {
+    argument.to_str().map(str::to_owned).ok_or_else(|| Stop::new("the password is not UTF-8\n"))
+}
+
+/// Where Pgpool-II's packages keep its configuration: Debian's, Red Hat's, and what is built by hand.
+const DIRECTORIES: [&str; 3] = ["/etc/pgpool2", "/etc/pgpool-II", "/usr/local/etc"];
+
+/// Finds a file of Pgpool-II's that the command line does not name: in the first of the directories
+/// that has a `pgpool.conf`.
+fn place(file: &str) -> String {
+    let has_one = |directory: &&&str| Path::new(directory).join("pgpool.conf").exists();
+    let [first, ..] = DIRECTORIES;
+    format!("{}/{file}", DIRECTORIES.iter().find(has_one).unwrap_or(&first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_told_by_its_name() {
+        for (called, is) in [
+            ("pgherd", Personality::Pgherd),
+            ("/usr/sbin/pgpool", Personality::Pgpool),
+            ("/usr/local/bin/pg_md5", Personality::PgMd5),
+            ("./pg_enc", Personality::PgEnc),
+            ("pg_enc2", Personality::Pgherd),
+            ("pg_md5/", Personality::PgMd5),
+            ("", Personality::Pgherd),
+        ] {
+            assert_eq!(Personality::called(OsStr::new(called)), is, "{called:?}");
+        }
+    }
+}
