@@ -5,6 +5,7 @@
 //! is started anew for each.
 
 pub mod child;
+pub mod drill;
 pub mod grounds;
 pub mod proxy;
 mod sockets;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pgherd_tests::real::{Lot, Real};
+use pgherd_tests::real::{Lot, Real, drill};
 use pgherd_tests::scenarios::{Scenario, all};
 
 /// Plays all scenarios that the arguments ask for, and ends the program.
@@ -18,6 +18,7 @@ pub(crate) fn main(runtime: &'static str) {
     let lot = Lot::default();
     let trials = all::<Real>()
         .into_iter()
+        .chain(drill::all())
         .map(|scenario| {
             let lot = Arc::clone(&lot);
             Trial::test(scenario.name, move || play(runtime, &lot, &scenario))
