@@ -167,9 +167,11 @@ impl Setup {
         Self { weights: weights.to_vec(), ..Self::default() }
     }
 
-    /// The same with one more line for `pgherd.toml`.
+    /// The same with one more line for `pgherd.toml`, in place of an earlier one about the same.
     #[must_use]
     pub fn set(mut self, line: &str) -> Self {
+        let name = |line: &str| line.split('=').next().map(|name| name.trim().to_owned());
+        self.settings.retain(|earlier| name(earlier) != name(line));
         self.settings.push(line.to_owned());
         self
     }
