@@ -281,7 +281,7 @@ impl Session {
             let backend = desk.links.get(link).map(|link| link.pool.backend).unwrap_or_default();
             log::error!("{}: node {backend} broke the protocol: {violation}", self.label(desk));
             desk.close_link(link, Close::Now);
-            if let Some(dead) = desk.links.get(link) {
+            if let Some(dead) = desk.links.get_mut(link) {
                 let loss = loss::Loss::of(dead);
                 self.on_lost(desk, link, &loss);
             }
@@ -304,9 +304,9 @@ impl Session {
             Notice::Lent(link) => self.on_lent(desk, link),
             Notice::Unconnected(backend, why) => self.on_unconnected(desk, backend, why),
             Notice::Refused(backend, failure) => self.on_refused(desk, backend, failure),
-            Notice::Lost(id, link) => {
+            Notice::Lost(id, mut link) => {
                 if self.held.iter().any(|held| held == id) {
-                    let loss = loss::Loss::of(&link);
+                    let loss = loss::Loss::of(&mut link);
                     self.on_lost(desk, id, &loss);
                 }
             }
@@ -330,7 +330,7 @@ impl Session {
 
     /// A link of this session goes to a server that is not fit for it any more.
     pub fn handle_unfit(&mut self, desk: &mut Desk, id: ConnId) {
-        if let Some(link) = desk.links.get(id) {
+        if let Some(link) = desk.links.get_mut(id) {
             let loss = loss::Loss::of(link);
             self.on_lost(desk, id, &loss);
         }

@@ -274,6 +274,8 @@ scenarios! {
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,
+        a_read_in_flight_is_sent_to_another_server with standby_preferred,
+        a_read_of_a_transaction_is_not_sent_to_another_server with standby_preferred,
         a_standby_comes_back with standby_preferred,
         a_standby_that_hangs_is_left_alone with impatient,
         a_write_waits_for_the_primary_to_come_back,

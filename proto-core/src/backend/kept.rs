@@ -1,5 +1,7 @@
 //! Reads that a standby has been sent, kept until it has begun to answer.
 //!
+//! Where the standby goes away instead, they are sent to another server.
+//!
 //! A text does not show everything that a statement does. Where a standby refuses one because it
 //! is a standby, and nothing of the answer has passed, it is sent again to the primary.
 
@@ -27,6 +29,15 @@ pub struct Kept {
     lens: VecDeque<usize>,
     front: Front,
     leans: Leans,
+    turn: Turn,
+}
+
+/// Whether any of it was sent elsewhere before, where the server went away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    First,
+    Last,
 }
 
 /// Whether any of it uses the unnamed statement that an earlier one has made.
@@ -73,6 +84,7 @@ impl Kept {
         if self.lens.is_empty() {
             self.front = Front::Open;
             self.leans = Leans::No;
+            self.turn = Turn::First;
         }
         self.bytes.extend_from_slice(bytes);
         self.lens.push_back(bytes.len());
@@ -81,6 +93,18 @@ impl Kept {
     /// What was kept last uses an unnamed statement that it does not make itself.
     pub fn lean(&mut self) {
         self.leans = Leans::Yes;
+    }
+
+    /// What was kept last was sent to a server before that went away. Should this one go away as
+    /// well, it may be the statement that they cannot bear, and a third one is not tried.
+    pub fn repeat(&mut self) {
+        self.turn = Turn::Last;
+    }
+
+    /// Takes everything, if it is all that the server owes and nothing of it has been answered.
+    pub fn take_whole(&mut self, owed: usize) -> Option<Vec<u8>> {
+        (self.is_open() && !self.leans() && self.turn == Turn::First && self.lens.len() == owed)
+            .then(|| self.take())
     }
 
     /// Tells whether the unnamed statement must stay what it is, to send again what is kept.

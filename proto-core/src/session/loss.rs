@@ -27,11 +27,22 @@ pub(super) struct Loss {
     batch: Batch,
     tx: TxStatus,
     copy_in: CopyIn,
+    /// What it was to answer, if that can be sent elsewhere: reads of which nothing was answered.
+    kept: Option<Bytes>,
 }
 
 impl Loss {
-    pub(super) fn of(link: &Link) -> Self {
+    pub(super) fn of(link: &mut Link) -> Self {
+        let owed = link.owed();
+        let is_quiet = link.batch == Batch::None && link.tx == TxStatus::Idle;
+        // A session that an administrator ended was meant to end what it was doing.
+        let kept = if is_quiet && link.last_words.is_none() && link.copy_in == CopyIn::No {
+            link.kept.take_whole(owed).map(Bytes::from)
+        } else {
+            None
+        };
         Self {
+            kept,
             backend: link.pool.backend,
             words: link.last_words.clone(),
             owed: link.owed(),
@@ -80,7 +91,15 @@ impl Session {
         if was_primary && self.is_pinned() {
             return self.end_with(desk, &loss.refusal());
         }
-        self.tell_loss(desk, id, loss);
+        match &loss.kept {
+            Some(kept)
+                if !matches!(self.turn, Turn::At(at) if at == id) && self.again.is_none() =>
+            {
+                log::debug!("{}: its reads go to another server", self.label(desk));
+                self.resend(kept.clone());
+            }
+            Some(_) | None => self.tell_loss(desk, id, loss),
+        }
         if matches!(self.wait, Wait::Turn | Wait::Settings(_)) {
             self.wait = Wait::Nothing;
         }

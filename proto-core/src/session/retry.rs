@@ -19,9 +19,19 @@ use crate::wire::error::Violation;
 use crate::wire::frame::{Frame, Framer};
 use crate::wire::frontend::{self, LOOKS, tag};
 
+/// Why something is served once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A standby has refused it.
+    Refusal,
+    /// The server went away before it had answered.
+    Loss,
+}
+
 /// The client's bytes that are served once more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Again {
+    cause: Cause,
     bytes: Bytes,
     /// How many have been taken.
     taken: usize,
@@ -58,7 +68,12 @@ impl Session {
         let reads = matches!(nature.kind, Kind::Read | Kind::Empty | Kind::Show);
         let is_alone = link.tx == TxStatus::Idle && self.opens == Opens::No;
         match len.and_then(|len| message.rest.get(..len)) {
-            Some(bytes) if is_standby && reads && is_alone => link.kept.push(bytes),
+            Some(bytes) if is_standby && reads && is_alone => {
+                link.kept.push(bytes);
+                if self.again.as_ref().is_some_and(|again| again.cause == Cause::Loss) {
+                    link.kept.repeat();
+                }
+            }
             Some(_) | None => link.kept.give_up(),
         }
     }
@@ -109,11 +124,17 @@ impl Session {
         if code != "40001" {
             self.remember_refusal(desk, &bytes);
         }
-        self.again = Some(Again { bytes, taken: 0 });
+        self.again = Some(Again { cause: Cause::Refusal, bytes, taken: 0 });
         if matches!(self.wait, Wait::Turn) {
             self.wait = Wait::Nothing;
         }
         self.look_again(desk);
+    }
+
+    /// Sends what was under way at a lost server to another one.
+    pub(super) fn resend(&mut self, bytes: Bytes) {
+        self.effect = None;
+        self.again = Some(Again { cause: Cause::Loss, bytes, taken: 0 });
     }
 
     /// Remembers the texts of the first statement: they are for the primary from now on.

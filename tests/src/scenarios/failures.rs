@@ -109,6 +109,42 @@ impl Reader {
     }
 }
 
+/// A read that a standby had not begun to answer when it died is answered by another server; the
+/// client notices nothing.
+pub fn a_read_in_flight_is_sent_to_another_server(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "in_flight", STANDBYS);
+    let readers = [w.connect("simple"), w.connect("extended")];
+    for reader in &readers {
+        w.run(reader, "select count(*) from in_flight");
+    }
+    w.befall(STANDBY, Fate::Freeze);
+    w.query_start(&readers[0], "select count(*) from in_flight");
+    let batch = [compose::statement("select count(*) from in_flight", &[]), compose::sync()];
+    w.post(&readers[1], &batch.concat());
+    w.never("a frozen server answers", secs(1), |w| readers.iter().any(|r| w.has_answer(r)));
+    w.crash(STANDBY);
+    for reader in &readers {
+        assert_eq!(w.finish(reader).good().value(), "0");
+        assert_eq!(w.run(reader, "select count(*) from in_flight").value(), "0");
+    }
+}
+
+/// Inside a transaction it is not: what was read before may have come from another moment.
+pub fn a_read_of_a_transaction_is_not_sent_to_another_server(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "told", STANDBYS);
+    let reader = w.connect("reader");
+    w.run(&reader, "begin read only");
+    w.run(&reader, "select count(*) from told");
+    w.befall(STANDBY, Fate::Freeze);
+    w.query_start(&reader, "select count(*) from told");
+    w.never("a frozen server answers", secs(1), |w| w.has_answer(&reader));
+    w.crash(STANDBY);
+    let answer = w.finish(&reader);
+    assert_eq!((answer.code(), answer.status), ("08006", Some(b'E')), "{}", answer.trouble());
+}
+
 /// While it is away reads go elsewhere; when it is back it serves reads again, by itself.
 pub fn a_standby_comes_back(w: &mut impl World) {
     let app = w.connect("app");
