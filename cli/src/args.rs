@@ -62,6 +62,9 @@ pub(crate) struct RunArgs {
     /// The file with the key to AES entries of pool_passwd
     #[arg(long, short = 'k', value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// The file with the users of PCP; else the pcp.conf beside the configuration
+    #[arg(long, short = 'F', value_name = "FILE")]
+    pub(crate) pcp_file: Option<PathBuf>,
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -78,6 +81,9 @@ pub(crate) struct CheckArgs {
     /// The file with the key to AES entries of pool_passwd
     #[arg(long, short = 'k', value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// The file with the users of PCP; else the pcp.conf beside the configuration
+    #[arg(long, short = 'F', value_name = "FILE")]
+    pub(crate) pcp_file: Option<PathBuf>,
     /// Only read the files; connect to nothing
     #[arg(long)]
     pub(crate) offline: bool,

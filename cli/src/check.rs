@@ -12,7 +12,7 @@ use crate::say::say;
 
 /// Checks a configuration.
 pub(crate) fn check(args: &CheckArgs) -> Result<(), Ending> {
-    let disk = Disk::new(args.key_file.as_deref());
+    let disk = Disk::new(args.key_file.as_deref()).with_pcp_file(args.pcp_file.as_deref());
     let (config, notes) = files::read(&args.config, &disk).map_err(|rejected| {
         print_notes(&rejected.notes);
         rejected.mistakes.iter().for_each(|mistake| print(&mistake.to_string()));

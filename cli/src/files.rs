@@ -9,12 +9,18 @@ use pgherd_core::config::{Config, Files, Note, Rejected, load};
 /// The files of this machine.
 pub(crate) struct Disk {
     key_file: Option<PathBuf>,
+    pcp_file: Option<PathBuf>,
 }
 
 impl Disk {
     /// Lends them, with the key file that is named or found.
     pub(crate) fn new(named: Option<&Path>) -> Self {
-        Self { key_file: key_file(named) }
+        Self { key_file: key_file(named), pcp_file: None }
+    }
+
+    /// The same with a file of the users of PCP that is named on the command line.
+    pub(crate) fn with_pcp_file(self, pcp_file: Option<&Path>) -> Self {
+        Self { pcp_file: pcp_file.map(Path::to_path_buf), ..self }
     }
 }
 
@@ -41,6 +47,12 @@ impl Files for Disk {
     fn key_file(&self) -> Option<KeyFile> {
         let path = self.key_file.as_ref()?;
         Some(KeyFile { path: path.display().to_string(), text: read_key(path) })
+    }
+
+    fn pcp_file(&self, path: &str) -> Option<String> {
+        let beside = || Some(Path::new(path).with_file_name("pcp.conf")).filter(|it| it.exists());
+        let file = self.pcp_file.clone().or_else(beside)?;
+        Some(file.display().to_string())
     }
 }
 

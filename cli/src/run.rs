@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pgherd_core::config::Config;
-use pgherd_core::message::Shutdown;
+use pgherd_core::message::{Shutdown, Wish};
 use pgherd_host::process::{Operator, Options};
 use pgherd_host::trouble::StartError;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
@@ -22,6 +22,8 @@ pub(crate) struct Start<'a> {
     pub(crate) config: &'a Path,
     /// The key file, if one is named.
     pub(crate) key_file: Option<&'a Path>,
+    /// The file with the users of PCP, if one is named.
+    pub(crate) pcp_file: Option<&'a Path>,
     pub(crate) runtime: Runtime,
     /// What is logged until the configuration is read again, whatever that says.
     pub(crate) level: Option<log::LevelFilter>,
@@ -34,6 +36,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
     let start = Start {
         config: &args.config,
         key_file: args.key_file.as_deref(),
+        pcp_file: args.pcp_file.as_deref(),
         runtime: args.runtime,
         level: None,
         pid_file: None,
@@ -46,7 +49,7 @@ pub(crate) fn serve(
     what: &Start<'_>,
     started: impl FnOnce() -> Result<(), Ending>,
 ) -> Result<(), Ending> {
-    let disk = Disk::new(what.key_file);
+    let disk = Disk::new(what.key_file).with_pcp_file(what.pcp_file);
     let (mut config, notes) = files::read(what.config, &disk).map_err(|rejected| {
         rejected.notes.iter().for_each(|note| eprintln!("{note}"));
         rejected.mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
@@ -56,6 +59,9 @@ pub(crate) fn serve(
     logging::start(&config).map_err(Ending::CannotStart)?;
     for note in notes {
         log::log!(note.severity(), "{note}");
+    }
+    if !config.pcp.is_served() {
+        log::info!("PCP is not served: no pcp.conf beside the configuration names a user");
     }
     let config = files::share(config);
     let pid_file = config.pid_file_name.as_deref().map(Path::new).or(what.pid_file);
@@ -131,6 +137,16 @@ fn obey(
     disk: &Disk,
 ) -> Result<(), Ending> {
     let handle = signals.handle();
+    operator.heed(Box::new(|wish| {
+        // As if somebody had sent the signal: it is dealt with where signals are.
+        let signal = match wish {
+            Wish::Reload => SIGHUP,
+            Wish::RotateLog => SIGUSR1,
+        };
+        if let Err(error) = signal_hook::low_level::raise(signal) {
+            log::error!("{wish:?} cannot be passed on: {error}");
+        }
+    }));
     std::thread::scope(|scope| {
         let remote = operator.remote();
         let joined = scope.spawn(move || {
@@ -194,6 +210,9 @@ fn keep_what_is_settled(config: &mut Config, running: &Config) {
             "unix_socket_directories",
             config.unix_socket_directories != running.unix_socket_directories,
         ),
+        ("pcp_listen_addresses", config.pcp.listen_addresses != running.pcp.listen_addresses),
+        ("pcp_port", config.pcp.port != running.pcp.port),
+        ("pcp_socket_dir", config.pcp.socket_directories != running.pcp.socket_directories),
         ("worker_threads", config.worker_threads != running.worker_threads),
         ("cpu_affinity", config.cpu_affinity != running.cpu_affinity),
         ("pid_file_name", config.pid_file_name != running.pid_file_name),
@@ -201,6 +220,9 @@ fn keep_what_is_settled(config: &mut Config, running: &Config) {
     ];
     for (name, _) in changed.iter().filter(|(_, is_changed)| *is_changed) {
         log::warn!("{name} has changed: that takes effect at the next start");
+    }
+    if config.pcp.is_served() && !running.pcp.is_served() {
+        log::warn!("there are users of PCP now: it is served from the next start on");
     }
     config.worker_threads = running.worker_threads;
     for backend in &mut config.backends {

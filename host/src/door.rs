@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use pgherd_core::config::Config;
 use pgherd_core::limits;
+use pgherd_core::message::Door;
 use socket2::{Domain, Protocol, Type};
 
 use crate::trouble::StartError;
@@ -21,21 +22,37 @@ pub enum Spot {
     Unix(PathBuf),
 }
 
-/// Finds out where the configuration asks to listen.
+/// Finds out where the configuration asks to listen, and what is spoken there.
 ///
 /// # Errors
 /// A name is unknown, or there is no place at all.
-pub fn spots(config: &Config) -> Result<Vec<Spot>, StartError> {
-    let mut spots = Vec::new();
-    for address in &config.listen_addresses {
-        spots.extend(resolve(address, config.port)?.into_iter().map(Spot::Tcp));
-    }
-    for directory in &config.unix_socket_directories {
-        let name = format!(".s.PGSQL.{}", config.port);
-        spots.push(Spot::Unix(Path::new(directory).join(name)));
-    }
-    if spots.is_empty() {
+pub fn spots(config: &Config) -> Result<Vec<(Door, Spot)>, StartError> {
+    let clients = spots_of(&config.listen_addresses, &config.unix_socket_directories, config.port)?;
+    if clients.is_empty() {
         return Err(StartError::Nowhere);
+    }
+    let pcp = &config.pcp;
+    let programs = if pcp.is_served() {
+        spots_of(&pcp.listen_addresses, &pcp.socket_directories, pcp.port)?
+    } else {
+        Vec::new()
+    };
+    let clients = clients.into_iter().map(|spot| (Door::Sql, spot));
+    Ok(clients.chain(programs.into_iter().map(|spot| (Door::Pcp, spot))).collect())
+}
+
+/// The addresses, and the sockets in the directories, of one port. All are named alike.
+fn spots_of(
+    addresses: &[String],
+    directories: &[String],
+    port: u16,
+) -> Result<Vec<Spot>, StartError> {
+    let mut spots = Vec::new();
+    for address in addresses {
+        spots.extend(resolve(address, port)?.into_iter().map(Spot::Tcp));
+    }
+    for directory in directories {
+        spots.push(Spot::Unix(Path::new(directory).join(format!(".s.PGSQL.{port}"))));
     }
     Ok(spots)
 }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use crate::door::{self, SocketFile, Spot};
 use crate::trouble::StartError;
 use pgherd_core::config::Config;
+use pgherd_core::message::Door;
 use pgherd_core::time::Instant;
 
 use crate::socket::Socket;
@@ -15,14 +16,16 @@ use crate::socket::Socket;
 /// An address or a path that clients connect to.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    door: Door,
+    acceptor: Acceptor,
+    /// What is spoken here.
+    pub(crate) door: Door,
     pub(crate) backlog: Backlog,
     /// Goes when the listener goes.
     _file: Option<SocketFile>,
 }
 
 #[derive(Debug)]
-enum Door {
+enum Acceptor {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -48,20 +51,20 @@ pub(crate) enum Accepted {
 }
 
 impl Listener {
-    fn open(spot: &Spot) -> io::Result<Self> {
-        let (door, file) = match spot {
+    fn open(door: Door, spot: &Spot) -> io::Result<Self> {
+        let (acceptor, file) = match spot {
             Spot::Tcp(address) => {
                 let listener = door::tcp(*address)?;
                 listener.set_nonblocking(true)?;
-                (Door::Tcp(listener), None)
+                (Acceptor::Tcp(listener), None)
             }
             Spot::Unix(path) => {
                 let listener = door::unix(path)?;
                 listener.set_nonblocking(true)?;
-                (Door::Unix(listener), Some(SocketFile(path.clone())))
+                (Acceptor::Unix(listener), Some(SocketFile(path.clone())))
             }
         };
-        Ok(Self { door, backlog: Backlog::Empty, _file: file })
+        Ok(Self { acceptor, door, backlog: Backlog::Empty, _file: file })
     }
 
     /// Somebody has come. A pause is not cut short by that.
@@ -78,7 +81,7 @@ impl Listener {
             Backlog::Paused { until } if now < until => return Accepted::Nobody,
             Backlog::Ready | Backlog::Paused { .. } => self.backlog = Backlog::Ready,
         }
-        match self.door.accept() {
+        match self.acceptor.accept() {
             Ok((socket, address)) => Accepted::Client(socket, address),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.backlog = Backlog::Empty;
@@ -92,14 +95,14 @@ impl Listener {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.door {
-            Door::Tcp(listener) => listener.as_fd(),
-            Door::Unix(listener) => listener.as_fd(),
+        match &self.acceptor {
+            Acceptor::Tcp(listener) => listener.as_fd(),
+            Acceptor::Unix(listener) => listener.as_fd(),
         }
     }
 }
 
-impl Door {
+impl Acceptor {
     fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
@@ -120,10 +123,11 @@ impl Door {
 pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, StartError> {
     door::spots(config)?
         .into_iter()
-        .map(|spot| {
-            let opened = Listener::open(&spot);
-            opened.map_err(|error| StartError::listen(&spot, &error)).inspect(|_| {
-                log::info!("listening on {spot}");
+        .map(|(door, spot)| {
+            let opened = Listener::open(door, &spot);
+            opened.map_err(|error| StartError::listen(&spot, &error)).inspect(|_| match door {
+                Door::Sql => log::info!("listening on {spot}"),
+                Door::Pcp => log::info!("listening for PCP on {spot}"),
             })
         })
         .collect()

@@ -5,11 +5,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 
 use pgherd_core::id::ConnId;
-use pgherd_core::message::{Arrival, Message, Peer};
+use pgherd_core::message::{Arrival, Message, Peer, Wish};
 
 use crate::bell::{self, Bell, Ear};
 use crate::socket::Socket;
@@ -91,10 +91,20 @@ pub struct Post {
     slots: Arc<Slots>,
 }
 
-#[derive(Debug)]
 struct Slots {
     control: Slot,
     shards: Vec<Slot>,
+    /// What fulfils wishes, once somebody has said so.
+    servant: OnceLock<Servant>,
+}
+
+/// What is called with a wish of a machine, on the machine's thread.
+pub type Servant = Box<dyn Fn(Wish) + Send + Sync>;
+
+impl std::fmt::Debug for Slots {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slots").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
 }
 
 impl Post {
@@ -111,7 +121,15 @@ impl Post {
             shards.push(slot);
             boxes.push(mailbox);
         }
-        Ok((Self { slots: Arc::new(Slots { control, shards }) }, control_box, boxes))
+        let slots = Slots { control, shards, servant: OnceLock::new() };
+        Ok((Self { slots: Arc::new(slots) }, control_box, boxes))
+    }
+
+    /// Says what fulfils the machines' wishes. It is called on their threads, so it must not wait.
+    pub fn heed(&self, servant: Servant) {
+        if self.slots.servant.set(servant).is_err() {
+            log::debug!("wishes are heeded already");
+        }
     }
 
     /// Puts mail into a mailbox. A machine that has ended receives nothing, as is right.
@@ -125,13 +143,26 @@ impl Post {
         let slot = match to {
             Peer::Control => Some(&self.slots.control),
             Peer::Shard(id) => self.slots.shards.get(id.index()),
-            Peer::Operator => None,
+            Peer::Operator => return self.wish(mail),
         };
         let returned = match slot {
             Some(slot) => slot.put(mail),
             None => Some(mail),
         };
         returned.inspect(|_| log::debug!("{to:?} has ended"))
+    }
+
+    /// Passes a wish on; gives back what is none, or what nobody fulfils.
+    fn wish(&self, mail: Mail) -> Option<Mail> {
+        if let Mail::Message { message, .. } = &mail
+            && let Message::Wish(wish) = **message
+            && let Some(servant) = self.slots.servant.get()
+        {
+            servant(wish);
+            return None;
+        }
+        log::warn!("nobody fulfils the wishes of machines here");
+        Some(mail)
     }
 
     /// Puts a message of the operator into every mailbox.
@@ -142,5 +173,26 @@ impl Post {
                 log::debug!("a machine has ended before it was told");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn wishes_reach_whoever_heeds_them() {
+        let (post, _control, _shards) = Post::new(1).unwrap();
+        let wish = || Mail::Message {
+            from: Peer::Control,
+            message: Box::new(Message::Wish(Wish::Reload)),
+        };
+        assert!(post.offer(Peer::Operator, wish()).is_some(), "nobody is there yet");
+        let (heard, hears) = channel();
+        post.heed(Box::new(move |wish| heard.send(wish).unwrap()));
+        assert!(post.offer(Peer::Operator, wish()).is_none());
+        assert_eq!(hears.try_recv(), Ok(Wish::Reload));
     }
 }

@@ -10,7 +10,7 @@ use pgherd_core::message::{Message, Peer, Shutdown};
 use pgherd_core::time::WallClock;
 
 use crate::affinity::Cores;
-use crate::mailbox::{Mail, Post};
+use crate::mailbox::{Mail, Post, Servant};
 use crate::trouble::StartError;
 use crate::worker::{Worker, assemble};
 
@@ -164,6 +164,11 @@ impl Operator {
     /// Stops the process.
     pub fn shut_down(&self, how: Shutdown) {
         self.remote.shut_down(how);
+    }
+
+    /// Says what fulfils the machines' wishes. It is called on their threads, so it must not wait.
+    pub fn heed(&self, servant: Servant) {
+        self.remote.post.heed(servant);
     }
 
     /// Waits for the process to end; whether no thread panicked.

@@ -15,6 +15,7 @@ mod logs;
 pub mod mistake;
 pub mod note;
 pub mod parameters;
+mod pcp;
 mod pgpool;
 mod policies;
 mod pools;
@@ -36,6 +37,7 @@ pub use logs::{LogFiles, LogPolicy};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};
+pub use pcp::{Dialect, PcpPolicy};
 pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
 pub use routing::{Level, RoutingPolicy};
 pub use shown::{Override, Shown};
@@ -49,6 +51,8 @@ pub struct Config {
     pub port: u16,
     /// `unix_socket_directories`: where client sockets are made.
     pub unix_socket_directories: Vec<String>,
+    /// Where PCP is served, and to whom.
+    pub pcp: PcpPolicy,
     /// The backend nodes. `backends[i].id` need not be `i`: numbers may have gaps.
     pub backends: Vec<Backend>,
     /// How server connections are pooled.

@@ -3,6 +3,7 @@
 //!
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
+mod admin;
 mod failover;
 mod follow;
 mod hold;
@@ -20,12 +21,14 @@ use crate::config::{Backend, Config};
 use crate::entropy::Entropy;
 use crate::health::probe;
 use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
+use crate::limits;
 use crate::machine::Machine;
-use crate::message::{Arrival, Closed, Message, Peer, Room, Shutdown};
-use crate::output::{Output, Outputs};
+use crate::message::{Arrival, Closed, Door, Message, Peer, Room, Shutdown};
+use crate::output::{Close, Output, Outputs};
 use crate::time::{Instant, WallClock};
 use crate::topology::Topology;
 use crate::wire::frontend;
+use admin::Admins;
 use failover::Failover;
 use follow::Follow;
 use inquiries::Inquiries;
@@ -54,6 +57,7 @@ pub struct Control {
     haste: Option<Instant>,
     shards: Vec<Member>,
     inquiries: Inquiries,
+    admins: Admins,
     ledger: Ledger,
     shutdown: Option<Shutdown>,
 }
@@ -86,6 +90,7 @@ impl Control {
             ledger: Ledger::new(&config.pool, shards.len()),
             shards,
             inquiries: Inquiries::default(),
+            admins: Admins::default(),
             shutdown: None,
             config,
         };
@@ -144,6 +149,9 @@ impl Control {
             log::info!("stopping: {how:?}");
         }
         self.shutdown = self.shutdown.max(Some(how));
+        if how == Shutdown::Immediate {
+            self.dismiss_admins(Close::Now);
+        }
     }
 
     fn on_drained(&mut self, from: ShardId) {
@@ -163,6 +171,7 @@ impl Control {
                 }
                 self.abandon(at);
             }
+            self.dismiss_admins(Close::AfterFlush);
         }
     }
 }
@@ -171,6 +180,10 @@ impl Machine for Control {
     fn handle_accept(&mut self, now: Instant, arrival: Arrival) -> ConnId {
         self.now = now;
         let conn = self.names.insert(());
+        if arrival.door == Door::Pcp {
+            self.admit_admin(conn, arrival.address);
+            return conn;
+        }
         let clients: usize = self.shards.iter().map(|member| member.clients).sum();
         let room = if clients < self.config.client_max { Room::Free } else { Room::Full };
         let fewest = (0u16..).zip(&mut self.shards).min_by_key(|(_, member)| member.clients);
@@ -207,6 +220,9 @@ impl Machine for Control {
         if self.orders.get(conn).is_some() {
             return self.read_order(conn, unread);
         }
+        if self.admins.is_one(conn) {
+            return self.on_admin_read(conn, unread);
+        }
         let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else {
             return self.outputs.skip(conn, unread.len());
         };
@@ -220,8 +236,9 @@ impl Machine for Control {
         self.carry_out(at);
     }
 
-    fn handle_sent(&mut self, now: Instant, _conn: ConnId, _len: usize) {
+    fn handle_sent(&mut self, now: Instant, conn: ConnId, len: usize) {
         self.now = now;
+        self.on_admin_sent(conn, len);
     }
 
     fn handle_close(&mut self, now: Instant, conn: ConnId, why: Closed) {
@@ -258,6 +275,10 @@ impl Machine for Control {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.now = now;
+        self.look_after_admins();
+        if self.is_over() {
+            return;
+        }
         let due: Vec<BackendId> = self
             .nodes
             .iter()
@@ -283,20 +304,29 @@ impl Machine for Control {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
+        let admins = self.admins.poll_timeout();
         if self.is_over() {
-            return None;
+            return admins;
         }
         let rounds = self.nodes.iter().map(|node| node.rounds.poll_timeout());
-        let others =
-            [self.order_deadline(), self.failover_deadline(), self.follow_deadline(), self.haste];
+        let others = [
+            self.order_deadline(),
+            self.failover_deadline(),
+            self.follow_deadline(),
+            self.haste,
+            admins,
+        ];
         rounds.chain(others.into_iter().flatten()).min()
     }
 
-    fn wants_read(&self, _conn: ConnId) -> bool {
-        true
+    fn wants_read(&self, conn: ConnId) -> bool {
+        self.admins.wants_read(conn)
     }
 
     fn read_hint(&self, conn: ConnId) -> usize {
+        if self.admins.is_one(conn) {
+            return 1 + limits::ADMIN_REQUEST_LEN_MAX;
+        }
         let at = self.looks.get(conn).and_then(|id| self.index_of(*id));
         match at.and_then(|at| self.nodes.get(at)).map(|node| &node.look) {
             Some(Look::Open { dialogue, .. }) => dialogue.read_hint(),

@@ -32,7 +32,7 @@
 //! use pgherd_core::entropy::Entropy;
 //! use pgherd_core::id::ShardId;
 //! use pgherd_core::machine::Machine;
-//! use pgherd_core::message::{Arrival, Room};
+//! use pgherd_core::message::{Arrival, Door, Room};
 //! use pgherd_core::output::Output;
 //! use pgherd_core::shard::Shard;
 //! use pgherd_core::time::{Instant, WallClock};
@@ -58,7 +58,7 @@
 //! let mut shard = Shard::new(ShardId(0), Arc::new(config), entropy, WallClock::default(), now);
 //!
 //! // A client connects and asks for TLS, which is declined with one byte.
-//! let client = shard.handle_accept(now, Arrival { address: None, room: Room::Free });
+//! let client = shard.handle_accept(now, Arrival { address: None, room: Room::Free, door: Door::Sql });
 //! assert!(shard.poll_output().is_none());
 //! shard.handle_read(now, client, b"\0\0\0\x08\x04\xd2\x16\x2f");
 //! assert!(matches!(shard.poll_output(), Some(Output::Skip { len: 8, .. })));

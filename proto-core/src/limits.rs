@@ -253,3 +253,13 @@ pub const FOLLOW_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Pause before a standby that could not be pointed at the primary is tried again.
 pub const FOLLOW_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// Sessions of PCP at once, as many as Pgpool-II has places for. Its programs make one for each
+/// command, and each may hold an answer of [`VIEW_ROWS_MAX`] rows.
+pub const ADMIN_SESSIONS_MAX: usize = 20;
+
+/// How long a login of PCP may take: its programs ask for the password before they connect.
+pub const ADMIN_LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a session of PCP may ask nothing, or take no bytes of its answer.
+pub const ADMIN_IDLE_TIMEOUT: Duration = Duration::from_secs(600);

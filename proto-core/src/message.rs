@@ -22,7 +22,7 @@ pub enum Peer {
     Control,
     /// A shard of this process.
     Shard(ShardId),
-    /// The person or program that runs this process; never receives.
+    /// The person or program that runs this process; receives nothing but a [`Wish`].
     Operator,
 }
 
@@ -33,8 +33,10 @@ pub enum Message {
     Topology(Arc<Topology>),
     /// A new configuration. From the operator to every machine.
     Reload(Arc<Config>),
-    /// Stop. From the operator to every machine.
+    /// Stop. From the operator to every machine, or from `Control` to every shard.
     Shutdown(Shutdown),
+    /// What somebody who may has asked for and only the operator can do. From `Control`.
+    Wish(Wish),
     /// Places under a limit of connections are asked for, lent or returned. Between `Control` and a
     /// shard.
     Lease {
@@ -121,6 +123,15 @@ pub enum Message {
     Drained,
 }
 
+/// What only the operator can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Read the configuration again, as at a `SIGHUP`.
+    Reload,
+    /// Begin another log file, as at a `SIGUSR1`.
+    RotateLog,
+}
+
 /// How to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shutdown {
@@ -148,6 +159,18 @@ pub struct Arrival {
     pub address: Option<SocketAddr>,
     /// Whether there is room for it.
     pub room: Room,
+    /// By which door it came.
+    pub door: Door,
+}
+
+/// What is spoken at a place where pgherd listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Door {
+    /// PostgreSQL's protocol: applications.
+    #[default]
+    Sql,
+    /// PCP, Pgpool-II's protocol for administrators. These connections stay with `Control`.
+    Pcp,
 }
 
 /// Whether there is room for one more client.

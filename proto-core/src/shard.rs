@@ -302,6 +302,7 @@ impl Machine for Shard {
             | Message::ClientLeft
             | Message::Ask { .. }
             | Message::Collected { .. }
+            | Message::Wish(_)
             | Message::Drained => {}
         }
     }

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use pgherd_core::id::ConnId;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Arrival, Closed, Message, Peer, Room};
+use pgherd_core::message::{Arrival, Closed, Door, Message, Peer, Room};
 use pgherd_core::time::{Duration, Instant};
 
 use self::socket::{Interest, NextRead, Phase, Socket};
@@ -109,7 +109,11 @@ impl Host {
                 let conn = self.machine.handle_accept(now, arrival);
                 stage.note(format_args!("{:?} accepts {conn}", self.name));
                 stage.owners.insert(end, Owner::Machine(self.name, conn));
-                let socket = Socket::open(end, Sender::Backend);
+                let sender = match arrival.door {
+                    Door::Sql => Sender::Backend,
+                    Door::Pcp => Sender::Admin,
+                };
+                let socket = Socket::open(end, sender);
                 self.adopt(stage, conn, socket);
                 Some(conn)
             }
@@ -370,8 +374,8 @@ pub(crate) fn post_delay(stage: &mut Stage) -> Duration {
 const CLIENTS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_000));
 
 /// Makes an arrival.
-pub(crate) const fn arrival(room: Room) -> Arrival {
-    Arrival { address: Some(CLIENTS), room }
+pub(crate) const fn arrival(room: Room, door: Door) -> Arrival {
+    Arrival { address: Some(CLIENTS), room, door }
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ impl End {
 pub(crate) enum Address {
     /// The proxy.
     Proxy,
+    /// The proxy's port for administrators.
+    Admin,
     /// A server.
     Node(usize),
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgherd_core::config::Config;
 use pgherd_core::id::ShardId;
-use pgherd_core::message::{Message, Peer, Room, Shutdown};
+use pgherd_core::message::{Door, Message, Peer, Room, Shutdown, Wish};
 
 use crate::agenda::Event;
 use crate::check::crowding::{Account, Crowding, Session};
@@ -22,6 +22,8 @@ pub(crate) struct Process {
     mail: BTreeMap<(Peer, Peer), VecDeque<Letter>>,
     client_max: usize,
     crowding: Crowding,
+    /// What the machines wish of their operator, oldest first.
+    wishes: VecDeque<Wish>,
     exit_code: Option<i32>,
 }
 
@@ -34,6 +36,7 @@ impl Process {
             mail: BTreeMap::new(),
             client_max: plan.client_max,
             crowding: Crowding::new(plan.pools.clone()),
+            wishes: VecDeque::new(),
             exit_code: None,
         };
         for name in shards.chain([Peer::Control]) {
@@ -63,13 +66,20 @@ impl Process {
             self.post(stage, name, to, letter);
         }
         let accepting = self.acceptor().is_some();
-        stage.listen(Address::Proxy, if accepting { Answer::Accepted } else { Answer::Refused });
+        let answer = if accepting { Answer::Accepted } else { Answer::Refused };
+        stage.listen(Address::Proxy, answer);
+        stage.listen(Address::Admin, answer);
         if self.hosts.values().all(|host| host.machine().is_finished()) {
             self.end(stage, 0);
         }
     }
 
     fn post(&mut self, stage: &mut Stage, from: Peer, to: Peer, letter: Letter) {
+        if let (Peer::Operator, Letter::Message(message)) = (to, &letter)
+            && let Message::Wish(wish) = **message
+        {
+            return self.wishes.push_back(wish);
+        }
         if !self.hosts.contains_key(&to) {
             return stage.checks.report(format!("{from:?} posts to {to:?}, who is not there"));
         }
@@ -91,11 +101,11 @@ impl Process {
 
     /// A client has connected. The control plane accepts it; in a proxy without one, the shard
     /// with the fewest clients does.
-    pub(crate) fn accept(&mut self, stage: &mut Stage, end: End) {
+    pub(crate) fn accept(&mut self, stage: &mut Stage, end: End, door: Door) {
         let Some(name) = self.acceptor() else { return stage.reset(end) };
         let clients: usize = self.hosts.values().map(Host::clients).sum();
         let room = if clients < self.client_max { Room::Free } else { Room::Full };
-        let input = Input::Accept(end, arrival(room));
+        let input = Input::Accept(end, arrival(room, door));
         self.with(stage, name, |host, stage| host.run(stage, input));
     }
 
@@ -106,6 +116,11 @@ impl Process {
             None => self.hosts.iter().min_by_key(|(_, host)| host.clients())?,
         };
         host.machine().is_accepting().then_some(*name)
+    }
+
+    /// Takes the oldest wish of the machines.
+    pub(crate) fn take_wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front()
     }
 
     /// Stops in one of three ways.
@@ -134,6 +149,7 @@ impl Process {
         }
         stage.note(format_args!("the process ends with exit code {code}"));
         stage.listen(Address::Proxy, Answer::Refused);
+        stage.listen(Address::Admin, Answer::Refused);
         for host in std::mem::take(&mut self.hosts).into_values() {
             host.end(stage);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pgherd_core::config::Config;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Peer, Shutdown};
+use pgherd_core::message::{Door, Peer, Shutdown, Wish};
 use pgherd_core::time::{Duration, Instant};
 
 use crate::agenda::Event;
@@ -171,7 +171,8 @@ impl Simulation {
         else {
             let Notice::Arrived(end, at) = notice else { return };
             match at {
-                Address::Proxy => self.process.accept(stage, end),
+                Address::Proxy => self.process.accept(stage, end, Door::Sql),
+                Address::Admin => self.process.accept(stage, end, Door::Pcp),
                 Address::Node(node) => {
                     if let Some(server) = self.servers.get_mut(node) {
                         server.arrive(stage, end);
@@ -295,6 +296,11 @@ impl Simulation {
         self.open_to(Address::Proxy, Client::new(Some(Conversation::new())))
     }
 
+    /// Connects an administrator's program to the proxy.
+    pub fn open_admin(&mut self) -> Conn {
+        self.open_to(Address::Admin, Client::new(None))
+    }
+
     /// Connects a client to a server.
     pub fn open_direct(&mut self, node: usize) -> Conn {
         self.open_to(Address::Node(node), Client::new(None))
@@ -400,6 +406,11 @@ impl Simulation {
     #[must_use]
     pub const fn exit_code(&self) -> Option<i32> {
         self.process.exit_code()
+    }
+
+    /// Takes the oldest wish that the proxy has of its operator.
+    pub fn take_wish(&mut self) -> Option<Wish> {
+        self.process.take_wish()
     }
 
     /// Bytes that the proxy holds for its connections.

@@ -8,6 +8,7 @@
     reason = "a scenario fails by panicking, and its lane reports it with whatever led there"
 )]
 
+pub mod admin;
 pub mod client;
 pub mod differential;
 pub mod play;

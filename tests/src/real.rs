@@ -93,6 +93,12 @@ impl Real {
         self.proxy.port()
     }
 
+    /// The port at which pgherd serves PCP.
+    #[must_use]
+    pub fn pcp_port(&self) -> u16 {
+        self.proxy.pcp_port()
+    }
+
     fn grounds(&self) -> &Grounds {
         self.grounds.as_ref().expect("put back only when this is dropped")
     }
@@ -170,6 +176,10 @@ impl Drop for Real {
 impl World for Real {
     fn open(&mut self) -> Conn {
         self.connect_to(self.proxy.port())
+    }
+
+    fn open_admin(&mut self) -> Conn {
+        self.connect_to(self.proxy.pcp_port())
     }
 
     fn open_direct(&mut self, node: usize) -> Conn {

@@ -1,5 +1,6 @@
 //! The scenarios: one file per theme, one function per scenario, every one in every lane.
 
+pub mod admin;
 pub mod after_writes;
 pub mod ahead;
 pub mod balancing;
@@ -322,6 +323,22 @@ scenarios! {
         a_fast_shutdown_tells_the_clients,
         an_immediate_shutdown_ends_at_once,
         a_reload_changes_a_weight with primary_only,
+    }
+    admin {
+        an_administrator_sees_the_nodes,
+        an_administrator_sees_what_show_shows,
+        an_administrator_sees_sessions,
+        a_wrong_password_opens_nothing,
+        requests_before_a_login_are_refused,
+        garbage_is_refused_over_pcp,
+        half_a_packet_and_silence_over_pcp,
+        strangers_keep_no_administrator_out,
+        requests_in_pieces_and_ahead_are_answered,
+        a_reload_is_asked_for,
+        a_node_is_detached_and_attached,
+        a_smart_shutdown_is_asked_for,
+        a_fast_shutdown_is_asked_for,
+        an_immediate_shutdown_is_asked_for,
     }
     balancing {
         functions_are_balanced_as_the_catalog_says with one_standby,

@@ -12,12 +12,12 @@ use pgherd_core::control::Control;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::health::probe;
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Peer, Shutdown};
+use pgherd_core::message::{Peer, Shutdown, Wish};
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock, WallTime};
 use pgherd_sim::{Auth, Fault, Plan, Simulation};
 
-use crate::world::{Conn, End, Fate, ServerAuth, Setup, Signal, World};
+use crate::world::{Conn, End, Fate, PCP_CONF, ServerAuth, Setup, Signal, World};
 
 /// Shards of the simulated proxy.
 const SHARDS: u16 = 2;
@@ -155,31 +155,37 @@ fn machine(
     }
 }
 
-/// The one file that there is.
-struct OneFile(String);
+/// The configuration, and the users of PCP.
+struct Texts(String);
 
-impl Files for OneFile {
+impl Files for Texts {
     fn read(&self, path: &str) -> Result<String, String> {
         match path {
             CONFIG => Ok(self.0.clone()),
+            PCP => Ok(PCP_CONF.to_owned()),
             _ => Err("No such file or directory".to_owned()),
         }
     }
 
     fn exists(&self, path: &str) -> bool {
-        path == CONFIG
+        [CONFIG, PCP].contains(&path)
     }
 
     fn key_file(&self) -> Option<KeyFile> {
         None
     }
+
+    fn pcp_file(&self, _: &str) -> Option<String> {
+        Some(PCP.to_owned())
+    }
 }
 
 const CONFIG: &str = "pgherd.toml";
+const PCP: &str = "pcp.conf";
 
 fn config(setup: &Setup) -> Config {
     let text = config_text(setup);
-    match load(CONFIG, &OneFile(text.clone())) {
+    match load(CONFIG, &Texts(text.clone())) {
         Ok(loaded) => {
             let mut config = loaded.config;
             config.settle_threads(usize::from(SHARDS));
@@ -240,6 +246,10 @@ impl World for Sim {
         Conn(self.simulation.open().0)
     }
 
+    fn open_admin(&mut self) -> Conn {
+        Conn(self.simulation.open_admin().0)
+    }
+
     fn open_direct(&mut self, node: usize) -> Conn {
         Conn(self.simulation.open_direct(node).0)
     }
@@ -277,6 +287,13 @@ impl World for Sim {
 
     fn step(&mut self) {
         self.simulation.step();
+        while let Some(wish) = self.simulation.take_wish() {
+            match wish {
+                Wish::Reload => self.signal(Signal::Reload),
+                // There are no files here.
+                Wish::RotateLog => {}
+            }
+        }
         self.check();
     }
 

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub trait World {
     /// Opens a connection to pgherd. It may still be refused; see [`World::is_closed`].
     fn open(&mut self) -> Conn;
+    /// Opens a connection to pgherd's port for administrators, where PCP is spoken. Its one user is
+    /// [`ADMIN`], with that password.
+    fn open_admin(&mut self) -> Conn;
     /// Opens a connection to a server, past pgherd, to see what is true there.
     fn open_direct(&mut self, node: usize) -> Conn;
     /// Queues bytes for sending; the world sends them as the peer accepts them.
@@ -55,6 +58,12 @@ pub trait World {
         Scale::SIMULATED
     }
 }
+
+/// Who may administer pgherd in every world, and the password.
+pub const ADMIN: &str = "pcpadmin";
+
+/// The `pcp.conf` of every world.
+pub const PCP_CONF: &str = "pcpadmin:3090be164580c74a25efe7abdf542eb2\n";
 
 /// How large a world's large things are: reality can afford more of them than a simulation that
 /// is played with many seeds.

@@ -1,5 +1,5 @@
-//! Programs that people use, through pgherd in front of real servers: psql, pgbench, psycopg and
-//! tokio-postgres. A program that is missing fails the test, and says what to install.
+//! Programs that people use, through pgherd in front of real servers: psql, pgbench, psycopg,
+//! tokio-postgres and the `pcp_…` programs. A program that is missing fails the test, and says what to install.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +12,8 @@ use pgherd_tests::real::{Lot, Real};
 use pgherd_tests::scenarios::panic_text;
 use pgherd_tests::world::Setup;
 
+#[path = "clients/pcp.rs"]
+mod pcp;
 #[path = "clients/pgbench.rs"]
 mod pgbench;
 #[path = "clients/psql.rs"]
@@ -40,29 +42,46 @@ const TESTS: [(&str, Traffic); 15] = [
     ("tokio_postgres_cancels_and_listens", tokio_postgres_traffic::cancels_and_listens),
 ];
 
+/// A test of administration, which is another port's business, and may end pgherd.
+type Administration = fn(&mut Real);
+
+const ADMINISTRATION: [(&str, Administration); 9] = [
+    ("pcp_tells_of_nodes", pcp::nodes),
+    ("pcp_tells_of_sessions", pcp::sessions),
+    ("pcp_tells_of_settings_and_checks", pcp::settings_and_checks),
+    ("pcp_takes_a_node_out_and_in", pcp::a_node_out_and_in),
+    ("pcp_reloads", pcp::a_reload),
+    ("pcp_with_a_wrong_password", pcp::a_wrong_password),
+    ("pcp_stops_smartly", pcp::a_smart_stop),
+    ("pcp_stops_fast", pcp::a_fast_stop),
+    ("pcp_stops_at_once", pcp::an_immediate_stop),
+];
+
 fn main() {
     let mut args = Arguments::from_args();
     // Load from one test would be noise in another.
     args.test_threads = Some(1);
     let lot = Lot::default();
-    let trials = TESTS
-        .into_iter()
-        .map(|(name, traffic)| {
-            let lot = Arc::clone(&lot);
-            Trial::test(name, move || play(&lot, traffic))
-        })
-        .collect();
+    let traffic = TESTS.into_iter().map(|(name, traffic)| {
+        let lot = Arc::clone(&lot);
+        Trial::test(name, move || play(&lot, Setup::default, |world| traffic(world.port())))
+    });
+    let administration = ADMINISTRATION.into_iter().map(|(name, test)| {
+        let lot = Arc::clone(&lot);
+        Trial::test(name, move || play(&lot, pcp::setup, test))
+    });
+    let trials = traffic.chain(administration).collect();
     let conclusion = libtest_mimic::run(&args, trials);
     // Exiting drops nothing.
     drop(lot.lock().unwrap_or_else(PoisonError::into_inner).take());
     conclusion.exit();
 }
 
-fn play(lot: &Lot, traffic: Traffic) -> Result<(), Failed> {
+fn play(lot: &Lot, setup: fn() -> Setup, test: impl Fn(&mut Real)) -> Result<(), Failed> {
     let mut log = String::new();
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let world = Real::new(lot, &Setup::default());
-        let played = catch_unwind(AssertUnwindSafe(|| traffic(world.port())));
+        let mut world = Real::new(lot, &setup());
+        let played = catch_unwind(AssertUnwindSafe(|| test(&mut world)));
         log = world.log();
         played
     }));

@@ -37,6 +37,7 @@ const DETACHED: char = '\0';
 struct Order {
     config: String,
     key_file: Option<PathBuf>,
+    pcp_file: Option<PathBuf>,
     is_debug: bool,
     what: What,
 }
@@ -91,6 +92,7 @@ impl Order {
         let mut order = Self {
             config: place("pgpool.conf"),
             key_file: None,
+            pcp_file: None,
             is_debug: false,
             what: What::Help,
         };
@@ -99,14 +101,15 @@ impl Order {
             match *letter {
                 'f' => order.config = argument,
                 'k' => order.key_file = Some(argument.into()),
+                'F' => order.pcp_file = Some(argument.into()),
                 'm' => mode = other::Mode::read(&argument).ok_or_else(misuse)?,
                 'd' => order.is_debug = true,
                 'n' => place_ = Place::Foreground,
                 DETACHED => place_ = Place::Detached,
                 'h' => return Ok(order),
                 'v' => return Ok(Self { what: What::Version, ..order }),
-                // `-a` and `-F` name files that nothing is read from yet; `-C`, `-D` and `-x` have
-                // nothing to discard or to check here.
+                // `-a` names a file that nothing is read from yet; `-C`, `-D` and `-x` have nothing
+                // to discard or to check here.
                 _ => {}
             }
         }
@@ -127,6 +130,7 @@ impl Order {
         let start = Start {
             config: Path::new(&self.config),
             key_file: self.key_file.as_deref(),
+            pcp_file: self.pcp_file.as_deref(),
             runtime: Runtime::Smol,
             level: self.is_debug.then_some(log::LevelFilter::Debug),
             pid_file: Some(Path::new(pid::PGPOOL_S)),

@@ -152,10 +152,11 @@ impl<M: Machine> Driver<M> {
         for _ in 0..ARRIVALS_PER_ROUND {
             // The machine may have stopped accepting meanwhile.
             let Some(listener) = self.listeners.get_mut(place) else { return };
+            let door = listener.door;
             match listener.accept(self.now) {
                 Accepted::Client(socket, address) => {
                     socket.tune();
-                    self.accept(socket, &[], Arrival { address, room: Room::Free });
+                    self.accept(socket, &[], Arrival { address, room: Room::Free, door });
                 }
                 Accepted::Gone => {}
                 Accepted::Nobody => return,

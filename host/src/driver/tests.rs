@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::puppet::{self, Heard, LONG, Manner, Place, Puppet, is_closed};
 use pgherd_core::id::{BackendId, ShardId};
 use pgherd_core::limits;
-use pgherd_core::message::Room;
+use pgherd_core::message::{Door, Room};
 
 use super::*;
 
@@ -41,7 +41,11 @@ impl Scene {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         let names = self.driver.machine.names.len();
-        self.driver.accept(Socket::Unix(near), &[], Arrival { address: None, room: Room::Free });
+        self.driver.accept(
+            Socket::Unix(near),
+            &[],
+            Arrival { address: None, room: Room::Free, door: Door::Sql },
+        );
         assert_eq!(self.driver.machine.names.len(), names + 1);
         let id = self.driver.conns.names().into_iter().max_by_key(|id| id.index()).unwrap();
         (id, far)
@@ -150,7 +154,7 @@ fn a_talker_leaves_the_others_their_turn() {
     let (near, _) = listener.accept().unwrap();
     near.set_nonblocking(true).unwrap();
     let mut scene = Scene::new();
-    let arrival = Arrival { address: None, room: Room::Free };
+    let arrival = Arrival { address: None, room: Room::Free, door: Door::Sql };
     scene.driver.accept(Socket::Tcp(near), &[], arrival);
     let talker = scene.driver.conns.names()[0];
     let (quiet, mut other) = scene.client();
@@ -253,8 +257,11 @@ fn a_connection_moves_with_its_unread_bytes() {
     scene.driver.machine.manner = Manner::Leave;
     far.write_all(b"startup").unwrap();
     scene.until("the bytes", |heard| !heard.is_empty());
-    let arrival =
-        Arrival { address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711))), room: Room::Full };
+    let arrival = Arrival {
+        address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711))),
+        room: Room::Full,
+        door: Door::Sql,
+    };
     scene.tell(Output::Move { conn: id, to: ShardId(0), arrival });
     scene.driver.machine.names.remove(id);
     let Some(Mail::Moved { socket, unread, arrival: as_what }) = scene.shard.take() else {

@@ -19,8 +19,8 @@ enum Stage {
     New,
     /// A salt was sent, which is good for one answer.
     Salted([u8; 4]),
-    /// The proof was right.
-    In,
+    /// The proof was right: it is this user.
+    In(String),
     /// Nothing more is read.
     Over,
 }
@@ -34,15 +34,31 @@ pub enum Step {
     Answer(usize, Bytes),
     /// So many bytes were taken, and this is asked by somebody who may.
     Ask(usize, Request),
-    /// The session ends, behind these bytes if there are any. Whatever is unread is dropped.
-    End(Bytes),
+    /// The session ends, for this reason; none if the client wants no more. Whatever is unread is
+    /// dropped.
+    End(Option<Report>),
 }
 
 impl Conversation {
     /// Tells whether somebody is logged in.
     #[must_use]
     pub const fn is_in(&self) -> bool {
-        matches!(self.0, Stage::In)
+        matches!(self.0, Stage::In(_))
+    }
+
+    /// Tells whether anything was asked that makes sense.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        !matches!(self.0, Stage::New)
+    }
+
+    /// Returns who is logged in.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match &self.0 {
+            Stage::In(user) => Some(user),
+            Stage::New | Stage::Salted(_) | Stage::Over => None,
+        }
     }
 
     /// Takes the first packet of `unread`.
@@ -50,7 +66,7 @@ impl Conversation {
     /// `users` is who may log in now: a reload counts for every login after it.
     pub fn take(&mut self, unread: &[u8], users: &Users, entropy: &mut Entropy) -> Step {
         if matches!(self.0, Stage::Over) {
-            return Step::End(Bytes::new());
+            return Step::End(None);
         }
         let packet = match packet::peek(unread) {
             Ok(None) => return Step::Wait,
@@ -58,7 +74,7 @@ impl Conversation {
             Err(BadLength(length)) => {
                 return self.refuse(
                     0,
-                    &Report::fatal("invalid PCP packet")
+                    Report::fatal("invalid PCP packet")
                         .because(format!("incorrect packet length ({length})")),
                 );
             }
@@ -74,7 +90,7 @@ impl Conversation {
             _ if self.is_in() => self.ask(packet),
             _ => self.refuse(
                 packet.len(),
-                &Report::fatal("authentication failed for new PCP connection")
+                Report::fatal("authentication failed for new PCP connection")
                     .because("connection not authorized"),
             ),
         }
@@ -85,17 +101,17 @@ impl Conversation {
         let Stage::Salted(salt) = std::mem::replace(&mut self.0, Stage::Over) else {
             let report = Report::fatal("authentication failed")
                 .because("no salt was asked for before the answer");
-            return self.refuse(packet.len(), &report);
+            return self.refuse(packet.len(), report);
         };
         let proof = wire::text(packet.payload)
             .and_then(|(name, rest)| wire::text(rest).map(|(answer, _)| (name, answer)));
         let Some((name, answer)) = proof else {
             let report = Report::fatal("authentication failed")
                 .because("the answer is not a user name and a digest");
-            return self.refuse(packet.len(), &report);
+            return self.refuse(packet.len(), report);
         };
         if users.verify(name, salt, answer) {
-            self.0 = Stage::In;
+            self.0 = Stage::In(String::from_utf8_lossy(name).into_owned());
             let welcome =
                 Composer::default().packet(b'r', |payload| payload.text("AuthenticationOK"));
             return Step::Answer(packet.len(), welcome.finish());
@@ -104,27 +120,27 @@ impl Conversation {
         let name = name.escape_ascii();
         let report = Report::fatal(format!("authentication failed for user \"{name}\""))
             .because("username and/or password does not match");
-        self.refuse(packet.len(), &report)
+        self.refuse(packet.len(), report)
     }
 
     fn ask(&mut self, packet: Packet<'_>) -> Step {
         match request::read(packet) {
             Ok(Request::Goodbye) => {
                 self.0 = Stage::Over;
-                Step::End(Bytes::new())
+                Step::End(None)
             }
             Ok(request) => Step::Ask(packet.len(), request),
-            Err(report) => self.refuse(packet.len(), &report),
+            Err(report) => self.refuse(packet.len(), report),
         }
     }
 
     /// Tells a client an error, and ends the session if it is one that does.
-    fn refuse(&mut self, taken: usize, report: &Report) -> Step {
+    fn refuse(&mut self, taken: usize, report: Report) -> Step {
         match report.severity {
             Severity::Error => Step::Answer(taken, report.compose()),
             Severity::Fatal => {
                 self.0 = Stage::Over;
-                Step::End(report.compose())
+                Step::End(Some(report))
             }
         }
     }
@@ -168,7 +184,8 @@ mod tests {
     }
 
     fn ended(step: &Step, message: &str) {
-        let Step::End(bytes) = step else { panic!("{step:?} is no end") };
+        let Step::End(Some(report)) = step else { panic!("{step:?} is no refusal") };
+        let bytes = report.compose();
         assert!(bytes.starts_with(b"E"));
         let text = format!("SFATAL\0CXX000\0M{message}\0");
         assert_eq!(&bytes[5..5 + text.len()], text.as_bytes());
@@ -186,11 +203,12 @@ mod tests {
         let step = conversation.take(b"L\0\0\0\x04X\0\0\0\x04", &users(), &mut entropy);
         assert_eq!(step, Step::Ask(5, Request::NodeCount));
         let step = conversation.take(b"I\0\0\0\x06x\0", &users(), &mut entropy);
-        assert!(matches!(step, Step::Answer(7, _)) && conversation.is_in());
+        assert!(matches!(step, Step::Answer(7, _)));
+        assert_eq!(conversation.user(), Some("pcpadmin"));
         let step = conversation.take(b"X\0\0\0\x04", &users(), &mut entropy);
-        assert_eq!(step, Step::End(Bytes::new()));
+        assert_eq!(step, Step::End(None));
         let step = conversation.take(b"L\0\0\0\x04", &users(), &mut entropy);
-        assert_eq!(step, Step::End(Bytes::new()));
+        assert_eq!(step, Step::End(None));
     }
 
     #[test]
@@ -241,7 +259,7 @@ mod tests {
         /// Whatever comes, each step takes bytes, waits or ends, and nobody gets in by it.
         #[test]
         fn any_bytes_end_or_wait(bytes in proptest::collection::vec(any::<u8>(), 0..600), inside in any::<bool>()) {
-            let mut conversation = Conversation(if inside { Stage::In } else { Stage::New });
+            let mut conversation = Conversation(if inside { Stage::In("a".to_owned()) } else { Stage::New });
             let (users, mut entropy) = (users(), entropy());
             let mut unread = bytes.as_slice();
             loop {

@@ -1,23 +1,13 @@
 //! What the requests of PCP are answered, packet by packet.
 
 use super::packet::{Composer, Payload, Report};
+use crate::config::Dialect;
 use crate::topology::{Role, Seen, Status};
 use bytes::Bytes;
 use std::fmt::Display;
 
 /// What the last packet of a reply says, or the only one says first.
 const COMPLETE: &str = "CommandComplete";
-
-/// Which clients are to understand the replies: there is no negotiation, and neither understands
-/// the other's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Dialect {
-    /// Pgpool-II's programs up to 4.3: 12 fields tell of a node.
-    V43,
-    /// Those from 4.4 on: 13 fields, with the unit of [`NodeInfo::delay`].
-    #[default]
-    V44,
-}
 
 /// What is told of a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,7 +126,7 @@ pub fn no_cache() -> Bytes {
     Report::error("query cache is not enabled").compose()
 }
 
-/// Answers `V` where pgherd writes no log files itself.
+/// Answers `V` where pgherd writes no log files.
 #[must_use]
 pub fn no_collector() -> Bytes {
     Report::error("logging_collector is disabled").compose()

@@ -106,17 +106,20 @@ fn user(line: &str) -> Result<(String, Secret), Why> {
 
 impl fmt::Display for BadLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: ", self.line)?;
-        match self.why {
-            Why::NoColon => f.write_str("there is no colon; a line is user:digest"),
-            Why::NoName => f.write_str("there is no user name before the colon"),
-            Why::LongName => {
+        write!(f, "line {}: {}", self.line, self.why)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoColon => f.write_str("there is no colon"),
+            Self::NoName => f.write_str("there is no user name before the colon"),
+            Self::LongName => {
                 write!(f, "the user name is longer than {} bytes", limits::ADMIN_NAME_LEN_MAX)
             }
-            Why::NoDigest => f.write_str(
-                "what follows the colon is not 32 hexadecimal digits; pg_md5 PASSWORD prints them",
-            ),
-            Why::TooMany => write!(f, "there are more than {} users", limits::ADMIN_USERS_MAX),
+            Self::NoDigest => f.write_str("what follows the colon is not 32 hexadecimal digits"),
+            Self::TooMany => write!(f, "there are more than {} users", limits::ADMIN_USERS_MAX),
         }
     }
 }

@@ -9,7 +9,9 @@ use super::mistake::{Mistake, Syntax};
 use super::note::{Note, NoteKind};
 use super::secrets::Vault;
 use super::settings::{Setting, Settings, Stored};
-use super::{AuthPolicy, Config, backends, file, logs, parameters, pgpool, policies, pools, shown};
+use super::{
+    AuthPolicy, Config, backends, file, logs, parameters, pcp, pgpool, policies, pools, shown,
+};
 use std::sync::Arc;
 
 /// Lends the text of files.
@@ -26,6 +28,12 @@ pub trait Files {
     /// Lends the key file, the one named on the command line or `.pgpoolkey`; none if there is
     /// none. It is asked for only if a secret is encrypted.
     fn key_file(&self) -> Option<KeyFile>;
+
+    /// Names the file of the users of PCP, for the configuration at this path: the one named on the
+    /// command line, or the `pcp.conf` beside the configuration; none if there is none.
+    fn pcp_file(&self, _path: &str) -> Option<String> {
+        None
+    }
 }
 
 /// The file that holds the key to encrypted secrets.
@@ -162,6 +170,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         listen_addresses: settings.list("listen_addresses", None),
         port: u16::try_from(settings.number("port", None)).ok()?,
         unix_socket_directories: settings.list("unix_socket_directories", None),
+        pcp: pcp::policy(&settings, files, findings),
         backends,
         pool: pools::assemble(&settings, findings),
         auth: AuthPolicy {

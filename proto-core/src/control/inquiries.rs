@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::Control;
-use crate::id::ShardId;
+use crate::id::{ConnId, ShardId};
 use crate::inquiry::{Asker, Sheet, View};
 use crate::limits;
 use crate::message::{Message, Peer};
@@ -23,26 +23,39 @@ pub(super) struct Inquiries {
 #[derive(Debug)]
 struct Inquiry {
     number: u64,
-    shard: ShardId,
-    asker: Asker,
+    whom: Whom,
     since: Instant,
     /// Shards that have not answered yet.
     missing: Vec<ShardId>,
     sheet: Sheet,
 }
 
+/// On whose behalf everybody is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// A client's session of this shard.
+    Session(ShardId, Asker),
+    /// A session of PCP.
+    Admin(ConnId),
+}
+
 /// A question to which everybody has answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answered {
-    /// Where the asker is.
-    pub(super) shard: ShardId,
-    pub(super) asker: Asker,
+    pub(super) number: u64,
+    pub(super) whom: Whom,
     pub(super) sheet: Sheet,
 }
 
 impl Control {
     /// Asks every shard on a session's behalf.
     pub(super) fn on_ask(&mut self, shard: ShardId, asker: Asker, view: View) {
+        self.inquire(Whom::Session(shard, asker), view);
+        self.tell_askers();
+    }
+
+    /// Asks every shard, and returns the number of the question.
+    pub(super) fn inquire(&mut self, whom: Whom, view: View) -> u64 {
         let own = match view {
             View::Checks => self.checks(),
             View::Traffic | View::Routes | View::Sessions | View::Links | View::Pins => {
@@ -54,22 +67,27 @@ impl Control {
             .filter(|(_, member)| !member.is_drained && view != View::Checks)
             .map(|(number, _)| ShardId(number))
             .collect();
-        let number = self.inquiries.open(self.now, (shard, asker), missing.clone(), own);
+        let number = self.inquiries.open(self.now, whom, missing.clone(), own);
         for shard in missing {
             self.outputs.post(Peer::Shard(shard), Message::Collect { number, view });
         }
-        self.tell_askers();
+        number
     }
 
     /// Tells the askers of questions to which everybody has answered.
     pub(super) fn tell_askers(&mut self) {
-        while let Some(Answered { shard, asker, sheet }) = self.inquiries.take() {
-            self.outputs.post(Peer::Shard(shard), Message::Answer { asker, sheet });
+        while let Some(Answered { number, whom, sheet }) = self.inquiries.take() {
+            match whom {
+                Whom::Session(shard, asker) => {
+                    self.outputs.post(Peer::Shard(shard), Message::Answer { asker, sheet });
+                }
+                Whom::Admin(conn) => self.on_collected(conn, number, sheet),
+            }
         }
     }
 
     /// How the checks of each node went.
-    fn checks(&self) -> Sheet {
+    pub(super) fn checks(&self) -> Sheet {
         let mut sheet = Sheet::default();
         for node in &self.nodes {
             node.record.tell(node.id, self.clock, &mut sheet);
@@ -83,7 +101,7 @@ impl Inquiries {
     pub(super) fn open(
         &mut self,
         now: Instant,
-        (shard, asker): (ShardId, Asker),
+        whom: Whom,
         missing: Vec<ShardId>,
         own: Sheet,
     ) -> u64 {
@@ -93,7 +111,7 @@ impl Inquiries {
         }
         self.last += 1;
         let number = self.last;
-        self.open.push_back(Inquiry { number, shard, asker, since: now, missing, sheet: own });
+        self.open.push_back(Inquiry { number, whom, since: now, missing, sheet: own });
         number
     }
 
@@ -118,8 +136,8 @@ impl Inquiries {
     /// Takes a question to which everybody has answered.
     pub(super) fn take(&mut self) -> Option<Answered> {
         let at = self.open.iter().position(|inquiry| inquiry.missing.is_empty())?;
-        let Inquiry { shard, asker, sheet, .. } = self.open.remove(at)?;
-        Some(Answered { shard, asker, sheet })
+        let Inquiry { number, whom, sheet, .. } = self.open.remove(at)?;
+        Some(Answered { number, whom, sheet })
     }
 }
 
@@ -131,8 +149,8 @@ mod tests {
 
     const BOTH: [ShardId; 2] = [ShardId(0), ShardId(1)];
 
-    fn asker(number: u64) -> (ShardId, Asker) {
-        (ShardId(1), Asker { session: Slab::new().insert(()), number })
+    fn asker(number: u64) -> Whom {
+        Whom::Session(ShardId(1), Asker { session: Slab::new().insert(()), number })
     }
 
     fn sheet(count: u64) -> Sheet {
@@ -152,11 +170,11 @@ mod tests {
         assert_eq!(inquiries.take(), None);
         inquiries.answer(two, ShardId(0), sheet(10));
         let answered = inquiries.take().expect("both have answered the second");
-        assert_eq!((answered.asker.number, answered.sheet), (2, sheet(30)));
+        assert_eq!((answered.number, answered.sheet), (two, sheet(30)));
         inquiries.leave(ShardId(1));
         let answered = inquiries.take().expect("the other shard has ended");
-        assert_eq!((answered.asker.number, answered.sheet), (1, sheet(101)));
-        assert_eq!(answered.shard, ShardId(1));
+        assert_eq!((answered.number, answered.sheet), (one, sheet(101)));
+        assert_eq!(answered.whom, asker(1));
         inquiries.answer(one, ShardId(1), sheet(1));
         assert_eq!(inquiries.take(), None, "late answers are for nobody");
     }

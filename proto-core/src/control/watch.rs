@@ -319,6 +319,7 @@ impl Control {
 
     pub(super) fn on_conn_closed(&mut self, conn: ConnId) {
         self.names.remove(conn);
+        self.admins.remove(conn);
         let Some(id) = self.looks.remove(conn) else { return };
         let Some(at) = self.index_of(id) else { return };
         let Some(node) = self.nodes.get_mut(at) else { return };

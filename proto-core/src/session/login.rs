@@ -30,23 +30,25 @@ use crate::wire::startup::{self, Look, Packet, Params, Startup, VERSION_3_0};
 use crate::wire::word;
 
 /// How many bits of a cancel key's process number name the session's place in its shard; the rest
-/// names the shard.
+/// is the shard's number and one, so that no session has the number 0, which stands for none where
+/// processes are shown and for all where they are asked for.
 const PLACE_BITS: u32 = 20;
 
 /// Length of the secret in a cancel key, in bytes, for clients of protocol 3.2: PostgreSQL's own.
 const SECRET_LEN_LONG: usize = 32;
 
-/// Which shard a cancel request is for, and which place in it.
+/// Which shard a cancel request is for, and which place in it. A number that nobody was given is for
+/// a shard that nobody has.
 #[must_use]
-pub(crate) fn addressee(process: u32) -> (u32, u32) {
-    (process >> PLACE_BITS, process & ((1 << PLACE_BITS) - 1))
+pub(crate) const fn addressee(process: u32) -> (u32, u32) {
+    ((process >> PLACE_BITS).wrapping_sub(1), process & ((1 << PLACE_BITS) - 1))
 }
 
 impl Session {
     /// The process number of the client's cancel key, which names shard and session.
     pub(super) fn process(&self, desk: &Desk) -> u32 {
         let place = u32::try_from(self.id.index()).unwrap_or(0) & ((1 << PLACE_BITS) - 1);
-        (u32::from(desk.shard.0) << PLACE_BITS) | place
+        ((u32::from(desk.shard.0) + 1) << PLACE_BITS) | place
     }
 
     pub(super) fn read_startup(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {

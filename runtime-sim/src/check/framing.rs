@@ -12,6 +12,8 @@ pub(crate) enum Sender {
     Frontend,
     /// A server, or the proxy in its place.
     Backend,
+    /// The proxy, to an administrator's program.
+    Admin,
 }
 
 /// What a frontend's stream turned out to be.
@@ -173,6 +175,7 @@ impl Framing {
         match self.sender {
             Sender::Frontend => b"BCdcfDEHFPpQSX",
             Sender::Backend => b"RKS23CGHWdcDIEVvnNAt1sZT",
+            Sender::Admin => b"mrlihnpbwdctzvgaEN",
         }
     }
 }

@@ -32,7 +32,7 @@ impl Machine for Desk {
                 self.outputs.push(Output::Move {
                     conn,
                     to: ShardId(1),
-                    arrival: arrival(Room::Full),
+                    arrival: arrival(Room::Full, Door::Sql),
                 });
                 self.conns.remove(conn);
                 let message = Message::Collect { number: 0, view: View::Traffic };

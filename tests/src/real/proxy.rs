@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::child::ends_within;
 use super::grounds::{CHECK_PASSWORD, CHECK_USER, Grounds};
-use crate::world::Setup;
+use crate::world::{PCP_CONF, Setup};
 
 /// A running pgherd.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct Proxy {
     /// Its files. Removed with it.
     dir: PathBuf,
     port: u16,
+    pcp_port: u16,
     exit_code: Option<i32>,
 }
 
@@ -33,9 +34,12 @@ impl Proxy {
     pub fn start(runtime: &str, grounds: &Grounds, setup: &Setup) -> Result<Self, String> {
         let dir = fresh_dir();
         let port = pgherd_herd::free_port().expect("this machine has a free port");
+        let pcp_port = pgherd_herd::free_port().expect("this machine has a second free port");
         let log = File::create(dir.join(LOG)).expect("a fresh directory can be written to");
         let errors = log.try_clone().expect("a file can be opened twice");
-        write_config(&dir, &config(grounds, setup, port, &dir));
+        write_config(&dir, &config(grounds, setup, (port, pcp_port), &dir));
+        let path = dir.join("pcp.conf");
+        fs::write(&path, PCP_CONF).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let binary = binary()?;
         let child = Command::new(&binary)
             .args(["run", "--runtime", runtime, "--config"])
@@ -45,7 +49,7 @@ impl Proxy {
             .stderr(errors)
             .spawn()
             .map_err(|error| format!("cannot run {}: {error}", binary.display()))?;
-        let mut proxy = Self { child, dir, port, exit_code: None };
+        let mut proxy = Self { child, dir, port, pcp_port, exit_code: None };
         proxy.wait_ready()?;
         Ok(proxy)
     }
@@ -71,9 +75,14 @@ impl Proxy {
         self.port
     }
 
+    /// Where it serves PCP.
+    pub fn pcp_port(&self) -> u16 {
+        self.pcp_port
+    }
+
     /// Writes another configuration; pgherd is not told.
     pub fn configure(&self, grounds: &Grounds, setup: &Setup) {
-        write_config(&self.dir, &config(grounds, setup, self.port, &self.dir));
+        write_config(&self.dir, &config(grounds, setup, (self.port, self.pcp_port), &self.dir));
     }
 
     /// Sends a signal.
@@ -127,13 +136,17 @@ impl Drop for Proxy {
 }
 
 /// Composes `pgherd.toml`.
-fn config(grounds: &Grounds, setup: &Setup, port: u16, dir: &Path) -> String {
+fn config(grounds: &Grounds, setup: &Setup, ports: (u16, u16), dir: &Path) -> String {
+    let (port, pcp_port) = ports;
     let mut text = setup.settings.join("\n");
     let pid_file = dir.join("pgherd.pid").display().to_string();
     let own = [
         ("listen_addresses", quoted("127.0.0.1")),
         ("port", port.to_string()),
         ("unix_socket_directories", quoted("")),
+        ("pcp_listen_addresses", quoted("127.0.0.1")),
+        ("pcp_port", pcp_port.to_string()),
+        ("pcp_socket_dir", quoted("")),
         ("pid_file_name", quoted(&pid_file)),
         ("worker_threads", "2".to_owned()),
         ("sr_check_user", quoted(CHECK_USER)),

@@ -18,16 +18,22 @@ const PATIENCE: std::time::Duration = secs(90);
 /// Lists them.
 #[must_use]
 pub fn all() -> Vec<Scenario<Sim>> {
-    let all: [(&'static str, fn(&mut Sim)); 7] = [
-        ("a_promotion_that_is_refused", a_promotion_that_is_refused),
-        ("a_promotion_that_hangs", a_promotion_that_hangs),
-        ("a_promotion_that_is_a_lie", a_promotion_that_is_a_lie),
-        ("an_heir_that_dies_while_it_is_promoted", an_heir_that_dies_while_it_is_promoted),
-        ("where_nobody_can_be_promoted_reads_go_on", where_nobody_can_be_promoted_reads_go_on),
-        ("the_primary_is_back_in_the_middle", the_primary_is_back_in_the_middle),
-        ("a_second_primary_in_the_middle", a_second_primary_in_the_middle),
-    ];
-    all.into_iter().map(|(name, play)| Scenario { name, setup: promote, play }).collect()
+    vec![
+        scenario("a_promotion_that_is_refused", a_promotion_that_is_refused),
+        scenario("a_promotion_that_hangs", a_promotion_that_hangs),
+        scenario("a_promotion_that_is_a_lie", a_promotion_that_is_a_lie),
+        scenario("an_heir_that_dies_while_it_is_promoted", an_heir_that_dies_while_it_is_promoted),
+        scenario(
+            "where_nobody_can_be_promoted_reads_go_on",
+            where_nobody_can_be_promoted_reads_go_on,
+        ),
+        scenario("the_primary_is_back_in_the_middle", the_primary_is_back_in_the_middle),
+        scenario("a_second_primary_in_the_middle", a_second_primary_in_the_middle),
+    ]
+}
+
+const fn scenario(name: &'static str, play: fn(&mut Sim)) -> Scenario<Sim> {
+    Scenario { name, setup: promote, play }
 }
 
 fn obey(w: &mut Sim, node: usize, obedience: Obedience) {

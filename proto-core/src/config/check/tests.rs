@@ -42,6 +42,10 @@ impl Files for Texts {
     fn key_file(&self) -> Option<KeyFile> {
         self.key.clone()
     }
+
+    fn pcp_file(&self, path: &str) -> Option<String> {
+        Some(beside(path, "pcp.conf")).filter(|path| self.exists(path))
+    }
 }
 
 /// The least that loads, in either format.

@@ -1,6 +1,7 @@
 //! Values that together make no herd that could be served.
 
 use super::{Words, shown};
+use crate::auth::pcp::Why;
 
 /// The values together make no herd that could be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,12 @@ pub enum Herd {
         /// The operating system's reason.
         why: String,
     },
+    /// A `pcp.conf` that cannot be read, for this reason.
+    PcpFile(String),
+    /// A line of `pcp.conf` that cannot be meant.
+    PcpLine(Why),
+    /// Clients and PCP share a port.
+    PcpPort,
     /// Encrypted secrets and no key file.
     KeyMissing,
     /// Encrypted secrets and a key file that cannot be read, for this reason.
@@ -84,6 +91,18 @@ impl Herd {
             Self::PasswordFile { path, why } => Words::new(
                 format!("{path} cannot be read: {why}"),
                 "check the path and who may read it, or write '' for no password file",
+            ),
+            Self::PcpFile(why) => Words::new(
+                format!("the users of PCP cannot be read: {why}"),
+                "check the path and who may read it",
+            ),
+            Self::PcpLine(why) => Words::new(
+                why.to_string(),
+                "a line is user:digest, where the digest is what pg_md5 PASSWORD prints",
+            ),
+            Self::PcpPort => Words::new(
+                "it is the port for clients as well",
+                "choose another one; Pgpool-II's is 9898",
             ),
             Self::KeyMissing => Words::new(
                 "secrets are encrypted and there is no key file",

@@ -226,6 +226,7 @@ const TABLE: &[(&str, &str)] = &[
     ("failover_wait_timeout", "seconds that a write waits for a primary"),
     ("shutdown_timeout", "seconds that a shutdown waits for transactions"),
     ("auth_method", "how clients prove who they are"),
+    ("pcp_dialect", "which pcp_ programs are to understand what they are told"),
     ("worker_threads", "threads that serve clients"),
     ("cpu_affinity", "cores on which they run"),
 ];

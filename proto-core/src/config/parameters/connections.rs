@@ -30,9 +30,9 @@ pub(super) const TABLE: &[Parameter] = &[
         .start()
         .since("4.4")
         .refused("the sockets would be open to everyone on this host"),
-    list("pcp_listen_addresses", ',', "localhost").start(),
-    count("pcp_port", 1024, 65_535, "9898").start(),
-    list("pcp_socket_dir", ',', "/tmp").start(),
+    list("pcp_listen_addresses", ',', "localhost").start().now(),
+    count("pcp_port", 1024, 65_535, "9898").start().now(),
+    list("pcp_socket_dir", ',', "/tmp").start().now(),
     count("listen_backlog_multiplier", 1, INT_MAX, "2").start().dead(NO_PROCESSES),
     flag("serialize_accept", "off").start().dead(NO_PROCESSES),
     count("reserved_connections", 0, INT_MAX, "0")

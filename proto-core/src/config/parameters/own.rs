@@ -37,6 +37,7 @@ pub(super) const TABLE: &[Parameter] = &[
         default: None,
         ..choice("auth_method", &["trust", "password", "md5", "scram-sha-256"], "").now()
     },
+    choice("pcp_dialect", &["4.3", "4.4"], "4.4").now(),
     count("worker_threads", 0, 1024, "0").start().now(),
     text("cpu_affinity", "none").start().now(),
 ];

@@ -2,36 +2,19 @@
 
 use super::Reply;
 use super::columns::{GROUPS, Target, target};
+use crate::admin::settings;
 use crate::config::parameters::{self, Context, Effect, Found, Parameter};
 use crate::config::{Override, Shown};
-use crate::id::BackendId;
 use crate::session::Session;
 use crate::session::desk::Desk;
 use crate::session::overrides::EFFECTIVE;
 use crate::session::refusal::{Refusal, told};
-use crate::topology::Role;
 
 impl Session {
     /// The rows of `SHOW pool_status`: what is in effect for this session.
     pub(super) fn status_rows(&self, desk: &Desk) -> Vec<Vec<String>> {
-        let config = desk.config.clone();
-        let mut rows = Vec::new();
-        let mut own = Vec::new();
-        let mut nodes_are_told = false;
-        for shown in config.shown.iter() {
-            if is_of_backend(shown) {
-                nodes_are_told = true;
-                continue;
-            }
-            let shown = self.of_session(shown);
-            let row = vec![shown.name.clone(), shown.status.clone(), shown.about()];
-            if nodes_are_told { own.push(row) } else { rows.push(row) }
-        }
-        for backend in &config.backends {
-            backend_rows(desk, backend.id, &mut rows);
-        }
-        rows.append(&mut own);
-        rows
+        let rows = settings::rows(&desk.config, &desk.topology, |shown| self.of_session(shown));
+        rows.into_iter().map(Vec::from).collect()
     }
 
     /// What is shown of a parameter: the session's own value, if it has set one.
@@ -149,41 +132,6 @@ fn true_name(name: &str) -> &str {
 
 fn item(shown: &Shown) -> Vec<String> {
     vec![shown.name.clone(), shown.words.clone(), shown.about()]
-}
-
-fn is_of_backend(shown: &Shown) -> bool {
-    shown.node.is_some() && shown.parameter.name.starts_with("backend_")
-}
-
-/// The rows of one node in `SHOW pool_status`, in Pgpool-II's order.
-fn backend_rows(desk: &Desk, id: BackendId, rows: &mut Vec<Vec<String>>) {
-    let node = desk.topology.node(id);
-    for name in [
-        "backend_hostname",
-        "backend_port",
-        "backend_weight",
-        "backend_data_directory",
-        "backend_status",
-        "standby_delay",
-        "backend_flag",
-        "backend_application_name",
-    ] {
-        let item = format!("{name}{id}");
-        let shown = desk.config.shown(&item);
-        let (value, about) = match (name, shown) {
-            ("backend_status", _) => {
-                let word = node.map_or("unused", |node| node.status.word());
-                (word.to_owned(), "status of the node".to_owned())
-            }
-            ("standby_delay", _) => {
-                let lag = node.filter(|node| node.role != Role::Primary).and_then(|node| node.lag);
-                (lag.unwrap_or(0).to_string(), "bytes that the standby lacks".to_owned())
-            }
-            (_, Some(shown)) => (shown.status.clone(), shown.about()),
-            (_, None) => continue,
-        };
-        rows.push(vec![item, value, about]);
-    }
 }
 
 #[cfg(test)]

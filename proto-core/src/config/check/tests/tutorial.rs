@@ -173,10 +173,7 @@ fn each_dead_parameter_of_the_tutorial_is_named() {
 }
 
 /// What the file asks for that a later release brings.
-const NOT_YET: [(usize, &str); 17] = [
-    (10, "pcp_socket_dir"),
-    (11, "pcp_listen_addresses"),
-    (12, "pcp_port"),
+const NOT_YET: [(usize, &str); 14] = [
     (20, "follow_primary_command"),
     (35, "backend_data_directory0"),
     (43, "backend_data_directory1"),

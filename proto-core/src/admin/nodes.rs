@@ -1,0 +1,157 @@
+//! What is told of nodes, by `SHOW` and over PCP alike.
+
+use super::reply::{Delay, NodeInfo};
+use crate::config::{Backend, Config};
+use crate::id::BackendId;
+use crate::inquiry::{Sheet, figure};
+use crate::time::{WallClock, WallTime};
+use crate::topology::{Node, Role, Topology};
+
+/// A node as it is told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Account<'a> {
+    /// What is known of it.
+    pub node: &'a Node,
+    /// What is configured.
+    pub backend: &'a Backend,
+    /// Its share of the reads, from 0 to 1. 0 for all if no node has a weight.
+    pub share: f64,
+}
+
+/// Gives an account of every node.
+pub fn accounts<'a>(
+    config: &'a Config,
+    topology: &'a Topology,
+) -> impl Iterator<Item = Account<'a>> {
+    let total: f64 = config.backends.iter().map(|backend| backend.weight).sum();
+    topology.nodes.iter().filter_map(move |node| {
+        let backend = config.backend(node.id)?;
+        let share = if total > 0.0 { backend.weight / total } else { 0.0 };
+        Some(Account { node, backend, share })
+    })
+}
+
+/// Gives an account of one node; none if there is no such node.
+#[must_use]
+pub fn account<'a>(
+    config: &'a Config,
+    topology: &'a Topology,
+    id: BackendId,
+) -> Option<Account<'a>> {
+    accounts(config, topology).find(|account| account.node.id == id)
+}
+
+impl<'a> Account<'a> {
+    /// What it is taken for: Pgpool-II takes whatever is not the primary for a standby.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        if self.node.role == Role::Primary { Role::Primary } else { Role::Standby }
+    }
+
+    /// How many bytes of WAL it lacks, which is 0 if it is unknown.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        match self.role() {
+            Role::Primary => 0,
+            Role::Standby | Role::Unknown => self.node.lag.unwrap_or(0),
+        }
+    }
+
+    /// What rows about a node's servers begin with: number, host, port, status, role.
+    #[must_use]
+    pub fn beginning(&self) -> [String; 5] {
+        [
+            self.node.id.to_string(),
+            self.backend.hostname.clone(),
+            self.backend.port.to_string(),
+            self.node.status.word().to_owned(),
+            self.role().word().to_owned(),
+        ]
+    }
+
+    /// How its checks went: the row of `SHOW pool_health_check_stats`, and the answer to `H`.
+    #[must_use]
+    pub fn checks(&self, sheet: &Sheet, clock: WallClock) -> Vec<String> {
+        let time = |at| if at == 0 { String::new() } else { clock.print(WallTime(at)) };
+        let mut row = Vec::from(self.beginning());
+        row.push(clock.print(self.node.changed));
+        row.extend(check_cells(|word| sheet.figure(Some(self.node.id), word), time));
+        row
+    }
+
+    /// The answer to `I`.
+    #[must_use]
+    pub fn info(&self) -> NodeInfo<'a> {
+        NodeInfo {
+            host: &self.backend.hostname,
+            port: self.backend.port,
+            status: self.node.status,
+            actual_status: self.node.seen,
+            weight: self.share,
+            role: self.role(),
+            actual_role: self.node.server_role,
+            delay: Delay::Bytes(self.lag()),
+            replication_state: &self.node.replication_state,
+            sync_state: &self.node.sync_state,
+            changed: self.node.changed.0,
+        }
+    }
+}
+
+/// The cells of a node's checks. None is ever skipped: a node that is down is looked at too.
+fn check_cells(value: impl Fn(&'static str) -> u64, time: impl Fn(u64) -> String) -> [String; 14] {
+    let count = |word| value(word).to_string();
+    let total = value(figure::TOTAL);
+    let average = |sum: u64, unit: u64| {
+        // Milliseconds or retries, in thousandths: exact up to half a thousandth.
+        let thousandths = (sum.saturating_mul(1000) / unit).checked_div(total).unwrap_or(0);
+        format!("{}.{:03}000", thousandths / 1000, thousandths % 1000)
+    };
+    let millis = |word| (value(word) / 1000).to_string();
+    [
+        count(figure::TOTAL),
+        count(figure::SUCCESS),
+        count(figure::FAIL),
+        "0".to_owned(),
+        count(figure::RETRY),
+        average(value(figure::RETRY), 1),
+        count(figure::RETRY_MAX),
+        millis(figure::DURATION_MAX),
+        millis(figure::DURATION_MIN),
+        average(value(figure::DURATION), 1000),
+        time(value(figure::LAST)),
+        time(value(figure::LAST_SUCCESS)),
+        String::new(),
+        time(value(figure::LAST_FAIL)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_shown_as_pgpool_shows_them() {
+        let value = |word| match word {
+            figure::TOTAL => 3,
+            figure::SUCCESS => 2,
+            figure::FAIL => 1,
+            figure::RETRY => 2,
+            figure::RETRY_MAX => 2,
+            figure::DURATION => 10_500,
+            figure::DURATION_MAX => 7_900,
+            figure::DURATION_MIN => 1_200,
+            figure::LAST | figure::LAST_SUCCESS => 77,
+            _ => 0,
+        };
+        let time = |at| if at == 0 { String::new() } else { format!("at {at}") };
+        let cells = check_cells(value, time);
+        let expected = [
+            "3", "2", "1", "0", "2", "0.666000", "2", "7", "1", "3.500000", "at 77", "at 77", "",
+            "",
+        ];
+        assert_eq!(cells, expected);
+        let nothing = check_cells(|_| 0, |_| String::new());
+        assert_eq!(nothing[5], "0.000000");
+    }
+}

@@ -1,0 +1,265 @@
+//! What the requests of PCP come to: answers from what the control plane knows, questions to the
+//! shards, and the operator's business.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Control, Stage};
+use crate::admin::nodes::{Account, account, accounts};
+use crate::admin::packet::Report;
+use crate::admin::request::Request;
+use crate::admin::{reply, settings};
+use crate::config::{Dialect, FailoverFlag};
+use crate::control::hold::Declined;
+use crate::control::inquiries::Whom;
+use crate::control::view;
+use crate::id::{BackendId, ConnId};
+use crate::inquiry::{Sheet, View};
+use crate::limits;
+use crate::message::{Message, Peer, Shutdown, Wish};
+use crate::topology::{Status, Topology};
+
+/// What a session of PCP has the shards asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Which sessions of clients there are.
+    Processes,
+    /// The connections of one session, or all of them.
+    Connections(Option<u64>),
+    /// Whether this session is there, which has no connection.
+    Presence(u64),
+}
+
+/// What an answer about connections that failed begins with.
+const NO_PROCESS_INFO: &str = "informing process info failed";
+
+impl Question {
+    const fn view(self) -> View {
+        match self {
+            Self::Processes | Self::Presence(_) => View::Sessions,
+            Self::Connections(_) => View::Links,
+        }
+    }
+
+    /// What is said where the shards say nothing.
+    pub(super) fn unanswered(self) -> Report {
+        let message = match self {
+            Self::Processes => "informing process count failed",
+            Self::Connections(_) | Self::Presence(_) => NO_PROCESS_INFO,
+        };
+        let seconds = limits::SHOW_TIMEOUT.as_secs();
+        Report::error(message).because(format!("no answer came within {seconds} seconds"))
+    }
+}
+
+impl Control {
+    /// Answers a request, or sees to it that it is answered.
+    pub(super) fn on_request(&mut self, conn: ConnId, request: Request) {
+        let bytes = match request {
+            Request::NodeCount => reply::node_count(self.config.backends.len()),
+            Request::NodeInfo(id) => self.node_info(id),
+            Request::HealthStats(id) => self.health_stats(id),
+            Request::ProcessCount => return self.ask_for_admin(conn, Question::Processes),
+            Request::ProcessInfo(id) => {
+                return self.ask_for_admin(conn, Question::Connections(id));
+            }
+            Request::PoolStatus => {
+                reply::pool_status(&settings::rows(&self.config, &self.told(), |shown| shown))
+            }
+            Request::Watchdog(_) => reply::no_watchdog(),
+            Request::Detach { node, .. } => self.on_detach_request(conn, node),
+            Request::Attach(node) => self.on_attach_request(conn, node),
+            Request::Promote { node, .. } => self.not_yet("PCP: promote node failed", node),
+            Request::Recover(node) => self.not_yet("PCP: node recovery failed", node),
+            Request::StopRecovery => return self.read_on(conn),
+            Request::Stop(how, _) => return self.on_stop_request(conn, how),
+            Request::Reload(_) => self.wish(conn, Wish::Reload, b'z'),
+            Request::RotateLog(_) if self.config.log.is_collected => {
+                self.wish(conn, Wish::RotateLog, b'v')
+            }
+            Request::RotateLog(_) => reply::no_collector(),
+            Request::InvalidateCache => reply::no_cache(),
+            Request::Notices => reply::done(b'a'),
+            // The conversation ends there.
+            Request::Goodbye => return,
+        };
+        self.answer_admin(conn, bytes);
+    }
+
+    /// Passes on what only the operator can do. The answer says that it was, and not how it went.
+    fn wish(&mut self, conn: ConnId, wish: Wish, tag: u8) -> Bytes {
+        self.note_request(conn, &format!("{wish:?}"));
+        self.outputs.post(Peer::Operator, Message::Wish(wish));
+        reply::done(tag)
+    }
+
+    /// Logs who asked for something that has an effect.
+    fn note_request(&self, conn: ConnId, what: &str) {
+        if let Some(session) = self.admins.0.get(conn) {
+            log::info!("PCP: {} asks for: {what}", session.name());
+        }
+    }
+
+    /// The cluster as PCP tells of it: there is a view of it before the first was published, too.
+    fn told(&self) -> Arc<Topology> {
+        if self.topology.nodes.len() == self.config.backends.len() {
+            return self.topology.clone();
+        }
+        let facts = self.nodes.iter();
+        let facts: Vec<_> =
+            facts.filter_map(|node| Some((self.config.backend(node.id)?, &node.fact))).collect();
+        Arc::new(view::derive(&self.topology, &facts))
+    }
+
+    fn node_info(&self, id: Option<usize>) -> Bytes {
+        let told = self.told();
+        let dialect = self.config.pcp.dialect;
+        let Some(id) = id else {
+            let nodes: Vec<_> =
+                accounts(&self.config, &told).map(|account| account.info()).collect();
+            return reply::node_info(dialect, &nodes);
+        };
+        match self.account(&told, id) {
+            Some(account) => reply::node_info(dialect, &[account.info()]),
+            None => reply::no_node("informing node info failed", id),
+        }
+    }
+
+    fn health_stats(&self, id: usize) -> Bytes {
+        match self.account(&self.told(), id) {
+            Some(account) => reply::health_stats(account.checks(&self.checks(), self.clock)),
+            None => reply::no_node("informing health check stats failed", id),
+        }
+    }
+
+    fn account<'a>(&'a self, told: &'a Topology, node: usize) -> Option<Account<'a>> {
+        account(&self.config, told, self.backend_of(node)?)
+    }
+
+    /// Takes a node out of service. The answer tells that this is decided, as Pgpool-II's does, and
+    /// not that every session has heard of it.
+    fn on_detach_request(&mut self, conn: ConnId, node: usize) -> Bytes {
+        const FAILED: &str = "PCP: detach node failed";
+        let Some(id) = self.backend_of(node) else { return reply::no_node(FAILED, node) };
+        let flag = self.config.backend(id).map(|backend| backend.failover);
+        if flag == Some(FailoverFlag::Disallow) {
+            let message = format!(
+                "degenerate backend request for node_id: {id} is canceled because failover is \
+                 disallowed on the node"
+            );
+            return Report::error(message).compose();
+        }
+        self.note_request(conn, &format!("detach node {id}"));
+        match self.detach(id) {
+            Ok(()) => reply::done(b'd'),
+            Err(Declined::Unknown) => reply::no_node(FAILED, node),
+            Err(Declined::Busy) => busy(),
+            Err(Declined::Already) => Report::error(format!(
+                "invalid degenerate backend request, node id : {id} status: [{}] is not valid for \
+                 failover",
+                Status::Down.number()
+            ))
+            .compose(),
+        }
+    }
+
+    /// Lets a node in again. One that nothing keeps out is in already, which is as well.
+    fn on_attach_request(&mut self, conn: ConnId, node: usize) -> Bytes {
+        const FAILED: &str = "PCP: attach node failed";
+        let Some(id) = self.backend_of(node) else { return reply::no_node(FAILED, node) };
+        self.note_request(conn, &format!("attach node {id}"));
+        match self.attach(id) {
+            Ok(()) | Err(Declined::Already) => reply::done(b'c'),
+            Err(Declined::Unknown) => reply::no_node(FAILED, node),
+            Err(Declined::Busy) => busy(),
+        }
+    }
+
+    /// Returns the node of this number, if there is one.
+    fn backend_of(&self, node: usize) -> Option<BackendId> {
+        let id = BackendId(u8::try_from(node).ok()?);
+        self.config.backend(id).map(|backend| backend.id)
+    }
+
+    /// Answers what a later release does.
+    fn not_yet(&self, message: &str, node: usize) -> Bytes {
+        if self.backend_of(node).is_none() {
+            return reply::no_node(message, node);
+        }
+        Report::error(message).because("this release of pgherd does not support it yet").compose()
+    }
+
+    /// Stops the process as a signal would, once that is answered.
+    fn on_stop_request(&mut self, conn: ConnId, how: Shutdown) {
+        self.note_request(conn, &format!("stop {how:?}"));
+        self.answer_admin(conn, reply::done(b't'));
+        self.end_admin(conn, None);
+        self.on_shutdown(how);
+        self.post_all(&Message::Shutdown(how));
+    }
+
+    /// Has all shards asked on a session's behalf.
+    fn ask_for_admin(&mut self, conn: ConnId, question: Question) {
+        let number = self.inquire(Whom::Admin(conn), question.view());
+        if let Some(session) = self.admins.0.get_mut(conn) {
+            session.stage = Stage::Asking(number, question);
+            session.due = self.now + limits::SHOW_TIMEOUT;
+        }
+        self.tell_askers();
+    }
+
+    /// All shards have answered.
+    pub(in crate::control) fn on_collected(&mut self, conn: ConnId, number: u64, sheet: Sheet) {
+        let Some(session) = self.admins.0.get(conn) else { return };
+        let question = match session.stage {
+            Stage::Asking(asked, question) if asked == number => question,
+            Stage::Asking(..) | Stage::Reading | Stage::Answering { .. } | Stage::Leaving => return,
+        };
+        self.put_off(conn);
+        let bytes = match question {
+            Question::Processes => reply::process_count(&pids(&sheet)),
+            Question::Connections(None) => self.process_info(sheet.rows),
+            Question::Connections(Some(pid)) => {
+                let mut rows = sheet.rows;
+                rows.retain(|row| pid_of(row) == Some(pid));
+                if rows.is_empty() {
+                    return self.ask_for_admin(conn, Question::Presence(pid));
+                }
+                self.process_info(rows)
+            }
+            Question::Presence(pid) if pids(&sheet).contains(&pid) => self.process_info(Vec::new()),
+            Question::Presence(pid) => Report::error(NO_PROCESS_INFO)
+                .because(format!("invalid process ID : {pid}"))
+                .compose(),
+        };
+        self.answer_admin(conn, bytes);
+    }
+
+    /// Tells of connections as `SHOW pool_pools` does, without the columns that are pgherd's own.
+    fn process_info(&self, mut rows: Vec<Vec<String>>) -> Bytes {
+        let columns = match self.config.pcp.dialect {
+            Dialect::V43 => 17,
+            Dialect::V44 => 21,
+        };
+        for row in &mut rows {
+            row.truncate(columns);
+        }
+        reply::process_info(&rows)
+    }
+}
+
+/// Answers what cannot be done while a server is being promoted.
+fn busy() -> Bytes {
+    let report = Report::error("failed to process PCP request at the moment");
+    report.because("failover is in progress").compose()
+}
+
+/// The number of a row's session, which stands in front.
+fn pid_of(row: &[String]) -> Option<u64> {
+    row.first()?.parse().ok()
+}
+
+fn pids(sheet: &Sheet) -> Vec<u64> {
+    sheet.rows.iter().filter_map(|row| pid_of(row)).collect()
+}
