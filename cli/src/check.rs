@@ -1,11 +1,12 @@
 //! `pgherd check`: every mistake of the files, then every server and every credential.
 
 use pgherd_core::auth::passwd::Stored;
-use pgherd_core::config::{Backend, Config, Note, NoteKind};
+use pgherd_core::config::{Backend, Config, FailoverMode, Note, NoteKind};
+use pgherd_core::failover::privileges;
 use pgherd_core::health::probe::QUERY;
 
 use crate::args::CheckArgs;
-use crate::dial::{Dial, Line};
+use crate::dial::{Dial, Line, Unanswered};
 use crate::ending::Ending;
 use crate::files::{self, Disk};
 use crate::say::say;
@@ -46,6 +47,13 @@ fn print(line: &str) {
     say(&format!("{line}\n"));
 }
 
+/// Asks what the user of the checks lacks for a failover.
+fn lacking(dial: &mut Dial) -> Result<Vec<&'static str>, Unanswered> {
+    let rows = dial.ask(privileges::VERSION)?;
+    let version = rows.first().and_then(|row| row.first()).and_then(|text| text.parse().ok());
+    Ok(privileges::lacking(&dial.ask(&privileges::query(version.unwrap_or(0)))?))
+}
+
 /// Tries a server as the user of the checks, then as every user; returns what failed.
 fn try_server(config: &Config, backend: &Backend) -> usize {
     let checks = &config.checks;
@@ -60,11 +68,28 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
         timeout: backend.connect_timeout,
     };
     let mut failures = 0;
-    match Dial::up(&line(&checks.user, stored.as_ref())).and_then(|mut dial| dial.ask(QUERY)) {
-        Ok(rows) => {
+    let looked = Dial::up(&line(&checks.user, stored.as_ref())).and_then(|mut dial| {
+        let rows = dial.ask(QUERY)?;
+        let lacks = match config.failover.mode {
+            FailoverMode::Promote => lacking(&mut dial)?,
+            FailoverMode::Off => Vec::new(),
+        };
+        Ok((rows, lacks))
+    });
+    match looked {
+        Ok((rows, lacks)) => {
             let is_standby = rows.first().and_then(|row| row.first()).is_some_and(|v| v == "t");
             let role = if is_standby { "standby" } else { "primary" };
             print(&format!("{name}: {role}; sr_check_user \"{}\" can look at it", checks.user));
+            if !lacks.is_empty() {
+                print(&format!(
+                    "{name}: sr_check_user \"{}\" cannot do what a failover takes: it lacks {}; grant \
+                     that, or set failover_mode to off",
+                    checks.user,
+                    lacks.join(", ")
+                ));
+                failures += 1;
+            }
         }
         Err(error) => {
             print(&format!("{name}: sr_check_user \"{}\": {error}", checks.user));

@@ -1,5 +1,7 @@
 //! `pgherd demo`: a throw-away herd of real servers with pgherd in front, for trying things out.
 
+mod deed;
+
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::net::TcpListener;
@@ -20,6 +22,7 @@ use crate::dial::{Dial, Line};
 use crate::ending::Ending;
 use crate::say::say;
 use crate::{files, logging, run};
+use deed::{Deed, LEGEND};
 
 /// Pause between two looks at the herd.
 const STATUS_PERIOD: Duration = Duration::from_secs(1);
@@ -139,9 +142,10 @@ fn greet(herd: &Herd, args: &DemoArgs) {
     if args.dir.is_some() {
         print(&format!("  the servers' directory is kept: {}", herd.directory().display()));
     }
+    print(&format!("\n{LEGEND}"));
     match args.seconds {
-        Some(seconds) => print(&format!("\nEnds after {seconds} seconds, or at Ctrl-C.\n")),
-        None => print("\nCtrl-C stops everything.\n"),
+        Some(seconds) => print(&format!("Ends after {seconds} seconds, or at Ctrl-C.\n")),
+        None => print("Ctrl-C stops everything.\n"),
     }
 }
 
@@ -157,9 +161,21 @@ fn watch(herd: &Herd, args: &DemoArgs, stop: &AtomicBool) -> Result<(), Ending> 
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let is_over = || stop.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
     let mut board = Board::default();
-    while !is_over() && board.show(&ask(&mut dial)?) {
+    let deeds = Deed::listen();
+    while !is_over() {
+        let rows = ask(&mut dial)?;
+        if !board.show(&rows) {
+            break;
+        }
         let next = Instant::now() + STATUS_PERIOD;
         while Instant::now() < next && !is_over() {
+            if let Ok(deed) = deeds.try_recv() {
+                board = Board::default();
+                let progress = |step: &str| print(&format!("\n{step}"));
+                if let Err(trouble) = deed.carry_out(herd, &rows, &progress) {
+                    print(&format!("{trouble}"));
+                }
+            }
             std::thread::sleep(STOP_POLL);
         }
     }
@@ -182,6 +198,11 @@ fn dial(port: u16) -> Result<Dial, Ending> {
 fn ask(dial: &mut Dial) -> Result<Vec<Vec<String>>, Ending> {
     let answer = dial.ask("SHOW pool_nodes");
     answer.map_err(|error| Ending::Broken(format!("pgherd does not answer: {error}")))
+}
+
+/// The column `role` of `SHOW pool_nodes`.
+fn role(row: &[String]) -> &str {
+    row.get(6).map_or("", String::as_str)
 }
 
 /// The column `status` of `SHOW pool_nodes`.
@@ -218,7 +239,7 @@ fn status_line(row: &[String]) -> String {
     format!(
         "  node {}  {:7}  {:8}  {:>9} reads  {:>8} bytes behind  {}\n",
         column(0),
-        column(6),
+        role(row),
         // A node that no session has used yet is as well as any other.
         if status(row) == "waiting" { "up" } else { status(row) },
         column(8),

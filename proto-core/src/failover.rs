@@ -5,3 +5,4 @@
 pub mod conninfo;
 pub mod decide;
 pub mod follow;
+pub mod privileges;
