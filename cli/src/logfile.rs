@@ -118,6 +118,8 @@ impl LogFile {
         self.due = due(&self.policy, now);
         match next {
             Ok((path, file, len)) => {
+                // A file that goes on is not rotated again before as much has come once more.
+                let len = if path == self.path { 0 } else { len };
                 (self.path, self.file, self.len) = (path, file, len);
                 true
             }

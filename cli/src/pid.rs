@@ -17,8 +17,7 @@ pub(crate) struct PidFile(PathBuf);
 impl PidFile {
     /// Writes the file, unless it names a process that runs.
     pub(crate) fn write(path: &Path) -> Result<Self, Ending> {
-        if let Some(pid) = named_in(path).filter(|pid| *pid != std::process::id() && is_ours(*pid))
-        {
+        if let Some(pid) = named_in(path).filter(|pid| is_ours(*pid)) {
             return Err(Ending::CannotStart(format!(
                 "{}: process {pid} runs already; stop it, or set another pid_file_name",
                 path.display()
@@ -33,6 +32,10 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
+        // It may be another one's by now.
+        if named_in(&self.0) != Some(std::process::id()) {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.0) {
             log::debug!("{}: {error}", self.0.display());
         }
@@ -49,6 +52,10 @@ pub(crate) fn named_in(path: &Path) -> Option<u32> {
 /// containers soon.
 pub(crate) fn is_ours(pid: u32) -> bool {
     let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    // A number that is left from before a crash may be our own, in a container always.
+    if pid == std::process::id() || pid == std::os::unix::process::parent_id() {
+        return false;
+    }
     let Some(other) = name(&pid.to_string()) else { return false };
     is_running(pid)
         && (NAMES.contains(&other.trim_end()) || name("self").is_some_and(|own| own == other))

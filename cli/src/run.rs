@@ -65,10 +65,10 @@ pub(crate) fn serve(
     }
     let config = files::share(config);
     let pid_file = config.pid_file_name.as_deref().map(Path::new).or(what.pid_file);
-    let _pid_file = pid_file.map(PidFile::write).transpose()?;
-    // From here on a signal is not lost.
+    // From here on a signal is not lost: whoever reads the pid file may send one.
     let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1])
         .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
+    let _pid_file = pid_file.map(PidFile::write).transpose()?;
     let operator = start(what.runtime, config.clone())?;
     started()?;
     obey(signals, operator, config, what.config, &disk)

@@ -26,7 +26,7 @@ use crate::machine::Machine;
 use crate::message::{Arrival, Closed, Door, Message, Peer, Room, Shutdown};
 use crate::output::{Close, Output, Outputs};
 use crate::time::{Instant, WallClock};
-use crate::topology::Topology;
+use crate::topology::{Seen, Topology};
 use crate::wire::frontend;
 use admin::Admins;
 use failover::Failover;
@@ -34,7 +34,7 @@ use follow::Follow;
 use inquiries::Inquiries;
 use ledger::Ledger;
 use order::Order;
-use view::Fact;
+use view::{Fact, Looks};
 use watch::{Doubt, Look, Use, Watched};
 
 /// The control plane of one process.
@@ -55,6 +55,8 @@ pub struct Control {
     orders: Table<Order>,
     /// When nodes of which a change is awaited are looked at again.
     haste: Option<Instant>,
+    /// Until when it is waited for the first look at every node; none once they are made.
+    first_looks: Option<Instant>,
     shards: Vec<Member>,
     inquiries: Inquiries,
     admins: Admins,
@@ -87,6 +89,7 @@ impl Control {
             follows: BTreeMap::new(),
             orders: Table::new(),
             haste: None,
+            first_looks: Some(now + limits::FIRST_LOOKS_TIMEOUT),
             ledger: Ledger::new(&config.pool, shards.len()),
             shards,
             inquiries: Inquiries::default(),
@@ -117,12 +120,13 @@ impl Control {
 
     /// Publishes what the cluster is like, if it has changed or if somebody doubts it.
     fn publish(&mut self, doubt: Doubt) {
+        let looks = self.note_looks();
         let facts: Vec<(&Backend, &Fact)> = self
             .nodes
             .iter()
             .filter_map(|node| Some((self.config.backend(node.id)?, &node.fact)))
             .collect();
-        let next = view::derive(&self.topology, &facts);
+        let next = view::derive(&self.topology, &facts, looks);
         if next == *self.topology && doubt == Doubt::None {
             return;
         }
@@ -136,12 +140,25 @@ impl Control {
         self.post_all(&Message::Topology(self.topology.clone()));
     }
 
+    /// Notes whether every node has been looked at.
+    fn note_looks(&mut self) -> Looks {
+        let is_known = |node: &Watched| node.fact.seen != Seen::Unknown;
+        if self.first_looks.is_some_and(|until| until <= self.now)
+            || self.nodes.iter().all(is_known)
+        {
+            self.first_looks = None;
+        }
+        if self.first_looks.is_some() { Looks::Begun } else { Looks::Done }
+    }
+
     fn on_reload(&mut self, config: Arc<Config>) {
         self.config = config;
         self.watch();
         self.ledger.set_policy(&self.config.pool);
         self.post_leases();
         self.publish(Doubt::None);
+        self.pursue();
+        self.gather_followers();
     }
 
     fn on_shutdown(&mut self, how: Shutdown) {
@@ -293,6 +310,9 @@ impl Machine for Control {
             }
             self.drive(id);
         }
+        if self.first_looks.is_some_and(|until| until <= now) {
+            self.publish(Doubt::None);
+        }
         self.expire_orders();
         self.pursue();
         self.press_followers();
@@ -314,6 +334,7 @@ impl Machine for Control {
             self.failover_deadline(),
             self.follow_deadline(),
             self.haste,
+            self.first_looks,
             admins,
         ];
         rounds.chain(others.into_iter().flatten()).min()

@@ -228,6 +228,14 @@ pub const ADMIN_FIELD_LEN_MAX: usize = 255;
 /// those that have is promoted. What is well answers in milliseconds.
 pub const FAILOVER_LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long it is listened whether standbys that are still connected to a lost primary receive
+/// anything from it. A primary that lives and is written to sends more often.
+pub const LISTENING_TIME: Duration = Duration::from_secs(1);
+
+/// How long after the start it is waited for every node to have been looked at before one that says
+/// so is taken for the primary: an old one may answer first.
+pub const FIRST_LOOKS_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long a promotion may take until the server takes writes. It replays what it has received
 /// before; PostgreSQL's own `pg_ctl promote` waits as long by default.
 pub const PROMOTION_TIMEOUT: Duration = Duration::from_secs(60);

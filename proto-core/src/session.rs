@@ -114,7 +114,7 @@ pub struct Session {
     writes: Writes,
     looseness: nature::Looseness,
     /// What a standby has refused and the primary has not been sent yet.
-    again: Option<Again>,
+    again: Option<Box<Again>>,
     wait: Wait,
     /// When the session began to wait for what it waits for.
     since: Option<Instant>,

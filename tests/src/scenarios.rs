@@ -335,6 +335,7 @@ scenarios! {
         strangers_keep_no_administrator_out,
         requests_in_pieces_and_ahead_are_answered,
         a_reload_is_asked_for,
+        a_primary_that_is_detached_is_replaced with promoting,
         a_node_is_detached_and_attached,
         a_smart_shutdown_is_asked_for,
         a_fast_shutdown_is_asked_for,

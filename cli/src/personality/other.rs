@@ -64,7 +64,9 @@ pub(super) fn reload(config: &str) -> Result<(), Stop> {
 
 /// Refuses to start beside a process that serves already.
 pub(super) fn refuse_second(config: &str) -> Result<(), Stop> {
-    match pid::named_in(Path::new(&pid_file(config))).filter(|pid| pid::is_ours(*pid)) {
+    // A configuration that cannot be read ends the start with all that is wrong in it.
+    let Ok(file) = pid_file(config) else { return Ok(()) };
+    match pid::named_in(Path::new(&file)).filter(|pid| pid::is_ours(*pid)) {
         Some(pid) => {
             Err(Stop::new(format!("ERROR: pid file found. is another pgpool({pid}) is running?\n")))
         }
@@ -74,7 +76,9 @@ pub(super) fn refuse_second(config: &str) -> Result<(), Stop> {
 
 fn send(config: &str, signal: Signal, code: u8, failed: &str) -> Result<u32, Stop> {
     let fatal = |what: &str| Stop { text: said("FATAL", what), code };
-    let pid = pid::named_in(Path::new(&pid_file(config)));
+    // Pgpool-II goes on to its default file, which may be another one's.
+    let file = pid_file(config).map_err(|why| fatal(&why))?;
+    let pid = pid::named_in(Path::new(&file));
     let pid = pid.ok_or_else(|| fatal("could not read pid file"))?;
     let sent = match i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // Whoever has been given the number of one that is gone is not to be stopped.
@@ -93,15 +97,11 @@ fn send(config: &str, signal: Signal, code: u8, failed: &str) -> Result<u32, Sto
     }
 }
 
-/// Finds the pid file that a configuration names. Without the configuration it is Pgpool-II's.
-fn pid_file(config: &str) -> String {
-    let name = config::text(config, "pid_file_name", &Disk::new(None)).unwrap_or_else(|_| {
-        let what = format!("could not open configuration file: \"{config}\"");
-        eprint!("{}", said("WARNING", &what));
-        eprint!("{}", said("DETAIL", "using default configuration parameter values"));
-        String::new()
-    });
-    if name.is_empty() { pid::PGPOOL_S.to_owned() } else { name }
+/// Finds the pid file that a configuration names, or Pgpool-II's where it names none.
+fn pid_file(config: &str) -> Result<String, String> {
+    let name = config::text(config, "pid_file_name", &Disk::new(None))
+        .map_err(|_| format!("could not open configuration file: \"{config}\""))?;
+    Ok(if name.is_empty() { pid::PGPOOL_S.to_owned() } else { name })
 }
 
 /// A line as Pgpool-II logs it.

@@ -51,15 +51,19 @@ impl PoolPasswd {
 
     /// Writes the file as a whole: whoever reads it meanwhile, or after a crash, finds the one or the
     /// other. It keeps its owner and its mode; a new one has those of the configuration, which
-    /// whoever serves by it can read.
+    /// whoever serves by it can read, but is for nobody else.
     fn write(&self, text: &str) -> io::Result<()> {
         // A link stays a link.
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let like = fs::metadata(&path).or_else(|_| fs::metadata(&self.config))?;
+        let (like, mode) = match fs::metadata(&path) {
+            Ok(old) => (old.clone(), old.mode() & 0o666),
+            // An entry is as good as a password: a new file is for those who serve.
+            Err(_) => fs::metadata(&self.config).map(|like| (like.clone(), like.mode() & 0o640))?,
+        };
         let new = with_suffix(&path, std::process::id());
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         let placed = if fchown(&file, Some(like.uid()), Some(like.gid())).is_ok() {
-            fill(&file, text, like.mode() & 0o666).and_then(|()| fs::rename(&new, &path))
+            fill(&file, text, mode).and_then(|()| fs::rename(&new, &path))
         } else {
             // The file is somebody else's, who lets us write to it, and shall stay theirs.
             fs::write(&path, text)

@@ -73,6 +73,12 @@ impl Admins {
         self.0.iter().filter(|(_, session)| session.due <= now).map(|(conn, _)| conn).collect()
     }
 
+    /// Counts those who are not about to leave, which takes `FLUSH_TIMEOUT` at most.
+    fn staying(&self) -> usize {
+        let staying = self.0.iter().filter(|(_, s)| !matches!(s.stage, Stage::Leaving));
+        staying.count()
+    }
+
     /// Finds the stranger who has been here for longest: somebody who has not logged in, and above
     /// all somebody who has not even begun.
     fn oldest_stranger(&self) -> Option<ConnId> {
@@ -99,7 +105,7 @@ impl Control {
     /// A program has connected. Where all places are taken, a stranger makes room: whoever knocks
     /// and says nothing must not keep administrators out.
     pub(super) fn admit_admin(&mut self, conn: ConnId, from: Option<SocketAddr>) {
-        let is_full = self.admins.0.len() >= limits::ADMIN_SESSIONS_MAX;
+        let is_full = self.admins.staying() >= limits::ADMIN_SESSIONS_MAX;
         let stranger = if is_full { self.admins.oldest_stranger() } else { None };
         let session = Session {
             conversation: Conversation::default(),
@@ -182,9 +188,12 @@ impl Control {
             log::warn!("PCP: {}: {}: {detail}", session.name(), report.message);
             self.outputs.push(Output::Send { to: conn, bytes: report.compose() });
         }
+        // Whoever takes no bytes is not waited for.
+        let is_stuck = matches!(session.stage, Stage::Answering { .. });
+        let when = if is_stuck { Close::Now } else { Close::AfterFlush };
         session.stage = Stage::Leaving;
         session.due = self.now + limits::FLUSH_TIMEOUT;
-        self.outputs.push(Output::Close { conn, when: Close::AfterFlush });
+        self.outputs.push(Output::Close { conn, when });
     }
 
     /// Ends all sessions that are not about to leave.

@@ -11,6 +11,7 @@ use super::order::{Failed, What};
 use crate::backend::dialogue::Rows;
 use crate::config::{FailoverFlag, FailoverMode};
 use crate::failover::decide::{Candidate, Loss, Standing, decide};
+use crate::health::probe::Receiver;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::time::Instant;
@@ -33,6 +34,9 @@ pub(super) enum Failover {
         /// Another one is tried after that.
         deadline: Instant,
     },
+    /// Some standbys have not lost their connection to the primary. Whether they still receive
+    /// anything is looked at then.
+    Listening(Case, Instant),
     /// Nobody can be promoted; it is decided again then.
     Waiting(Case, Instant),
 }
@@ -52,7 +56,7 @@ pub(super) struct Case {
 }
 
 impl Case {
-    const fn of(loss: Loss, since: Instant) -> Self {
+    fn of(loss: Loss, since: Instant) -> Self {
         Self { loss, since, tried: Vec::new(), told: Vec::new(), received: BTreeMap::new() }
     }
 }
@@ -102,14 +106,19 @@ impl Control {
         match std::mem::take(&mut self.failover) {
             Failover::None => {}
             Failover::Looking(case, deadline) => {
-                if self.config.failover.mode == FailoverMode::Off {
-                    log::warn!("failover: given up, since failover_mode is off");
-                } else if self.may_return(&case) {
+                if self.may_return(&case) {
                     self.readmit(&case);
                 } else if self.now >= deadline || self.have_answered(&case) {
                     self.choose(case);
                 } else {
                     self.failover = Failover::Looking(case, deadline);
+                }
+            }
+            Failover::Listening(case, until) => {
+                if self.now >= until {
+                    self.look_for_candidates(case);
+                } else {
+                    self.failover = Failover::Listening(case, until);
                 }
             }
             Failover::Promoting { case, candidate, order, deadline } => {
@@ -120,6 +129,10 @@ impl Control {
                 }
             }
             Failover::Waiting(case, until) => {
+                if self.role_of(case.loss.primary) == Some(Role::Standby) {
+                    // It has been made one: there are no writes of its own to keep out.
+                    self.unfence(case.loss.primary);
+                }
                 if self.may_return(&case) {
                     self.readmit(&case);
                 } else if self.now >= until {
@@ -134,7 +147,9 @@ impl Control {
     fn end_failover(&mut self, primary: BackendId) {
         let (lost, order) = match std::mem::take(&mut self.failover) {
             Failover::None => return,
-            Failover::Looking(case, _) | Failover::Waiting(case, _) => (case.loss.primary, None),
+            Failover::Looking(case, _)
+            | Failover::Listening(case, _)
+            | Failover::Waiting(case, _) => (case.loss.primary, None),
             Failover::Promoting { case, order, .. } => (case.loss.primary, order),
         };
         if let Some(order) = order {
@@ -158,17 +173,24 @@ impl Control {
 
     /// What is known of every node since the primary was lost.
     fn candidates(&self, case: &mut Case) -> Vec<Candidate> {
+        let is_detached = self.hold_of(case.loss.primary) == Hold::Detached;
         let mut candidates = Vec::new();
         for node in &self.nodes {
             let is_fresh = node.looked_at.is_some_and(|at| at >= case.since);
             let sighting = node.fact.sighting.clone().filter(|_| is_fresh);
-            let received = sighting.as_ref().and_then(|sighting| sighting.received);
+            let received = sighting.as_ref().map(|sighting| sighting.received.unwrap_or(0));
             let before = received.and_then(|received| case.received.insert(node.id, received));
             let standing = match node.hold {
                 _ if case.tried.contains(&node.id) => Standing::Tried,
                 Hold::Detached => Standing::Detached,
-                _ if before.is_some_and(|before| received > Some(before)) => Standing::Hears,
-                Hold::None | Hold::Fenced => Standing::Free,
+                Hold::Fenced => Standing::Tried,
+                // The operator may detach a primary that lives, and knows it.
+                Hold::None
+                    if !is_detached && before.is_some_and(|before| received > Some(before)) =>
+                {
+                    Standing::Hears
+                }
+                Hold::None => Standing::Free,
             };
             let priority = self.config.backend(node.id).map_or(0, |backend| backend.priority);
             candidates.push(Candidate { id: node.id, priority, sighting, standing });
@@ -178,6 +200,14 @@ impl Control {
 
     /// Decides, fences the lost primary and gives the order.
     fn choose(&mut self, mut case: Case) {
+        if self.config.failover.mode == FailoverMode::Off {
+            return self.leave_it(case);
+        }
+        if self.must_listen(&case) {
+            self.candidates(&mut case);
+            self.failover = Failover::Listening(case, self.now + limits::LISTENING_TIME);
+            return;
+        }
         let candidates = self.candidates(&mut case);
         let decision = decide(&case.loss, &candidates, &self.config.failover);
         let Some(chosen) = decision.chosen else {
@@ -187,12 +217,7 @@ impl Control {
                  {lost} back, or promote a server by hand",
                 limits::FAILOVER_RETRY_DELAY.as_secs()
             );
-            let until = self.now + limits::FAILOVER_RETRY_DELAY;
-            // Whoever did not become the primary may yet, the next time; until then it serves reads.
-            let tried = std::mem::take(&mut case.tried);
-            self.failover = Failover::Waiting(case, until);
-            tried.into_iter().for_each(|id| self.release(id));
-            return;
+            return self.wait_for_better(case);
         };
         log::warn!("failover: {decision}");
         let (candidate, within) = (chosen.id, limits::PROMOTION_TIMEOUT);
@@ -201,6 +226,38 @@ impl Control {
         let order = self.order(candidate, What::Promote, [query.as_str()], within);
         let deadline = self.now + within + limits::PROMOTION_GRACE;
         self.failover = Failover::Promoting { case, candidate, order: Some(order), deadline };
+    }
+
+    /// Decides again after a while. Whoever did not become the primary may yet, the next time; until
+    /// then it serves reads, if it is seen to be a standby.
+    fn wait_for_better(&mut self, mut case: Case) {
+        let tried = std::mem::take(&mut case.tried);
+        self.failover = Failover::Waiting(case, self.now + limits::FAILOVER_RETRY_DELAY);
+        for id in tried {
+            if self.role_of(id) == Some(Role::Standby) {
+                self.unfence(id);
+            }
+        }
+    }
+
+    /// A reload has left it to others. What was fenced is kept out as long as it must be.
+    fn leave_it(&mut self, case: Case) {
+        if self.hold_of(case.loss.primary) == Hold::Fenced {
+            self.wait_for_better(case);
+        } else {
+            log::warn!("failover: given up, since failover_mode is off");
+        }
+    }
+
+    /// Whether it is not known yet if the primary lives for those who are still connected to it.
+    fn must_listen(&self, case: &Case) -> bool {
+        self.hold_of(case.loss.primary) != Hold::Detached
+            && self.nodes.iter().any(|node| {
+                let sighting = node.fact.sighting.as_ref();
+                node.looked_at.is_some_and(|at| at >= case.since)
+                    && sighting.is_some_and(|s| s.receiver == Receiver::Streaming)
+                    && !case.received.contains_key(&node.id)
+            })
     }
 
     /// A server has answered the order to become the primary. Whether it has, a look tells.
@@ -242,36 +299,38 @@ impl Control {
             self.recall(order);
         }
         case.tried.push(candidate);
-        case.told.push(candidate);
+        if !case.told.contains(&candidate) {
+            case.told.push(candidate);
+        }
         self.fence(candidate);
         self.look_for_candidates(case);
         self.pursue();
     }
 
-    /// Whether the lost primary answers as one again while nobody can have taken its place: every
-    /// other node that was told to is seen to be a standby.
+    /// Whether the lost primary answers as one again, and nobody is seen to have taken its place.
     fn may_return(&self, case: &Case) -> bool {
-        let role = |id: BackendId| {
-            let node = self.nodes.iter().find(|node| node.id == id)?;
-            node.fact.sighting.as_ref().map(|sighting| sighting.role)
-        };
-        role(case.loss.primary) == Some(Role::Primary)
-            && case.told.iter().all(|id| role(*id) == Some(Role::Standby))
+        let lost = case.loss.primary;
+        self.role_of(lost) == Some(Role::Primary)
+            && self.hold_of(lost) != Hold::Detached
+            && case.told.iter().all(|id| self.role_of(*id) != Some(Role::Primary))
     }
 
+    /// Whoever was told to become the primary and cannot be seen stays fenced: nobody has written
+    /// there, and nobody shall should it do so late.
     fn readmit(&mut self, case: &Case) {
         let lost = case.loss.primary;
         log::warn!("failover: called off, node {lost} is the primary again");
-        for id in case.told.iter().copied().chain([lost]) {
-            self.release(id);
+        for id in case.told.iter().copied() {
+            if self.role_of(id) == Some(Role::Standby) {
+                self.unfence(id);
+            }
         }
+        self.unfence(lost);
     }
 
-    /// Keeps a node out of service that may take writes, unless the operator does so already.
-    fn fence(&mut self, id: BackendId) {
-        if self.nodes.iter().any(|node| node.id == id && node.hold == Hold::None) {
-            self.hold(id, Hold::Fenced);
-        }
+    fn role_of(&self, id: BackendId) -> Option<Role> {
+        let node = self.nodes.iter().find(|node| node.id == id)?;
+        node.fact.sighting.as_ref().map(|sighting| sighting.role)
     }
 
     /// Whether a node has a part in a promotion, and can be neither attached nor detached.
@@ -280,7 +339,10 @@ impl Control {
             Failover::Promoting { case, candidate, .. } => {
                 [*candidate, case.loss.primary].contains(&id)
             }
-            Failover::None | Failover::Looking(..) | Failover::Waiting(..) => false,
+            Failover::None
+            | Failover::Looking(..)
+            | Failover::Listening(..)
+            | Failover::Waiting(..) => false,
         }
     }
 
@@ -292,7 +354,9 @@ impl Control {
     pub(super) fn failover_deadline(&self) -> Option<Instant> {
         match &self.failover {
             Failover::None => None,
-            Failover::Looking(_, at) | Failover::Waiting(_, at) => Some(*at),
+            Failover::Looking(_, at) | Failover::Listening(_, at) | Failover::Waiting(_, at) => {
+                Some(*at)
+            }
             Failover::Promoting { deadline, .. } => Some(*deadline),
         }
     }
@@ -304,6 +368,7 @@ impl Control {
             Failover::Promoting { .. }
             | Failover::None
             | Failover::Looking(..)
+            | Failover::Listening(..)
             | Failover::Waiting(..) => None,
         }
     }

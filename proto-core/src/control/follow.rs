@@ -77,7 +77,7 @@ impl Control {
     }
 
     /// The primary and its timeline; none while it is not decided who that is.
-    fn leader(&self) -> Option<(BackendId, u32)> {
+    pub(super) fn leader(&self) -> Option<(BackendId, u32)> {
         let primary = self.topology.primary?;
         let node = self.nodes.iter().find(|node| node.id == primary)?;
         Some((primary, node.fact.sighting.as_ref()?.timeline))
@@ -98,7 +98,7 @@ impl Control {
         };
         if self.nodes.iter().any(follows) {
             log::info!("node {id} follows node {primary}, and serves again");
-            self.release(id);
+            self.unfence(id);
         }
     }
 

@@ -5,7 +5,7 @@ use super::view::Fact;
 use super::watch::Doubt;
 use crate::failover::decide::Loss;
 use crate::id::BackendId;
-use crate::topology::{Seen, Status};
+use crate::topology::{Role, Seen, Status};
 
 /// Whether a node is kept out of service, and who may let it in again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(super) enum Declined {
     Already,
     /// A promotion is under way, and it has a part in it.
     Busy,
+    /// It takes writes beside the primary, or may: it has to be made a standby first.
+    Astray,
 }
 
 impl Control {
@@ -49,10 +51,12 @@ impl Control {
         Ok(())
     }
 
-    /// Lets a node that was taken out of service in again, as soon as it answers.
+    /// Lets a node that was taken out of service in again, as soon as it answers. One that is fenced
+    /// has to be a standby, unless there is no primary whose writes it could lack.
     ///
     /// # Errors
-    /// There is no such node, nothing keeps it out, or it has a part in a promotion.
+    /// There is no such node, nothing keeps it out, it has a part in a promotion, or it may take
+    /// writes beside the primary. In that last case it is let in by itself once it is a standby.
     pub(super) fn attach(&mut self, id: BackendId) -> Result<(), Declined> {
         let node = self.nodes.iter().find(|node| node.id == id).ok_or(Declined::Unknown)?;
         if node.hold == Hold::None {
@@ -61,9 +65,55 @@ impl Control {
         if self.has_part(id) {
             return Err(Declined::Busy);
         }
+        let role = node.fact.sighting.as_ref().map(|sighting| sighting.role);
+        let is_doubtful = match node.hold {
+            Hold::Fenced => role != Some(Role::Standby),
+            Hold::None | Hold::Detached => role == Some(Role::Primary),
+        };
+        if is_doubtful && self.topology.primary.is_some() {
+            self.hold(id, Hold::Fenced);
+            return Err(Declined::Astray);
+        }
         log::warn!("node {id} is attached by the operator");
         self.release(id);
+        self.pursue();
         Ok(())
+    }
+
+    /// What keeps a node out of service.
+    pub(super) fn hold_of(&self, id: BackendId) -> Hold {
+        self.nodes.iter().find(|node| node.id == id).map_or(Hold::None, |node| node.hold)
+    }
+
+    /// Keeps a node out of service that may take writes, unless the operator does so already.
+    pub(super) fn fence(&mut self, id: BackendId) {
+        if self.hold_of(id) == Hold::None {
+            self.hold(id, Hold::Fenced);
+        }
+    }
+
+    /// Lets a node in again, unless the operator keeps it out.
+    pub(super) fn unfence(&mut self, id: BackendId) {
+        if self.hold_of(id) == Hold::Fenced {
+            self.release(id);
+        }
+    }
+
+    /// Fences a node that takes writes on an earlier timeline than the primary does: should the
+    /// primary be lost, it must not be taken for the next one.
+    pub(super) fn fence_rival(&mut self, id: BackendId) {
+        let Some((primary, timeline)) = self.leader() else { return };
+        let node = self.nodes.iter().find(|node| node.id == id && id != primary);
+        let sighting = node.filter(|node| node.hold == Hold::None);
+        let sighting = sighting.and_then(|node| node.fact.sighting.as_ref());
+        if let Some(rival) = sighting.filter(|s| s.role == Role::Primary && s.timeline < timeline) {
+            log::error!(
+                "node {id} takes writes on timeline {}, beside node {primary} on timeline {timeline}: \
+                 it is kept out of service until it is made a standby, by pg_rewind or anew",
+                rival.timeline
+            );
+            self.fence(id);
+        }
     }
 
     /// Keeps a node out of service. If it was the primary, another is looked for.
@@ -99,6 +149,17 @@ impl Control {
     pub(super) fn loss_of(&self, id: BackendId) -> Option<Loss> {
         let node = self.nodes.iter().find(|node| node.id == id)?;
         let sighting = node.fact.sighting.as_ref().filter(|_| self.topology.primary == Some(id))?;
-        Some(Loss { primary: id, timeline: sighting.timeline, written: sighting.lsn })
+        let confirms = |name: &str| {
+            let mut standbys = sighting.standbys.iter().filter(|standby| standby.name == name);
+            !name.is_empty() && standbys.any(|s| matches!(s.sync_state.as_str(), "sync" | "quorum"))
+        };
+        let backends = self.config.backends.iter();
+        let sync = backends.filter(|backend| confirms(&backend.application_name));
+        Some(Loss {
+            primary: id,
+            timeline: sighting.timeline,
+            written: sighting.lsn,
+            sync: sync.map(|backend| backend.id).collect(),
+        })
     }
 }

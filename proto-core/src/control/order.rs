@@ -9,6 +9,7 @@ use crate::backend::dialogue::{Dialogue, Event, Rows, Trouble};
 use crate::id::{BackendId, ConnId};
 use crate::output::{Close, Output};
 use crate::time::{Duration, Instant};
+use crate::wire::error::Fields;
 use crate::wire::frontend;
 
 /// An order under way.
@@ -113,7 +114,11 @@ impl Control {
                 },
                 Event::Failed(trouble) => {
                     let why = trouble.to_string();
-                    let failed = match trouble {
+                    let failed = match &trouble {
+                        // Interrupted (class 57), it may be carried out all the same.
+                        Trouble::Query(body) if Fields::read(body).code.starts_with(b"57") => {
+                            Failed::Unanswered(why)
+                        }
                         Trouble::Login(_) | Trouble::Query(_) => Failed::Refused(why),
                         Trouble::Violation(_) => Failed::Unanswered(why),
                     };

@@ -27,11 +27,23 @@ impl Fact {
     }
 }
 
+/// Whether every node has been looked at since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// Not yet: nobody is taken for the primary.
+    Begun,
+    /// It has, or it has been waited for long enough.
+    Done,
+}
+
 /// Makes the next view of the cluster. Its epoch is the previous one's, unless something has
 /// changed that could let a statement go astray: the primary, or a node's fitness or role.
 #[must_use]
-pub fn derive(previous: &Topology, facts: &[(&Backend, &Fact)]) -> Topology {
-    let primary = primary(previous.primary, facts);
+pub fn derive(previous: &Topology, facts: &[(&Backend, &Fact)], looks: Looks) -> Topology {
+    let primary = match looks {
+        Looks::Begun => None,
+        Looks::Done => primary(previous.primary, facts),
+    };
     let primary_fact = facts.iter().find(|(backend, _)| Some(backend.id) == primary);
     let sighting = primary_fact.and_then(|(_, fact)| fact.sighting.as_ref());
     let nodes: Vec<Node> =
@@ -176,21 +188,22 @@ mod tests {
         let (one, two) = (backend(0), backend(1));
         let primary = fact(Status::Waiting, Role::Primary, 1, 100);
         let standby = fact(Status::Waiting, Role::Standby, 1, 60);
-        let first = derive(&Topology::default(), &[(&one, &primary), (&two, &standby)]);
+        let first =
+            derive(&Topology::default(), &[(&one, &primary), (&two, &standby)], Looks::Done);
         assert_eq!(first.epoch, Epoch(1));
         assert_eq!(first.nodes[1].lag, Some(40));
 
         let further = fact(Status::Up, Role::Standby, 1, 80);
-        let second = derive(&first, &[(&one, &primary), (&two, &further)]);
+        let second = derive(&first, &[(&one, &primary), (&two, &further)], Looks::Done);
         assert_eq!((second.epoch, second.nodes[1].lag), (Epoch(1), Some(20)));
 
         let down = fact(Status::Down, Role::Standby, 1, 80);
-        let third = derive(&second, &[(&one, &primary), (&two, &down)]);
+        let third = derive(&second, &[(&one, &primary), (&two, &down)], Looks::Done);
         assert_eq!(third.epoch, Epoch(2));
         assert!(!third.serves_reads(BackendId(1)));
 
         let rival = fact(Status::Up, Role::Primary, 1, 80);
-        let fourth = derive(&third, &[(&one, &primary), (&two, &rival)]);
+        let fourth = derive(&third, &[(&one, &primary), (&two, &rival)], Looks::Done);
         assert_eq!((fourth.epoch, fourth.primary), (Epoch(3), Some(BackendId(0))));
         assert!(!fourth.serves_reads(BackendId(1)), "a second primary serves nobody");
     }

@@ -25,6 +25,8 @@ use crate::wire::startup::Params;
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) id: BackendId,
+    /// Its host and port.
+    place: (String, u16),
     pub(super) rounds: Rounds,
     pub(super) look: Look,
     pub(super) fact: Fact,
@@ -65,7 +67,10 @@ impl Control {
         let policy = self.policy();
         let mut before = std::mem::take(&mut self.nodes);
         for backend in &self.config.backends {
-            let at = before.iter().position(|node| node.id == backend.id);
+            let place = (backend.hostname.clone(), backend.port);
+            // A number that was given to another server is another node.
+            let is_it = |node: &Watched| node.id == backend.id && node.place == place;
+            let at = before.iter().position(is_it);
             self.nodes.push(match at {
                 Some(at) => {
                     let mut node = before.remove(at);
@@ -74,6 +79,7 @@ impl Control {
                 }
                 None => Watched {
                     id: backend.id,
+                    place,
                     rounds: Rounds::new(policy, self.now),
                     look: Look::None,
                     fact: Fact::new(self.clock.at(self.now)),
@@ -193,6 +199,7 @@ impl Control {
         let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
         let id = node.id;
         self.publish(doubt);
+        self.fence_rival(id);
         self.release_follower(id);
         self.pursue();
         self.gather_followers();

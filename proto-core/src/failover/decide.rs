@@ -9,7 +9,7 @@ use crate::id::BackendId;
 use crate::topology::Role;
 
 /// What was last known of the primary that is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// Which node it was.
     pub primary: BackendId,
@@ -18,6 +18,9 @@ pub struct Loss {
     /// How far it had written its WAL when it was last looked at. It may have written more since,
     /// so that what is lost by a promotion is at least what is counted from here.
     pub written: Option<u64>,
+    /// The standbys that confirmed its commits when it was last looked at, as far as their names
+    /// are known: one of them may be the only one to have a commit that a client was told of.
+    pub sync: Vec<BackendId>,
 }
 
 /// A node that may be promoted, or not.
@@ -87,6 +90,10 @@ pub enum Reason {
     NoPosition,
     /// It lacks more than `failover_max_lag`, so many bytes.
     Behind(u64),
+    /// Another one, which confirmed commits, does not answer: it may have one that this one has not.
+    Unsure,
+    /// Another one still receives WAL.
+    Spared,
     /// Another one has more WAL, by so many bytes.
     Less(u64),
     /// Another one has as much, and goes before by priority or number.
@@ -103,11 +110,16 @@ pub enum Reason {
 pub fn decide(loss: &Loss, candidates: &[Candidate], policy: &FailoverPolicy) -> Decision {
     let mut fit = Vec::new();
     let mut others = Vec::new();
-    for candidate in candidates.iter().filter(|candidate| candidate.id != loss.primary) {
+    for candidate in candidates {
         match fitness(loss, candidate, policy) {
             Ok((received, replayed)) => fit.push((received, replayed, candidate)),
+            // What the lost one is need not be said, unless it is back as a standby.
+            Err(_) if candidate.id == loss.primary => {}
             Err(reason) => others.push((candidate.id, reason)),
         }
+    }
+    if let Some(veto) = veto(loss, candidates) {
+        others.extend(fit.drain(..).map(|(_, _, candidate)| (candidate.id, veto)));
     }
     fit.sort_by_key(|(received, replayed, candidate)| {
         (Reverse((*received, *replayed, candidate.priority)), candidate.id)
@@ -125,6 +137,17 @@ pub fn decide(loss: &Loss, candidates: &[Candidate], policy: &FailoverPolicy) ->
     }));
     others.sort_by_key(|(id, _)| *id);
     Decision { chosen, others }
+}
+
+/// Why nobody may be promoted, whoever would be fit.
+fn veto(loss: &Loss, candidates: &[Candidate]) -> Option<Reason> {
+    let lives = |candidate: &Candidate| candidate.standing == Standing::Hears;
+    let is_missed =
+        |candidate: &Candidate| candidate.sighting.is_none() && loss.sync.contains(&candidate.id);
+    if candidates.iter().any(lives) {
+        return Some(Reason::Spared);
+    }
+    candidates.iter().any(is_missed).then_some(Reason::Unsure)
 }
 
 /// How much WAL a node has received and replayed, if it may be promoted.
@@ -189,6 +212,10 @@ impl fmt::Display for Reason {
             Self::Behind(bytes) => {
                 write!(f, "lacks {bytes} bytes of WAL, more than failover_max_lag allows")
             }
+            Self::Unsure => {
+                f.write_str("may lack commits of one that confirmed them and is silent")
+            }
+            Self::Spared => f.write_str("is not, since the primary lives"),
             Self::Less(bytes) => write!(f, "has {bytes} bytes of WAL less"),
             Self::After => f.write_str("has as much WAL, and a lower priority or a greater number"),
         }
@@ -200,7 +227,8 @@ mod tests {
     use super::*;
     use crate::config::FailoverMode;
 
-    const LOSS: Loss = Loss { primary: BackendId(0), timeline: 3, written: Some(1000) };
+    const LOSS: Loss =
+        Loss { primary: BackendId(0), timeline: 3, written: Some(1000), sync: Vec::new() };
 
     fn standby(id: u8, received: u64, replayed: u64) -> Candidate {
         let sighting = Sighting {
@@ -232,7 +260,13 @@ mod tests {
         type Case = (&'static str, Vec<Candidate>, Option<u8>, Vec<(u8, Reason)>);
         let cases: Vec<Case> = vec![
             ("nobody is there", vec![], None, vec![]),
-            ("the lost one is no candidate", vec![s(0, 1000, 1000)], None, vec![]),
+            (
+                "the lost one is no candidate",
+                vec![said(s(0, 1000, 1000), |s| s.role = Role::Primary)],
+                None,
+                vec![],
+            ),
+            ("unless it is back as a standby", vec![s(0, 1000, 9)], Some(0), vec![]),
             ("received counts", vec![s(1, 900, 900), s(2, 950, 10)], Some(2), vec![(1, Less(50))]),
             ("then replayed", vec![s(1, 950, 10), s(2, 950, 20)], Some(2), vec![(1, After)]),
             (
@@ -262,7 +296,7 @@ mod tests {
 
     #[test]
     fn whoever_is_unfit_has_a_reason() {
-        use Reason::{Detached, Hears, Never, NoPosition, NoStandby, Silent, Timeline, Tried};
+        use Reason::{Detached, Never, NoPosition, NoStandby, Silent, Timeline, Tried};
         let s = standby;
         let candidates = [
             Candidate { sighting: None, ..s(1, 0, 0) },
@@ -273,16 +307,30 @@ mod tests {
             Candidate { standing: Standing::Detached, ..s(6, 1000, 9) },
             Candidate { standing: Standing::Tried, ..s(7, 1000, 9) },
             s(8, 910, 9),
-            Candidate { standing: Standing::Hears, ..s(9, 1000, 9) },
         ];
         let policy = FailoverPolicy { mode: FailoverMode::Promote, lag_max: 100 };
         let decision = decide(&LOSS, &candidates, &policy);
         assert_eq!(decision.chosen.map(|chosen| chosen.id), Some(BackendId(8)));
         let reasons: Vec<_> = decision.others.iter().map(|(_, reason)| *reason).collect();
-        assert_eq!(
-            reasons,
-            [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried, Hears]
-        );
+        assert_eq!(reasons, [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried]);
+    }
+
+    #[test]
+    fn nobody_is_promoted_where_a_commit_may_be_lost() {
+        let policy = FailoverPolicy { mode: FailoverMode::Promote, lag_max: 100 };
+        let hearing = Candidate { standing: Standing::Hears, ..standby(2, 1000, 9) };
+        let decision = decide(&LOSS, &[standby(1, 990, 1), hearing], &policy);
+        let (one, two) = (BackendId(1), BackendId(2));
+        assert_eq!(decision.chosen, None, "the primary lives");
+        assert_eq!(decision.others, [(one, Reason::Spared), (two, Reason::Hears)]);
+
+        let loss = Loss { sync: vec![two], ..LOSS };
+        let silent = Candidate { sighting: None, ..standby(2, 0, 0) };
+        let decision = decide(&loss, &[standby(1, 990, 1), silent], &policy);
+        assert_eq!(decision.chosen, None, "the one that confirmed is silent");
+        assert_eq!(decision.others, [(one, Reason::Unsure), (two, Reason::Silent)]);
+        let decision = decide(&loss, &[standby(1, 990, 1), standby(2, 995, 1)], &policy);
+        assert_eq!(decision.chosen.map(|chosen| chosen.id), Some(two));
     }
 
     #[test]

@@ -124,17 +124,22 @@ impl Session {
         if code != "40001" {
             self.remember_refusal(desk, &bytes);
         }
-        self.again = Some(Again { cause: Cause::Refusal, bytes, taken: 0 });
+        self.again = Some(Box::new(Again { cause: Cause::Refusal, bytes, taken: 0 }));
         if matches!(self.wait, Wait::Turn) {
             self.wait = Wait::Nothing;
         }
         self.look_again(desk);
     }
 
+    /// Whether what a standby has refused is served once more.
+    pub(super) fn is_refused(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| again.cause == Cause::Refusal)
+    }
+
     /// Sends what was under way at a lost server to another one.
     pub(super) fn resend(&mut self, bytes: Bytes) {
         self.effect = None;
-        self.again = Some(Again { cause: Cause::Loss, bytes, taken: 0 });
+        self.again = Some(Box::new(Again { cause: Cause::Loss, bytes, taken: 0 }));
     }
 
     /// Remembers the texts of the first statement: they are for the primary from now on.

@@ -268,7 +268,7 @@ impl Session {
 
     /// Whether reads may leave the primary.
     pub(super) fn freedom(&self, desk: &Desk) -> route::Freedom {
-        if self.binds_reads() || self.again.is_some() {
+        if self.binds_reads() || self.is_refused() {
             route::Freedom::Sticky
         } else if desk.config.routing.load_balance {
             route::Freedom::Free

@@ -2,9 +2,16 @@
 
 use crate::admin::{Admin, Reply, digest, packet, proof};
 use crate::play::{LIMIT, Play, secs};
+use crate::scenarios::failover::promote;
 use crate::world::{ADMIN, End, Setup, World};
 
 const STANDBYS: usize = 2;
+
+/// pgherd promotes.
+#[must_use]
+pub fn promoting() -> Setup {
+    promote()
+}
 
 /// Every node with what is known of it; a number that no node has is an error that the session
 /// survives.
@@ -265,6 +272,24 @@ pub fn a_node_is_detached_and_attached(w: &mut impl World) {
         assert_eq!(admin.ask(w, b'C', b"2\0").texts, ["CommandComplete"]);
     }
     w.wait_up(&app, 2);
+}
+
+/// A primary that is detached is replaced, as if it were lost. It cannot be attached beside the one
+/// that took its place, and comes in by itself once it follows that one.
+pub fn a_primary_that_is_detached_is_replaced(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "moved", 2);
+    let mut admin = Admin::enter(w);
+    assert_eq!(admin.ask(w, b'D', b"0\0").texts, ["CommandComplete"]);
+    w.wait_primary(&app, 1);
+    w.run(&app, "insert into moved values (1)");
+    assert_eq!(w.truth(0, "select count(*) from moved"), "0", "nothing is written there");
+    w.wait_truth(2, "select count(*) from moved", "1");
+    assert!(admin.ask(w, b'C', b"0\0").is_error(), "it takes writes beside the primary");
+    assert!(!w.pool_nodes(&app)[0].is_up());
+    w.rejoin(0, 1);
+    w.wait_up(&app, 0);
+    w.wait_truth(0, "select count(*) from moved", "1");
 }
 
 /// Each way to stop, by request: it is answered, and pgherd ends.

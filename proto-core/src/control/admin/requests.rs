@@ -109,7 +109,7 @@ impl Control {
         let facts = self.nodes.iter();
         let facts: Vec<_> =
             facts.filter_map(|node| Some((self.config.backend(node.id)?, &node.fact))).collect();
-        Arc::new(view::derive(&self.topology, &facts))
+        Arc::new(view::derive(&self.topology, &facts, view::Looks::Begun))
     }
 
     fn node_info(&self, id: Option<usize>) -> Bytes {
@@ -154,7 +154,7 @@ impl Control {
         match self.detach(id) {
             Ok(()) => reply::done(b'd'),
             Err(Declined::Unknown) => reply::no_node(FAILED, node),
-            Err(Declined::Busy) => busy(),
+            Err(Declined::Busy | Declined::Astray) => busy(),
             Err(Declined::Already) => Report::error(format!(
                 "invalid degenerate backend request, node id : {id} status: [{}] is not valid for \
                  failover",
@@ -172,6 +172,11 @@ impl Control {
         match self.attach(id) {
             Ok(()) | Err(Declined::Already) => reply::done(b'c'),
             Err(Declined::Unknown) => reply::no_node(FAILED, node),
+            Err(Declined::Astray) => Report::error(format!(
+                "node {id} takes writes beside the primary, or may; make it a standby and it is \
+                 attached by itself"
+            ))
+            .compose(),
             Err(Declined::Busy) => busy(),
         }
     }
