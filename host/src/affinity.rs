@@ -19,7 +19,7 @@ impl Cores {
     /// # Errors
     /// The process may not use one of them, or the system binds no threads.
     pub fn find(config: &Config) -> Result<Self, StartError> {
-        if config.cpu_affinity == CpuAffinity::None {
+        if matches!(config.cpu_affinity, CpuAffinity::None | CpuAffinity::Unset) {
             return Ok(Self::default());
         }
         let allowed = system::allowed().map_err(StartError::Affinity)?;
@@ -29,7 +29,7 @@ impl Cores {
     /// Picks of these, which are all that there are, the ones that are asked for.
     fn pick(self, affinity: &CpuAffinity) -> Result<Self, StartError> {
         match affinity {
-            CpuAffinity::None => Ok(Self::default()),
+            CpuAffinity::None | CpuAffinity::Unset => Ok(Self::default()),
             CpuAffinity::Auto => Ok(self),
             CpuAffinity::Cores(cores) => match cores.iter().find(|core| !self.0.contains(core)) {
                 Some(core) => Err(StartError::Core { core: *core, allowed: self.to_string() }),

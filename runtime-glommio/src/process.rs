@@ -1,8 +1,10 @@
 //! A process: its machines and the executors that run them.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use pgherd_core::config::CpuAffinity;
 use pgherd_host::process::{self, Operator, Options, Started};
 use pgherd_host::trouble::StartError;
 use pgherd_host::worker::Worker;
@@ -18,7 +20,15 @@ use crate::ring;
 /// of `cpu_affinity` is not there, or a thread cannot be started.
 pub fn start(options: Options) -> Result<Operator, StartError> {
     ring::check()?;
-    process::start(options, run)
+    process::start(pinned(options), run)
+}
+
+/// Gives every executor a core of its own, unless the operator says otherwise.
+fn pinned(mut options: Options) -> Options {
+    if options.config.cpu_affinity == CpuAffinity::Unset {
+        Arc::make_mut(&mut options.config).cpu_affinity = CpuAffinity::Auto;
+    }
+    options
 }
 
 /// Makes an executor, says whether that went well, and runs the machine until it is finished.

@@ -6,8 +6,11 @@ use crate::limits;
 /// `cpu_affinity`: on which cores the threads that serve clients run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CpuAffinity {
-    /// `none`: wherever the system places them.
+    /// Not said: as the runtime has it. An executor of glommio's has a core of its own, a thread of
+    /// smol's runs wherever the system places it.
     #[default]
+    Unset,
+    /// `none`: wherever the system places them.
     None,
     /// `auto`: one core each, of all that the process may use.
     Auto,

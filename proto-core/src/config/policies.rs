@@ -137,6 +137,9 @@ pub(super) fn failover(settings: &Settings) -> FailoverPolicy {
 
 /// Reads `cpu_affinity`.
 pub(super) fn affinity(settings: &Settings, findings: &mut Findings) -> CpuAffinity {
+    if settings.setting("cpu_affinity", None).is_none() {
+        return CpuAffinity::Unset;
+    }
     CpuAffinity::read(&settings.text("cpu_affinity", None)).unwrap_or_else(|bad| {
         blame(settings, "cpu_affinity", Unfit::BadAffinity(bad), findings);
         CpuAffinity::None

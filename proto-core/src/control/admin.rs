@@ -188,8 +188,9 @@ impl Control {
             log::warn!("PCP: {}: {}: {detail}", session.name(), report.message);
             self.outputs.push(Output::Send { to: conn, bytes: report.compose() });
         }
-        // Whoever takes no bytes is not waited for.
-        let is_stuck = matches!(session.stage, Stage::Answering { .. });
+        // A stranger who takes no bytes is not waited for.
+        let is_in = session.conversation.is_in();
+        let is_stuck = !is_in && matches!(session.stage, Stage::Answering { .. });
         let when = if is_stuck { Close::Now } else { Close::AfterFlush };
         session.stage = Stage::Leaving;
         session.due = self.now + limits::FLUSH_TIMEOUT;

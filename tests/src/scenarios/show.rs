@@ -89,7 +89,7 @@ pub fn parameters_are_shown_with_their_values(w: &mut impl World) {
     assert!(matches!(&*value("sr_check_password"), "" | "*****"));
     assert_eq!(value("client_idle_limit"), "0");
     assert_ne!(value("worker_threads"), "0", "the number in effect");
-    assert_eq!(value("cpu_affinity"), "none");
+    assert_eq!(value("cpu_affinity"), "");
     assert_eq!(value("backend_weight1"), "0.333333");
     assert!(matches!(&*value("backend_status1"), "up" | "waiting"));
     let of_node = |name: &str| items.iter().position(|item| *item == name).expect(name);

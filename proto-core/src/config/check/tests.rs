@@ -109,7 +109,7 @@ fn the_least_loads_with_the_defaults_in_either_format() {
         assert_eq!(config.checks.password.as_ref().map(Secret::expose), Some("secret"));
         assert_eq!(config.checks.database, "postgres", "{path}");
         assert_eq!((config.client_max, config.worker_threads), (10_000, 0), "{path}");
-        assert_eq!(config.cpu_affinity, CpuAffinity::None, "{path}");
+        assert_eq!(config.cpu_affinity, CpuAffinity::Unset, "{path}");
         assert_eq!(config.client_idle_limit, None, "{path}");
         assert_eq!(config.shutdown_timeout, Duration::from_secs(60), "{path}");
         assert_eq!(config.failover_wait_timeout, Duration::from_secs(30), "{path}");

@@ -39,5 +39,5 @@ pub(super) const TABLE: &[Parameter] = &[
     },
     choice("pcp_dialect", &["4.3", "4.4"], "4.4").now(),
     count("worker_threads", 0, 1024, "0").start().now(),
-    text("cpu_affinity", "none").start().now(),
+    Parameter { default: None, ..text("cpu_affinity", "").start().now() },
 ];
