@@ -33,8 +33,11 @@ impl Proxy {
     /// It does not; the message has its log.
     pub fn start(runtime: &str, grounds: &Grounds, setup: &Setup) -> Result<Self, String> {
         let dir = fresh_dir();
-        let port = pgherd_herd::free_port().expect("this machine has a free port");
-        let pcp_port = pgherd_herd::free_port().expect("this machine has a second free port");
+        let free = || pgherd_herd::free_port().expect("this machine has a free port");
+        let port = free();
+        // The same free port can be found twice.
+        let pcp_port = std::iter::repeat_with(free).find(|other| *other != port);
+        let pcp_port = pcp_port.expect("there is another");
         let log = File::create(dir.join(LOG)).expect("a fresh directory can be written to");
         let errors = log.try_clone().expect("a file can be opened twice");
         write_config(&dir, &config(grounds, setup, (port, pcp_port), &dir));
