@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod daemon;
+mod entry;
 mod key;
 mod options;
 mod other;

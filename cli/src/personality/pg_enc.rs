@@ -8,66 +8,36 @@ use std::ffi::OsString;
 use pgherd_core::auth::passwd::{Key, encrypt_as_pg_enc};
 use pgherd_core::auth::secret::Secret;
 
+use super::entry::{self, CONFIG, HELP, INPUT, Order, PROMPT, Target, USERNAME};
 use super::key::{self, Source};
-use super::options::{Known, Line, flag, valued};
+use super::options::{Known, flag, valued};
 use super::pairs::{self, LEN_MAX, Pair};
-use super::pool_passwd::PoolPasswd;
-use super::{Stop, VERSION, place, prompt, user};
+use super::{Stop, VERSION, prompt};
 use crate::say::say;
 
 const KNOWN: [Known; 9] = [
-    flag('h', "help"),
-    flag('p', "prompt"),
+    HELP,
+    PROMPT,
     flag('P', "prompt-for-key"),
     flag('m', "update-pass"),
-    valued('u', "username"),
+    USERNAME,
     valued('K', "enc-key"),
     valued('k', "key-file"),
-    valued('f', "config-file"),
-    valued('i', "input-file"),
+    CONFIG,
+    INPUT,
 ];
 
 /// Does what the command line says.
 pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
-    let line = Line::read(&KNOWN, args);
-    let (mut is_asked, mut is_entry) = (false, false);
-    let (mut key_file, mut key_given, mut key_asked) = (None, String::new(), false);
-    let (mut name, mut config, mut input) = (String::new(), place("pgpool.conf"), None);
-    for (letter, argument) in &line.options {
-        let argument = argument.to_string_lossy().into_owned();
-        match letter {
-            'p' => is_asked = true,
-            'P' => key_asked = true,
-            'm' => is_entry = true,
-            'u' => name = argument,
-            'K' => key_given = argument,
-            'k' => key_file = Some(argument.into()),
-            'f' => config = argument,
-            'i' => input = Some(argument),
-            _ => {
-                say(&usage(program));
-                return Ok(());
-            }
-        }
-    }
-    if let Some(fault) = line.fault {
-        eprintln!("{program}: {fault}");
+    let Some(order) = Order::read(program, &KNOWN, args)? else {
         say(&usage(program));
         return Ok(());
-    }
-    if name.len() > LEN_MAX {
-        return Err(Stop::new("Error: input exceeds maximum username length!\n\n"));
-    }
-    let config = is_entry.then_some(config);
-    let source = match key_given {
-        _ if key_asked => Source::Asked,
-        text if text.is_empty() => Source::File(key_file),
-        text => Source::Given(text),
     };
-    if let Some(path) = input {
-        return Entries { key: source.key()?, config }.of_file(&path);
+    let source = source(order.others);
+    if let Some(path) = order.input {
+        return Entries { key: source.key()?, target: order.target }.of_file(&path);
     }
-    let password = match line.operands.first().filter(|_| !is_asked) {
+    let password = match order.operands.first().filter(|_| !order.is_asked) {
         None => prompt::secret("db password: ")?,
         Some(password) => Secret::new(super::text(password)?),
     };
@@ -79,14 +49,30 @@ pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
              {usage}"
         )));
     }
-    Entries { key: source.key()?, config }.write(&name, &password)
+    Entries { key: source.key()?, target: order.target }.write(&order.name, &password)
+}
+
+/// Where the key is from: asked for above all, then given, then in a file.
+fn source(options: Vec<(char, OsString)>) -> Source {
+    let (mut file, mut given, mut is_asked) = (None, String::new(), false);
+    for (letter, argument) in options {
+        match letter {
+            'P' => is_asked = true,
+            'K' => given = argument.to_string_lossy().into_owned(),
+            _ => file = Some(argument.into()),
+        }
+    }
+    match given {
+        _ if is_asked => Source::Asked,
+        text if text.is_empty() => Source::File(file),
+        text => Source::Given(text),
+    }
 }
 
 /// What encrypts, and what becomes of it.
 struct Entries {
     key: Key,
-    /// They are stored beside this configuration; without one they are printed.
-    config: Option<String>,
+    target: Target,
 }
 
 impl Entries {
@@ -111,13 +97,14 @@ impl Entries {
 
     fn write(&self, name: &str, password: &Secret) -> Result<(), Stop> {
         let entry = encrypt_as_pg_enc(password, &self.key);
-        let Some(config) = &self.config else {
-            let bare = entry.strip_prefix("AES").unwrap_or(&entry);
-            say(&format!("\n{bare}\npool_passwd string: {entry}\n"));
-            return Ok(());
-        };
-        let name = if name.is_empty() { user::own_name()? } else { name.to_owned() };
-        PoolPasswd::of(config)?.store(&name, &entry)
+        match &self.target {
+            Target::Output => {
+                let bare = entry.strip_prefix("AES").unwrap_or(&entry);
+                say(&format!("\n{bare}\npool_passwd string: {entry}\n"));
+                Ok(())
+            }
+            Target::Beside(config) => entry::store(config, name, |_| entry),
+        }
     }
 }
 

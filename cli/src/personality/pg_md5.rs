@@ -7,54 +7,26 @@ use std::ffi::OsString;
 use pgherd_core::auth::md5;
 use pgherd_core::auth::secret::Secret;
 
-use super::options::{Known, Line, flag, valued};
+use super::entry::{self, CONFIG, HELP, INPUT, Order, PROMPT, Target, USERNAME};
+use super::options::{Known, flag};
 use super::pairs::{self, LEN_MAX, Pair};
-use super::pool_passwd::PoolPasswd;
-use super::{Stop, place, prompt, user};
+use super::{Stop, prompt};
 use crate::say::say;
 
-const KNOWN: [Known; 6] = [
-    flag('h', "help"),
-    flag('p', "prompt"),
-    flag('m', "md5auth"),
-    valued('u', "username"),
-    valued('f', "config-file"),
-    valued('i', "input-file"),
-];
+const KNOWN: [Known; 6] = [HELP, PROMPT, flag('m', "md5auth"), USERNAME, CONFIG, INPUT];
 
 /// Does what the command line says.
 pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
-    let line = Line::read(&KNOWN, args);
-    let (mut is_entry, mut is_asked) = (false, false);
-    let (mut name, mut config, mut input) = (String::new(), place("pgpool.conf"), None);
-    for (letter, argument) in &line.options {
-        let argument = argument.to_string_lossy().into_owned();
-        match letter {
-            'p' => is_asked = true,
-            'm' => is_entry = true,
-            'u' => name = argument,
-            'f' => config = argument,
-            'i' => input = Some(argument),
-            _ => {
-                say(&usage(program));
-                return Ok(());
-            }
-        }
-    }
-    if let Some(fault) = line.fault {
-        eprintln!("{program}: {fault}");
+    let Some(order) = Order::read(program, &KNOWN, args)? else {
         say(&usage(program));
         return Ok(());
-    }
-    if name.len() > LEN_MAX {
-        return Err(Stop::new("Error: input exceeds maximum username length!\n\n"));
-    }
-    let digests = Digests { config: is_entry.then_some(config) };
-    if let Some(path) = input {
+    };
+    let digests = Digests(order.target);
+    if let Some(path) = order.input {
         return digests.of_file(&path);
     }
-    let password = match line.operands.first() {
-        _ if is_asked => prompt::secret("password: ")?,
+    let password = match order.operands.first() {
+        _ if order.is_asked => prompt::secret("password: ")?,
         None => return Err(Stop::new(usage(program))),
         Some(password) => Secret::new(super::text(password)?),
     };
@@ -62,14 +34,11 @@ pub(super) fn run(program: &str, args: &[OsString]) -> Result<(), Stop> {
         let usage = usage(program);
         return Err(Stop::new(format!("Error: Input exceeds maximum password length!\n\n{usage}")));
     }
-    digests.write(&name, password.expose())
+    digests.write(&order.name, password.expose())
 }
 
 /// What becomes of the digests.
-struct Digests {
-    /// They are stored beside this configuration; without one they are printed.
-    config: Option<String>,
-}
+struct Digests(Target);
 
 impl Digests {
     fn of_file(&self, path: &str) -> Result<(), Stop> {
@@ -94,13 +63,16 @@ impl Digests {
     }
 
     fn write(&self, name: &str, password: &str) -> Result<(), Stop> {
-        let Some(config) = &self.config else {
-            say(&format!("{}\n", hexadecimal(&md5::digest(password, ""))));
-            return Ok(());
-        };
-        let name = if name.is_empty() { user::own_name()? } else { name.to_owned() };
-        let entry = format!("md5{}", hexadecimal(&md5::digest(password, &name)));
-        PoolPasswd::of(config)?.store(&name, &entry)
+        let digest = |salt: &str| hexadecimal(&md5::digest(password, salt));
+        match &self.0 {
+            Target::Output => {
+                say(&format!("{}\n", digest("")));
+                Ok(())
+            }
+            Target::Beside(config) => {
+                entry::store(config, name, |name| format!("md5{}", digest(name)))
+            }
+        }
     }
 }
 
