@@ -38,14 +38,8 @@ pub(crate) enum Interest {
     Both,
 }
 
-/// Something to wait for.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(target_os = "linux", allow(dead_code, reason = "Linux has been told before"))]
-pub(crate) struct Watch<'a> {
-    pub(crate) fd: BorrowedFd<'a>,
-    pub(crate) key: Key,
-    pub(crate) interest: Interest,
-}
+/// Something to wait for: where, by which name, and for what.
+pub(crate) type Watch<'a> = (BorrowedFd<'a>, Key, Interest);
 
 /// What has become ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

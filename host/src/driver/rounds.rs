@@ -83,21 +83,18 @@ impl<M: Machine> Driver<M> {
     }
 
     fn wait(&mut self, patience: Option<Duration>, found: &mut Vec<Event>) -> io::Result<()> {
-        let bell =
-            Watch { fd: self.mailbox.ear.as_fd(), key: Key::Bell, interest: Interest::Reads };
+        let bell: Watch<'_> = (self.mailbox.ear.as_fd(), Key::Bell, Interest::Reads);
         let listeners = self.listeners.iter().zip(0u32..).filter_map(|(listener, place)| {
             let is_quiet = listener.backlog == Backlog::Empty;
-            let (fd, key) = (listener.as_fd(), Key::Listener(place));
-            is_quiet.then_some(Watch { fd, key, interest: Interest::Reads })
+            is_quiet.then(|| (listener.as_fd(), Key::Listener(place), Interest::Reads))
         });
         let attempts = self.attempts.iter().filter_map(|(id, attempt)| {
-            let fd = attempt.socket.as_ref()?.as_fd();
-            Some(Watch { fd, key: Key::Conn(id), interest: Interest::Writes })
+            Some((attempt.socket.as_ref()?.as_fd(), Key::Conn(id), Interest::Writes))
         });
-        let conns = self.conns.iter().filter_map(|(id, conn)| {
-            let interest = conn.interest()?;
-            Some(Watch { fd: conn.socket.as_fd(), key: Key::Conn(id), interest })
-        });
+        let conns = self
+            .conns
+            .iter()
+            .filter_map(|(id, conn)| Some((conn.socket.as_fd(), Key::Conn(id), conn.interest()?)));
         let watches = std::iter::once(bell).chain(listeners).chain(attempts).chain(conns);
         self.poller.wait(patience, watches, found)
     }

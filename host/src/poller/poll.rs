@@ -46,7 +46,7 @@ impl Poller {
         let timeout = timeout.map(|timeout| timeout.min(WAIT_MAX));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let (keys, mut fds): (Vec<Key>, Vec<PollFd<'a>>) = watches
-            .map(|watch| (watch.key, PollFd::from_borrowed_fd(watch.fd, flags(watch.interest))))
+            .map(|(fd, key, interest)| (key, PollFd::from_borrowed_fd(fd, flags(interest))))
             .unzip();
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) => {}

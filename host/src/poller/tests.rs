@@ -42,7 +42,7 @@ macro_rules! promises {
                     time: Option<Duration>,
                 ) -> Vec<Event> {
                     let fd = self.near.as_fd();
-                    let watch = unknown.map(|interest| Watch { fd, key: KEY, interest });
+                    let watch = unknown.map(|interest| (fd, KEY, interest));
                     let mut events = Vec::new();
                     self.poller.wait(time, watch.into_iter(), &mut events).unwrap();
                     events
