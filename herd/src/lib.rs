@@ -50,6 +50,7 @@ pub use cluster::Herd;
 pub use node::{Mode, Node};
 pub use plan::{Hba, Plan};
 pub use port::free_port;
+pub use processes::poll;
 pub use trouble::Trouble;
 
 /// The superuser of every node, whom replication uses too.

@@ -21,9 +21,9 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// kernel, on a dead disk, takes longer than a moment.
 pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Looks at `condition` every [`POLL_INTERVAL`] until it holds or `limit` has passed, and returns
+/// Looks at `condition`, which nobody tells of, every 10 ms until it holds or `limit` has passed, and returns
 /// whether it held.
-pub(crate) fn poll(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn poll(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + limit;
     loop {
         if condition() {

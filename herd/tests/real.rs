@@ -8,20 +8,16 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use pgherd_herd::{Hba, Herd, Mode, Plan, Trouble, free_port};
+use pgherd_herd::{Hba, Herd, Mode, Plan, Trouble, free_port, poll};
 
 /// How long anything may take that should take a moment, on a machine that is busy.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Looks again and again until the condition holds.
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !condition() {
-        assert!(Instant::now() < end, "{what}: not within {LIMIT:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
+fn wait(what: &str, condition: impl FnMut() -> bool) {
+    assert!(poll(LIMIT, condition), "{what}: not within {LIMIT:?}");
 }
 
 fn build(plan: Plan) -> Result<Herd, Trouble> {

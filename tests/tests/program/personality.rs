@@ -6,11 +6,11 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
+use pgherd_herd::poll;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::{Ended, LIMIT, POLL_INTERVAL, Room, binary, taken_port};
+use super::{Ended, LIMIT, Room, binary, taken_port};
 
 pub(super) const TESTS: [(&str, fn()); 8] = [
     ("pg_md5_writes_what_pgpool_s_does", pg_md5_writes_what_pgpool_s_does),
@@ -311,12 +311,8 @@ impl Room {
     }
 
     fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let end = Instant::now() + LIMIT;
-        while !is_so() {
-            let log = entries_of(&self.path("log"));
-            assert!(Instant::now() < end, "waited in vain for {what}; the log has {log:?}");
-            std::thread::sleep(POLL_INTERVAL);
-        }
+        let log = || entries_of(&self.path("log"));
+        assert!(poll(LIMIT, is_so), "waited in vain for {what}; the log has {:?}", log());
     }
 }
 
