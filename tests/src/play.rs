@@ -346,6 +346,8 @@ impl<W: World> Play for W {}
 pub struct PoolNode {
     /// `status`.
     pub status: String,
+    /// `pg_status`: whether the server answers.
+    pub seen: String,
     /// `role`.
     pub role: String,
     /// `lb_weight`: the share of reads, of all nodes together 1.
@@ -371,6 +373,7 @@ impl PoolNode {
         };
         Self {
             status: value("status").to_owned(),
+            seen: value("pg_status").to_owned(),
             role: value("role").to_owned(),
             weight: number("lb_weight"),
             select_count: value("select_cnt").parse().expect("select_cnt is a count"),

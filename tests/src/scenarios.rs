@@ -270,6 +270,7 @@ scenarios! {
         one_failover_after_another with promote,
         two_primaries_die with promote,
         a_primary_that_others_promote_is_found with leave_it,
+        an_old_primary_is_not_the_next_one with leave_it,
         a_reload_calls_a_failover_off with promote,
         what_was_acknowledged_is_there_after_a_failover with promote_shared,
     }

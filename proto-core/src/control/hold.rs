@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::view::Fact;
-use super::watch::Doubt;
+use super::watch::{Doubt, Watched};
 use crate::failover::decide::Loss;
 use crate::id::BackendId;
 use crate::topology::{Role, Seen, Status};
@@ -39,13 +39,7 @@ impl Control {
     /// # Errors
     /// There is no such node, it is detached, or it has a part in a promotion.
     pub(super) fn detach(&mut self, id: BackendId) -> Result<(), Declined> {
-        let node = self.nodes.iter().find(|node| node.id == id).ok_or(Declined::Unknown)?;
-        if node.hold == Hold::Detached {
-            return Err(Declined::Already);
-        }
-        if self.has_part(id) {
-            return Err(Declined::Busy);
-        }
+        self.movable(id, |hold| hold == Hold::Detached)?;
         log::warn!("node {id} is detached by the operator");
         self.hold(id, Hold::Detached);
         Ok(())
@@ -58,13 +52,7 @@ impl Control {
     /// There is no such node, nothing keeps it out, it has a part in a promotion, or it may take
     /// writes beside the primary. In that last case it is let in by itself once it is a standby.
     pub(super) fn attach(&mut self, id: BackendId) -> Result<(), Declined> {
-        let node = self.nodes.iter().find(|node| node.id == id).ok_or(Declined::Unknown)?;
-        if node.hold == Hold::None {
-            return Err(Declined::Already);
-        }
-        if self.has_part(id) {
-            return Err(Declined::Busy);
-        }
+        let node = self.movable(id, |hold| hold == Hold::None)?;
         let role = node.fact.sighting.as_ref().map(|sighting| sighting.role);
         let is_doubtful = match node.hold {
             Hold::Fenced => role != Some(Role::Standby),
@@ -78,6 +66,16 @@ impl Control {
         self.release(id);
         self.pursue();
         Ok(())
+    }
+
+    /// Finds a node that the operator may take out of service or let in.
+    fn movable(&self, id: BackendId, is_so: fn(Hold) -> bool) -> Result<&Watched, Declined> {
+        match self.nodes.iter().find(|node| node.id == id) {
+            None => Err(Declined::Unknown),
+            Some(node) if is_so(node.hold) => Err(Declined::Already),
+            Some(_) if self.has_part(id) => Err(Declined::Busy),
+            Some(node) => Ok(node),
+        }
     }
 
     /// What keeps a node out of service.

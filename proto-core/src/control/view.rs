@@ -184,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_the_primary_before_everybody_has_been_looked_at() {
+        let (one, two) = (backend(0), backend(1));
+        let (old, new) = (
+            fact(Status::Waiting, Role::Primary, 1, 9),
+            fact(Status::Waiting, Role::Primary, 2, 9),
+        );
+        let unknown = Fact::new(WallTime(0));
+        let first = derive(&Topology::default(), &[(&one, &old), (&two, &unknown)], Looks::Begun);
+        assert_eq!(first.primary, None, "an old one may have answered first");
+        let second = derive(&first, &[(&one, &old), (&two, &new)], Looks::Done);
+        assert_eq!(second.primary, Some(BackendId(1)));
+    }
+
+    #[test]
     fn the_epoch_changes_with_what_matters() {
         let (one, two) = (backend(0), backend(1));
         let primary = fact(Status::Waiting, Role::Primary, 1, 100);

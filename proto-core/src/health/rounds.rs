@@ -149,6 +149,16 @@ mod tests {
 
     type Step = (u64, Option<Input>, &'static [Output]);
 
+    fn policy(retries_max: u32) -> Policy {
+        Policy {
+            period: Duration::from_secs(10),
+            period_lost: Duration::from_secs(2),
+            timeout: Duration::from_secs(3),
+            retries_max,
+            retry_delay: Duration::from_secs(1),
+        }
+    }
+
     #[test]
     fn rounds_are_kept() {
         let answered = Some(Input::Answered);
@@ -191,14 +201,7 @@ mod tests {
             ),
         ];
         for (name, steps) in cases {
-            let policy = Policy {
-                period: Duration::from_secs(10),
-                period_lost: Duration::from_secs(2),
-                timeout: Duration::from_secs(3),
-                retries_max: 1,
-                retry_delay: Duration::from_secs(1),
-            };
-            let mut rounds = Rounds::new(policy, Instant::ZERO);
+            let mut rounds = Rounds::new(policy(1), Instant::ZERO);
             for (second, input, expected) in *steps {
                 let now = Instant::from_micros(second * 1_000_000);
                 match input {
@@ -213,14 +216,7 @@ mod tests {
 
     #[test]
     fn a_retry_is_not_hurried() {
-        let policy = Policy {
-            period: Duration::from_secs(10),
-            period_lost: Duration::from_secs(2),
-            timeout: Duration::from_secs(3),
-            retries_max: 1,
-            retry_delay: Duration::from_secs(1),
-        };
-        let mut rounds = Rounds::new(policy, Instant::ZERO);
+        let mut rounds = Rounds::new(policy(1), Instant::ZERO);
         rounds.handle_timeout(Instant::ZERO);
         rounds.handle_input(Instant::ZERO, Input::Refused);
         rounds.hurry(Instant::from_micros(5));
@@ -229,14 +225,7 @@ mod tests {
 
     #[test]
     fn a_hurried_look_comes_at_once() {
-        let policy = Policy {
-            period: Duration::from_secs(10),
-            period_lost: Duration::from_secs(2),
-            timeout: Duration::from_secs(3),
-            retries_max: 0,
-            retry_delay: Duration::from_secs(1),
-        };
-        let mut rounds = Rounds::new(policy, Instant::ZERO);
+        let mut rounds = Rounds::new(policy(0), Instant::ZERO);
         rounds.handle_timeout(Instant::ZERO);
         rounds.handle_input(Instant::ZERO, Input::Answered);
         rounds.hurry(Instant::from_micros(5));

@@ -329,6 +329,30 @@ pub fn a_primary_that_others_promote_is_found(w: &mut impl World) {
     assert_eq!(w.truth(OTHER, "select count(*) from t"), "1");
 }
 
+/// An old primary that still runs is not taken for the next one when the one that took its place
+/// dies: what was written there would be lost.
+pub fn an_old_primary_is_not_the_next_one(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let app = admin_again(w);
+    w.wait_down(&app, PRIMARY);
+    w.sql(OTHER, "select pg_promote(false)").expect("it can be promoted");
+    w.wait_primary(&app, OTHER);
+    w.run(&app, "insert into t values (1)");
+    w.start(PRIMARY);
+    w.wait("the old primary answers", LIMIT, |w| w.pool_nodes(&app)[PRIMARY].seen == "up");
+    w.crash(OTHER);
+    let asker = admin_again(w);
+    w.never("the old one is the primary", secs(6), |w| {
+        w.pool_nodes(&asker)[PRIMARY].role == "primary"
+    });
+    w.start(OTHER);
+    w.wait_primary(&asker, OTHER);
+    w.run(&asker, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "2");
+}
+
 /// A reload that leaves it to others is heeded while candidates are still looked for.
 pub fn a_reload_calls_a_failover_off(w: &mut impl World) {
     let admin = w.connect("admin");
