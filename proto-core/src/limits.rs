@@ -221,6 +221,10 @@ pub const ADMIN_NAME_LEN_MAX: usize = 128;
 /// The longest request of PCP, in bytes, its type byte not counted: what Pgpool-II takes.
 pub const ADMIN_REQUEST_LEN_MAX: usize = 259;
 
+/// How much of what is told of a task under way may wait to be sent to the session of PCP that
+/// asked for it, in bytes: some ten lines. Whoever does not listen is told no more.
+pub const ADMIN_PROGRESS_MAX: usize = 4 << 10;
+
 /// The longest text of a field in an error of PCP, in bytes: where Pgpool-II cuts one.
 pub const ADMIN_FIELD_LEN_MAX: usize = 255;
 

@@ -137,7 +137,7 @@ impl Conversation {
     /// Tells a client an error, and ends the session if it is one that does.
     fn refuse(&mut self, taken: usize, report: Report) -> Step {
         match report.severity {
-            Severity::Error => Step::Answer(taken, report.compose()),
+            Severity::Notice | Severity::Error => Step::Answer(taken, report.compose()),
             Severity::Fatal => {
                 self.0 = Stage::Over;
                 Step::End(Some(report))

@@ -100,9 +100,11 @@ impl Payload<'_> {
     }
 }
 
-/// What an error does to the session.
+/// What a report does to the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
+    /// Nothing: an answer follows.
+    Notice,
     /// It goes on.
     Error,
     /// It ends behind the packet.
@@ -123,6 +125,13 @@ pub struct Report {
 }
 
 impl Report {
+    /// How far something is, in front of its answer.
+    #[must_use]
+    #[track_caller]
+    pub fn notice(message: impl Into<String>) -> Self {
+        Self::new(Severity::Notice, message.into())
+    }
+
     /// An error that the session survives.
     #[must_use]
     #[track_caller]
@@ -146,9 +155,10 @@ impl Report {
     /// Writes the packet.
     #[must_use]
     pub fn compose(&self) -> Bytes {
-        let severity = match self.severity {
-            Severity::Error => "ERROR",
-            Severity::Fatal => "FATAL",
+        let (tag, severity) = match self.severity {
+            Severity::Notice => (b'N', "NOTICE"),
+            Severity::Error => (b'E', "ERROR"),
+            Severity::Fatal => (b'E', "FATAL"),
         };
         let fill = |payload: &mut Payload<'_>| {
             payload.text(format_args!("S{severity}"));
@@ -161,7 +171,7 @@ impl Report {
             payload.text(format_args!("L{}", self.place.1));
             payload.raw(&[0]);
         };
-        Composer::default().packet(b'E', fill).finish()
+        Composer::default().packet(tag, fill).finish()
     }
 
     #[track_caller]

@@ -41,6 +41,9 @@ enum Stage {
     Reading,
     /// The shards are asked on its behalf, by the question of this number.
     Asking(u64, Question),
+    /// What it has asked for is under way and has an end of its own. So many bytes of what was told
+    /// of that have not left yet.
+    Working { unsent: usize },
     /// So many bytes of its answer have not left yet. `0 < unsent`
     Answering { unsent: usize },
     /// It is closed as soon as its last bytes have left.
@@ -155,8 +158,39 @@ impl Control {
     /// Sends an answer; what is asked next is read when it has left.
     fn answer_admin(&mut self, conn: ConnId, bytes: Bytes) {
         let Some(session) = self.admins.0.get_mut(conn) else { return };
-        session.stage = Stage::Answering { unsent: bytes.len() };
+        let before = match session.stage {
+            Stage::Working { unsent } => unsent,
+            Stage::Reading | Stage::Asking(..) | Stage::Answering { .. } | Stage::Leaving => 0,
+        };
+        session.stage = Stage::Answering { unsent: before + bytes.len() };
         self.outputs.push(Output::Send { to: conn, bytes });
+    }
+
+    /// Has a session wait for the end of what it has asked for, which has a deadline of its own.
+    fn have_it_wait(&mut self, conn: ConnId) {
+        if let Some(session) = self.admins.0.get_mut(conn) {
+            session.stage = Stage::Working { unsent: 0 };
+        }
+    }
+
+    /// Tells a session how far what it has asked for is, if it still waits and takes what is told.
+    pub(super) fn tell_progress(&mut self, conn: ConnId, text: &str) {
+        let Some(session) = self.admins.0.get_mut(conn) else { return };
+        let Stage::Working { unsent } = &mut session.stage else { return };
+        let bytes = Report::notice(text).compose();
+        if *unsent + bytes.len() <= limits::ADMIN_PROGRESS_MAX {
+            *unsent += bytes.len();
+            self.outputs.push(Output::Send { to: conn, bytes });
+        }
+    }
+
+    /// Answers a session that waits for the end of what it has asked for.
+    pub(super) fn answer_waiting(&mut self, conn: ConnId, bytes: Bytes) {
+        let session = self.admins.0.get(conn);
+        if session.is_some_and(|session| matches!(session.stage, Stage::Working { .. })) {
+            self.put_off(conn);
+            self.answer_admin(conn, bytes);
+        }
     }
 
     /// Reads a session's next request.
@@ -169,9 +203,17 @@ impl Control {
     /// The kernel took some of an answer.
     pub(super) fn on_admin_sent(&mut self, conn: ConnId, len: usize) {
         let Some(session) = self.admins.0.get_mut(conn) else { return };
-        let Stage::Answering { unsent } = &mut session.stage else { return };
-        *unsent = unsent.saturating_sub(len);
-        let is_done = *unsent == 0;
+        let is_done = match &mut session.stage {
+            Stage::Working { unsent } => {
+                *unsent = unsent.saturating_sub(len);
+                return;
+            }
+            Stage::Answering { unsent } => {
+                *unsent = unsent.saturating_sub(len);
+                *unsent == 0
+            }
+            Stage::Reading | Stage::Asking(..) | Stage::Leaving => return,
+        };
         if session.conversation.is_in() {
             session.due = self.now + limits::ADMIN_IDLE_TIMEOUT;
         }
@@ -230,6 +272,7 @@ impl Control {
                     self.answer_admin(conn, report.compose());
                     self.put_off(conn);
                 }
+                Stage::Working { .. } => self.put_off(conn),
                 Stage::Answering { .. } | Stage::Leaving => {
                     log::debug!("PCP: {} takes no bytes", session.name());
                     session.stage = Stage::Leaving;

@@ -18,7 +18,7 @@ use crate::id::{BackendId, ConnId};
 use crate::inquiry::{Sheet, View};
 use crate::limits;
 use crate::message::{Message, Peer, Shutdown, Wish};
-use crate::topology::{Status, Topology};
+use crate::topology::{Intake, Status, Topology};
 
 /// What a session of PCP has the shards asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Control {
         let facts = self.nodes.iter();
         let facts: Vec<_> =
             facts.filter_map(|node| Some((self.config.backend(node.id)?, &node.fact))).collect();
-        Arc::new(view::derive(&self.topology, &facts, view::Looks::Begun))
+        Arc::new(view::derive(&self.topology, &facts, view::Looks::Begun, Intake::Open))
     }
 
     fn node_info(&self, id: Option<usize>) -> Bytes {
@@ -219,7 +219,11 @@ impl Control {
         let Some(session) = self.admins.0.get(conn) else { return };
         let question = match session.stage {
             Stage::Asking(asked, question) if asked == number => question,
-            Stage::Asking(..) | Stage::Reading | Stage::Answering { .. } | Stage::Leaving => return,
+            Stage::Asking(..)
+            | Stage::Reading
+            | Stage::Working { .. }
+            | Stage::Answering { .. }
+            | Stage::Leaving => return,
         };
         self.put_off(conn);
         let bytes = match question {
