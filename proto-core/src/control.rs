@@ -26,7 +26,7 @@ use crate::machine::Machine;
 use crate::message::{Arrival, Closed, Door, Message, Peer, Room, Shutdown};
 use crate::output::{Close, Output, Outputs};
 use crate::time::{Instant, WallClock};
-use crate::topology::{Seen, Topology};
+use crate::topology::{Intake, Seen, Topology};
 use crate::wire::frontend;
 use admin::Admins;
 use failover::Failover;
@@ -126,7 +126,7 @@ impl Control {
             .iter()
             .filter_map(|node| Some((self.config.backend(node.id)?, &node.fact)))
             .collect();
-        let next = view::derive(&self.topology, &facts, looks);
+        let next = view::derive(&self.topology, &facts, looks, Intake::Open);
         if next == *self.topology && doubt == Doubt::None {
             return;
         }

@@ -57,6 +57,12 @@ pub enum Message {
         /// The node.
         backend: BackendId,
     },
+    /// While a switchover holds new work: nothing is under way on the primary any more, and nobody
+    /// has anything there that would be lost with the connection. From a shard to `Control`.
+    Quiet {
+        /// The view of the cluster in which it holds.
+        epoch: Epoch,
+    },
     /// A client has left. From a shard to `Control`.
     ClientLeft,
     /// A cancel request for a session of another shard, and who waits for it to be done.

@@ -175,14 +175,16 @@ impl Pools {
     /// Decides whether a connection to `ticket.backend` may serve `ticket.purpose`.
     ///
     /// The one gate between a session and a server: a write passes only to the primary of the
-    /// current epoch, and only with a ticket of that epoch.
+    /// current epoch, only with a ticket of that epoch, and not while a switchover holds it.
     ///
     /// # Errors
     /// The cluster has changed since the ticket was made, or the server is not fit.
     pub fn admit(topology: &Topology, ticket: Ticket) -> Result<(), Stale> {
         let fit = match ticket.purpose {
             Purpose::Write => {
-                ticket.epoch == topology.epoch && topology.primary == Some(ticket.backend)
+                ticket.epoch == topology.epoch
+                    && topology.primary == Some(ticket.backend)
+                    && !topology.is_held()
             }
             Purpose::Read => topology.serves_reads(ticket.backend),
         };

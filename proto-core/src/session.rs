@@ -336,12 +336,30 @@ impl Session {
         }
     }
 
-    /// The cluster has changed.
-    pub fn handle_topology(&mut self, desk: &mut Desk) {
+    /// Since when it waits for what another view of the cluster may bring.
+    #[must_use]
+    pub const fn waits_since(&self) -> Option<Instant> {
         match self.wait {
-            Wait::Node | Wait::Link(_) => self.look_again(desk),
-            Wait::Nothing | Wait::Turn | Wait::Settings(_) | Wait::Answer => {}
+            Wait::Node | Wait::Link(_) => match self.since {
+                Some(since) => Some(since),
+                None => Some(self.arrived),
+            },
+            Wait::Nothing | Wait::Turn | Wait::Settings(_) | Wait::Answer => None,
         }
+    }
+
+    /// The cluster has changed while it waits.
+    pub fn handle_topology(&mut self, desk: &mut Desk) {
+        self.look_again(desk);
+    }
+
+    /// Whether something would be lost for the client with this link, which the session holds: an
+    /// answer, a transaction, or what only its connection to the primary has.
+    #[must_use]
+    pub fn clings(&self, id: ConnId, link: &Link) -> bool {
+        let is_under_way = matches!(self.turn, Turn::At(at) if at == id);
+        let is_kept = self.held.primary == Some(id) && self.is_pinned();
+        self.is_serving() && (link.is_engaged() || is_under_way || is_kept)
     }
 
     /// The session's deadline has passed.

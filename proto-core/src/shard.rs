@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::backend::link::State as LinkState;
+use crate::backend::link::{Link, State as LinkState};
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::id::{BackendId, ConnId, ShardId, Table};
+use crate::id::{BackendId, ConnId, Epoch, ShardId, Table};
 use crate::limits;
 use crate::machine::Machine;
 use crate::message::{Arrival, CancelKey, Closed, Message, Peer, Shutdown};
@@ -23,6 +23,8 @@ use crate::topology::{Seen, Topology};
 pub struct Shard {
     desk: Desk,
     sessions: Table<Box<Session>>,
+    /// In which view of the cluster the control plane was told that the primary is quiet.
+    quiet: Option<Epoch>,
 }
 
 impl Shard {
@@ -35,7 +37,8 @@ impl Shard {
         clock: WallClock,
         now: Instant,
     ) -> Self {
-        Self { desk: Desk::new(id, config, entropy, clock, now), sessions: Table::new() }
+        let desk = Desk::new(id, config, entropy, clock, now);
+        Self { desk, sessions: Table::new(), quiet: None }
     }
 
     /// Begins to handle an input.
@@ -68,6 +71,32 @@ impl Shard {
             self.desk.serve(backend);
         }
         self.desk.run_errands();
+        if self.desk.topology.is_held() {
+            self.report_quiet();
+        }
+    }
+
+    /// Tells once, while a switchover holds new work, that what there was on the primary is over.
+    fn report_quiet(&mut self) {
+        let epoch = self.desk.topology.epoch;
+        let Some(primary) = self.desk.topology.primary.filter(|_| self.quiet != Some(epoch)) else {
+            return;
+        };
+        let clings = |id: ConnId, link: &Link| match link.state {
+            LinkState::Lent { by } => {
+                self.sessions.get(by).is_some_and(|session| session.clings(id, link))
+            }
+            LinkState::Connecting { .. }
+            | LinkState::LoggingIn { .. }
+            | LinkState::Idle
+            | LinkState::Resetting
+            | LinkState::Closing => false,
+        };
+        let mut links = self.desk.links.iter();
+        if !links.any(|(id, link)| link.pool.backend == primary && clings(id, link)) {
+            self.quiet = Some(epoch);
+            self.desk.outputs.post(Peer::Control, Message::Quiet { epoch });
+        }
     }
 
     fn all_sessions(&mut self, act: impl Fn(&mut Session, &mut Desk)) {
@@ -112,7 +141,17 @@ impl Shard {
         }
         self.desk.look_at_pools(self.desk.now);
         self.deliver();
-        self.all_sessions(Session::handle_topology);
+        self.rouse_waiting();
+    }
+
+    /// Has those look again who wait for what a view of the cluster may bring, first who came first.
+    fn rouse_waiting(&mut self) {
+        let waiting = |(id, session): (ConnId, &Box<Session>)| Some((session.waits_since()?, id));
+        let mut waiting: Vec<(Instant, ConnId)> = self.sessions.iter().filter_map(waiting).collect();
+        waiting.sort_unstable();
+        for (_, id) in waiting {
+            self.with_session(id, Session::handle_topology);
+        }
     }
 
     /// Closes a link and tells its session at once.
@@ -299,6 +338,7 @@ impl Machine for Shard {
             }
             Message::Suspect { .. }
             | Message::InUse { .. }
+            | Message::Quiet { .. }
             | Message::ClientLeft
             | Message::Ask { .. }
             | Message::Collected { .. }

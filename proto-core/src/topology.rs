@@ -13,8 +13,21 @@ pub struct Topology {
     pub epoch: Epoch,
     /// The one node that takes writes; none while there is no such node.
     pub primary: Option<BackendId>,
+    /// Whether new work may begin on the primary.
+    pub intake: Intake,
     /// Every configured node, in the order of their numbers.
     pub nodes: Vec<Node>,
+}
+
+/// Whether new work may begin on the primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intake {
+    /// It may.
+    #[default]
+    Open,
+    /// A switchover is under way: what has begun goes on, what has not waits until it is over, which
+    /// it is by its own deadline.
+    Held,
 }
 
 /// One node as last seen.
@@ -134,6 +147,12 @@ impl Seen {
 }
 
 impl Topology {
+    /// Tells whether new work for the primary waits for a switchover's end.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.intake == Intake::Held
+    }
+
     /// Finds a node.
     #[must_use]
     pub fn node(&self, id: BackendId) -> Option<&Node> {

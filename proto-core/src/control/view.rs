@@ -4,7 +4,7 @@ use crate::config::Backend;
 use crate::health::probe::Sighting;
 use crate::id::{BackendId, Epoch};
 use crate::time::{Duration, WallTime};
-use crate::topology::{Node, Role, Seen, Status, Topology};
+use crate::topology::{Intake, Node, Role, Seen, Status, Topology};
 
 /// What is known of one node.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,9 +37,15 @@ pub enum Looks {
 }
 
 /// Makes the next view of the cluster. Its epoch is the previous one's, unless something has
-/// changed that could let a statement go astray: the primary, or a node's fitness or role.
+/// changed that could let a statement go astray: the primary, whether new work may begin there, or
+/// a node's fitness or role.
 #[must_use]
-pub fn derive(previous: &Topology, facts: &[(&Backend, &Fact)], looks: Looks) -> Topology {
+pub fn derive(
+    previous: &Topology,
+    facts: &[(&Backend, &Fact)],
+    looks: Looks,
+    intake: Intake,
+) -> Topology {
     let primary = match looks {
         Looks::Begun => None,
         Looks::Done => primary(previous.primary, facts),
@@ -52,8 +58,9 @@ pub fn derive(previous: &Topology, facts: &[(&Backend, &Fact)], looks: Looks) ->
         let nodes = topology.nodes.iter();
         nodes.map(|node| (node.id, node.status.is_usable(), node.role)).collect::<Vec<_>>()
     };
-    let mut next = Topology { epoch: previous.epoch, primary, nodes };
-    if next.primary != previous.primary || fitness(&next) != fitness(previous) {
+    let mut next = Topology { epoch: previous.epoch, primary, intake, nodes };
+    let authority = |topology: &Topology| (topology.primary, topology.intake);
+    if authority(&next) != authority(previous) || fitness(&next) != fitness(previous) {
         next.epoch = Epoch(previous.epoch.0 + 1);
     }
     next
@@ -191,9 +198,9 @@ mod tests {
             fact(Status::Waiting, Role::Primary, 2, 9),
         );
         let unknown = Fact::new(WallTime(0));
-        let first = derive(&Topology::default(), &[(&one, &old), (&two, &unknown)], Looks::Begun);
+        let first = derive(&Topology::default(), &[(&one, &old), (&two, &unknown)], Looks::Begun, Intake::Open);
         assert_eq!(first.primary, None, "an old one may have answered first");
-        let second = derive(&first, &[(&one, &old), (&two, &new)], Looks::Done);
+        let second = derive(&first, &[(&one, &old), (&two, &new)], Looks::Done, Intake::Open);
         assert_eq!(second.primary, Some(BackendId(1)));
     }
 
@@ -203,21 +210,21 @@ mod tests {
         let primary = fact(Status::Waiting, Role::Primary, 1, 100);
         let standby = fact(Status::Waiting, Role::Standby, 1, 60);
         let first =
-            derive(&Topology::default(), &[(&one, &primary), (&two, &standby)], Looks::Done);
+            derive(&Topology::default(), &[(&one, &primary), (&two, &standby)], Looks::Done, Intake::Open);
         assert_eq!(first.epoch, Epoch(1));
         assert_eq!(first.nodes[1].lag, Some(40));
 
         let further = fact(Status::Up, Role::Standby, 1, 80);
-        let second = derive(&first, &[(&one, &primary), (&two, &further)], Looks::Done);
+        let second = derive(&first, &[(&one, &primary), (&two, &further)], Looks::Done, Intake::Open);
         assert_eq!((second.epoch, second.nodes[1].lag), (Epoch(1), Some(20)));
 
         let down = fact(Status::Down, Role::Standby, 1, 80);
-        let third = derive(&second, &[(&one, &primary), (&two, &down)], Looks::Done);
+        let third = derive(&second, &[(&one, &primary), (&two, &down)], Looks::Done, Intake::Open);
         assert_eq!(third.epoch, Epoch(2));
         assert!(!third.serves_reads(BackendId(1)));
 
         let rival = fact(Status::Up, Role::Primary, 1, 80);
-        let fourth = derive(&third, &[(&one, &primary), (&two, &rival)], Looks::Done);
+        let fourth = derive(&third, &[(&one, &primary), (&two, &rival)], Looks::Done, Intake::Open);
         assert_eq!((fourth.epoch, fourth.primary), (Epoch(3), Some(BackendId(0))));
         assert!(!fourth.serves_reads(BackendId(1)), "a second primary serves nobody");
     }

@@ -42,7 +42,7 @@ fn node(id: u8, role: Role) -> Node {
 /// A view in which node 0 is the primary.
 fn topology() -> Topology {
     let nodes = vec![node(0, Role::Primary), node(1, Role::Standby), node(2, Role::Primary)];
-    Topology { epoch: Epoch(7), primary: Some(BACKEND), nodes }
+    Topology { epoch: Epoch(7), primary: Some(BACKEND), nodes, ..Topology::default() }
 }
 
 /// Pools of one server, and names for its connections and sessions.

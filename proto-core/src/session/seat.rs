@@ -99,6 +99,10 @@ impl Session {
             Side::Replica => (self.read_node(desk), Purpose::Read),
         };
         let Some(backend) = node else { return self.wait_for_node(desk, side) };
+        if side == Side::Primary && desk.topology.is_held() {
+            // What the session has there it keeps: the switchover may yet be undone.
+            return self.wait_for_node(desk, side);
+        }
         let ticket = Ticket { epoch: desk.topology.epoch, backend, purpose };
         if let Some(id) = *self.held.at(side) {
             let admitted = Pools::admit(&desk.topology, ticket).is_ok();
@@ -153,7 +157,9 @@ impl Session {
     fn wait_for_node(&mut self, desk: &mut Desk, side: Side) -> Option<ConnId> {
         let since = *self.since.get_or_insert(desk.now);
         let limit = desk.config.failover_wait_timeout;
-        if desk.now >= since + limit {
+        // A switchover's end comes by itself.
+        let is_held = side == Side::Primary && desk.topology.is_held();
+        if desk.now >= since + limit && !is_held {
             let waited = desk.now - since;
             self.verdict = Some(Box::new(match side {
                 Side::Primary => Refusal::NoPrimary { waited },
@@ -163,7 +169,8 @@ impl Session {
         }
         self.wait = Wait::Node;
         let left = (since + limit) - desk.now;
-        self.arm(desk, left.min(limits::PRIMARY_RETRY_DELAY));
+        let pause = limits::PRIMARY_RETRY_DELAY;
+        self.arm(desk, if is_held { pause } else { left.min(pause) });
         None
     }
 
@@ -329,7 +336,8 @@ impl Session {
 }
 
 fn candidate(desk: &Desk, node: &crate::topology::Node) -> Candidate {
-    let usable = desk.topology.serves_reads(node.id);
+    let is_held = desk.topology.is_held() && desk.topology.primary == Some(node.id);
+    let usable = desk.topology.serves_reads(node.id) && !is_held;
     Candidate {
         id: node.id,
         weight: desk.config.backend(node.id).map_or(0.0, |backend| backend.weight),
