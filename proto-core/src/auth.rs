@@ -19,5 +19,6 @@ pub mod exchange;
 pub mod md5;
 pub mod passwd;
 pub mod pcp;
+pub mod pcppass;
 pub mod scram;
 pub mod secret;

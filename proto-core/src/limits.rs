@@ -228,6 +228,33 @@ pub const ADMIN_PROGRESS_MAX: usize = 4 << 10;
 /// The longest text of a field in an error of PCP, in bytes: where Pgpool-II cuts one.
 pub const ADMIN_FIELD_LEN_MAX: usize = 255;
 
+/// The longest packet of an answer of PCP, in bytes, its type byte not counted: all that a watchdog
+/// tells of a hundred members, or the numbers of a hundred thousand sessions.
+pub const ADMIN_PACKET_LEN_MAX: usize = 1 << 20;
+
+/// The longest answer of PCP that is read, in bytes: [`VIEW_ROWS_MAX`] rows several times over.
+pub const ADMIN_ANSWER_LEN_MAX: usize = 64 << 20;
+
+/// How long whoever asks over PCP waits for each address to answer a connection attempt.
+pub const ADMIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it waits for bytes of an answer that takes no work on servers: longer than the asked one
+/// waits for its threads ([`SHOW_TIMEOUT`]).
+pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a host may be silent while a promotion or a recovery is waited for, until it is asked
+/// whether it is still there. With the two bounds below, one that is gone is found in a minute.
+pub const ADMIN_KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+
+/// Pause between two such questions.
+pub const ADMIN_KEEPALIVE_PERIOD: Duration = Duration::from_secs(10);
+
+/// Such questions without an answer until the host is taken for gone.
+pub const ADMIN_KEEPALIVE_COUNT: u32 = 3;
+
+/// The longest password of PCP that is typed, in bytes: what Pgpool-II's programs take.
+pub const ADMIN_PASSWORD_LEN_MAX: usize = 99;
+
 /// How long standbys may take to say how much WAL they have when the primary is lost; then one of
 /// those that have is promoted. What is well answers in milliseconds.
 pub const FAILOVER_LOOK_TIMEOUT: Duration = Duration::from_secs(3);

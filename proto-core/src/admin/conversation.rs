@@ -4,6 +4,7 @@ use super::packet::{self, BadLength, Composer, Packet, Report, Severity};
 use super::request::{self, Request};
 use crate::auth::pcp::Users;
 use crate::entropy::Entropy;
+use crate::limits;
 use crate::wire;
 use bytes::Bytes;
 
@@ -68,7 +69,7 @@ impl Conversation {
         if matches!(self.0, Stage::Over) {
             return Step::End(None);
         }
-        let packet = match packet::peek(unread) {
+        let packet = match packet::peek(unread, limits::ADMIN_REQUEST_LEN_MAX) {
             Ok(None) => return Step::Wait,
             Ok(Some(packet)) => packet,
             Err(BadLength(length)) => {

@@ -13,7 +13,7 @@ use std::panic::Location;
 /// Length of a packet's type byte and length word.
 pub const HEADER_LEN: usize = 5;
 
-/// A request that is in view whole.
+/// A packet that is in view whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// Its type byte.
@@ -36,20 +36,21 @@ impl Packet<'_> {
     }
 }
 
-/// A request's length that cannot be, as it stands on the wire.
+/// A packet's length that cannot be, as it stands on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadLength(pub i32);
 
-/// Looks at the request at the front of `unread`; none if more of it must come first.
+/// Looks at the packet at the front of `unread`; none if more of it must come first. `len_max` is
+/// the longest that is taken, in bytes, its type byte not counted.
 ///
 /// # Errors
 /// The length is impossible: nothing behind it can be read.
-pub fn peek(unread: &[u8]) -> Result<Option<Packet<'_>>, BadLength> {
+pub fn peek(unread: &[u8], len_max: usize) -> Result<Option<Packet<'_>>, BadLength> {
     let (Some(tag), Some(length)) = (unread.first(), word(unread, 1)) else {
         return Ok(None);
     };
     let len = usize::try_from(length).unwrap_or(usize::MAX);
-    if !(4..=limits::ADMIN_REQUEST_LEN_MAX).contains(&len) {
+    if !(4..=len_max).contains(&len) {
         return Err(BadLength(length.cast_signed()));
     }
     Ok(unread.get(HEADER_LEN..=len).map(|payload| Packet { tag: *tag, payload }))
@@ -231,20 +232,20 @@ mod tests {
         {
             let mut bytes = b"L".to_vec();
             bytes.extend(length.to_be_bytes());
-            assert_eq!(peek(&bytes), Err(BadLength(told)));
+            assert_eq!(peek(&bytes, 259), Err(BadLength(told)));
         }
         let mut longest = b"A\0\0\x01\x03".to_vec();
         longest.extend([7; 255]);
-        assert_eq!(peek(&longest[..259]), Ok(None));
-        assert_eq!(peek(&longest), Ok(Some(Packet { tag: b'A', payload: &[7; 255] })));
-        assert_eq!(peek(b"L\0\0\0\x04X"), Ok(Some(Packet { tag: b'L', payload: b"" })));
+        assert_eq!(peek(&longest[..259], 259), Ok(None));
+        assert_eq!(peek(&longest, 259), Ok(Some(Packet { tag: b'A', payload: &[7; 255] })));
+        assert_eq!(peek(b"L\0\0\0\x04X", 259), Ok(Some(Packet { tag: b'L', payload: b"" })));
     }
 
     proptest! {
         /// Whatever comes, a packet is inside of it, or more is waited for, but never for ever.
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            match peek(&bytes) {
+            match peek(&bytes, limits::ADMIN_REQUEST_LEN_MAX) {
                 Ok(Some(packet)) => prop_assert!(packet.len() <= bytes.len()),
                 Ok(None) => prop_assert!(bytes.len() <= limits::ADMIN_REQUEST_LEN_MAX),
                 Err(BadLength(length)) => prop_assert!(!(4..=259).contains(&length)),

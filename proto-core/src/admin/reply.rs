@@ -46,7 +46,7 @@ pub enum Delay {
 }
 
 /// Clients divide a weight by the C library's `RAND_MAX`.
-const RAND_MAX: f64 = 2_147_483_647.0;
+pub(super) const RAND_MAX: f64 = 2_147_483_647.0;
 
 /// What is done and has nothing to tell.
 #[must_use]

@@ -1,8 +1,9 @@
 //! What a packet of PCP asks for, once somebody is logged in.
 
-use super::packet::{Packet, Report};
+use super::packet::{Composer, Packet, Payload, Report};
 use crate::message::Shutdown;
 use crate::wire;
+use bytes::Bytes;
 
 /// A request, its argument read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,13 @@ pub enum Request {
         switchover: bool,
     },
     /// `O`: rebuild a node from the primary.
-    Recover(usize),
+    Recover {
+        /// The node's number.
+        node: usize,
+        /// Only what would be done is told. The text `dry-run` behind the number asks for that; it
+        /// is pgherd's own.
+        is_dry_run: bool,
+    },
     /// `F`: nothing, and nothing is answered.
     StopRecovery,
     /// `T`, or `t` for the whole cluster: end.
@@ -71,6 +78,124 @@ const LEVELS: [&[u8]; 9] = [
     b"debug5", b"debug4", b"debug3", b"debug2", b"debug1", b"log", b"notice", b"warning", b"error",
 ];
 
+/// What asks for no more of a recovery than what it would do.
+const DRY_RUN: &str = "dry-run";
+
+/// What a request is answered with, if all goes well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The type byte of every packet of the answer.
+    pub tag: u8,
+    /// What packets that are rows begin with, where an answer has rows.
+    pub row: Option<&'static str>,
+}
+
+impl Request {
+    /// Composes the packet that asks for it.
+    #[must_use]
+    pub fn compose(self) -> Bytes {
+        Composer::default().packet(self.tag(), |payload| self.write(payload)).finish()
+    }
+
+    /// Returns what it is answered with; none if it is not answered.
+    #[must_use]
+    pub const fn expected(self) -> Option<Expected> {
+        let (tag, row) = match self {
+            Self::NodeCount => (b'l', None),
+            Self::NodeInfo(_) => (b'i', Some("NodeInfo")),
+            Self::HealthStats(_) => (b'h', None),
+            Self::ProcessCount => (b'n', None),
+            Self::ProcessInfo(_) => (b'p', Some("ProcessInfo")),
+            Self::PoolStatus => (b'b', Some("ProcessConfig")),
+            Self::Watchdog(_) => (b'w', None),
+            Self::Detach { .. } | Self::Promote { .. } => (b'd', None),
+            Self::Attach(_) | Self::Recover { .. } => (b'c', None),
+            Self::Stop(..) => (b't', None),
+            Self::Reload(_) => (b'z', None),
+            Self::RotateLog(_) => (b'v', None),
+            Self::InvalidateCache => (b'g', None),
+            Self::Notices => (b'a', None),
+            Self::StopRecovery | Self::Goodbye => return None,
+        };
+        Some(Expected { tag, row })
+    }
+
+    /// Tells whether the answer may take as long as it takes: what is asked is work on servers, or
+    /// waits for sessions.
+    #[must_use]
+    pub const fn is_slow(self) -> bool {
+        matches!(self, Self::Detach { .. } | Self::Promote { .. } | Self::Recover { .. })
+    }
+
+    const fn tag(self) -> u8 {
+        match self {
+            Self::NodeCount => b'L',
+            Self::NodeInfo(_) => b'I',
+            Self::HealthStats(_) => b'H',
+            Self::ProcessCount => b'N',
+            Self::ProcessInfo(_) => b'P',
+            Self::PoolStatus => b'B',
+            Self::Watchdog(_) => b'W',
+            Self::Detach { gracefully: false, .. } => b'D',
+            Self::Detach { gracefully: true, .. } => b'd',
+            Self::Attach(_) => b'C',
+            Self::Promote { gracefully: false, .. } => b'J',
+            Self::Promote { gracefully: true, .. } => b'j',
+            Self::Recover { .. } => b'O',
+            Self::StopRecovery => b'F',
+            Self::Stop(_, Scope::Local) => b'T',
+            Self::Stop(_, Scope::Cluster) => b't',
+            Self::Reload(_) => b'Z',
+            Self::RotateLog(_) => b'V',
+            Self::InvalidateCache => b'G',
+            Self::Notices => b'A',
+            Self::Goodbye => b'X',
+        }
+    }
+
+    fn write(self, payload: &mut Payload<'_>) {
+        match self {
+            Self::NodeInfo(node) | Self::Watchdog(node) => match node {
+                Some(node) => payload.text(node),
+                None => payload.text(-1),
+            },
+            Self::HealthStats(node) | Self::Detach { node, .. } | Self::Attach(node) => {
+                payload.text(node);
+            }
+            Self::ProcessInfo(pid) => payload.text(pid.unwrap_or(0)),
+            Self::Promote { node, switchover, .. } => {
+                payload.text(format_args!("{node} "));
+                payload.raw(if switchover { b"s" } else { b"n" });
+            }
+            Self::Recover { node, is_dry_run } => {
+                payload.text(node);
+                if is_dry_run {
+                    payload.text(DRY_RUN);
+                }
+            }
+            Self::Stop(how, _) => payload.raw(match how {
+                Shutdown::Smart => b"s",
+                Shutdown::Fast => b"f",
+                Shutdown::Immediate => b"i",
+            }),
+            Self::Reload(scope) | Self::RotateLog(scope) => payload.raw(match scope {
+                Scope::Local => b"l",
+                Scope::Cluster => b"c",
+            }),
+            Self::Notices => {
+                payload.text("client_min_messages");
+                payload.text("notice");
+            }
+            Self::NodeCount
+            | Self::ProcessCount
+            | Self::PoolStatus
+            | Self::StopRecovery
+            | Self::InvalidateCache
+            | Self::Goodbye => {}
+        }
+    }
+}
+
 /// Reads a request.
 ///
 /// # Errors
@@ -92,7 +217,7 @@ pub fn read(packet: Packet<'_>) -> Result<Request, Report> {
         },
         b'C' => Request::Attach(node(argument, "PCP: attach node failed")?),
         b'J' | b'j' => promote(argument, packet.tag == b'j')?,
-        b'O' => Request::Recover(node(argument, "PCP: node recovery failed")?),
+        b'O' => recover(argument)?,
         b'F' => Request::StopRecovery,
         b'T' => Request::Stop(shutdown(argument)?, Scope::Local),
         b't' => Request::Stop(shutdown(argument)?, Scope::Cluster),
@@ -150,6 +275,21 @@ fn promote(argument: &[u8], gracefully: bool) -> Result<Request, Report> {
     Ok(Request::Promote { node, gracefully, switchover })
 }
 
+fn recover(argument: &[u8]) -> Result<Request, Report> {
+    let message = "PCP: node recovery failed";
+    let node = node(argument, message)?;
+    let option = wire::text(argument).map_or(&[][..], |(_, rest)| rest);
+    let is_dry_run = match wire::text(option).map_or(option, |(text, _)| text) {
+        b"" => false,
+        option if option == DRY_RUN.as_bytes() => true,
+        other => {
+            return Err(Report::error(message)
+                .because(format!("invalid option \"{}\": it is {DRY_RUN}", shown(other))));
+        }
+    };
+    Ok(Request::Recover { node, is_dry_run })
+}
+
 fn shutdown(argument: &[u8]) -> Result<Shutdown, Report> {
     match argument.first() {
         Some(b's') => Ok(Shutdown::Smart),
@@ -205,8 +345,39 @@ fn shown(argument: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::packet::Severity;
+    use crate::admin::packet::{HEADER_LEN, Severity};
     use proptest::prelude::*;
+
+    /// What stock clients send, and `dry-run`, which is pgherd's own.
+    const STOCK: [(u8, &[u8], Request); 27] = [
+        (b'L', b"", Request::NodeCount),
+        (b'I', b"1\0", Request::NodeInfo(Some(1))),
+        (b'I', b"-1\0", Request::NodeInfo(None)),
+        (b'H', b"0\0", Request::HealthStats(0)),
+        (b'N', b"", Request::ProcessCount),
+        (b'P', b"0\0", Request::ProcessInfo(None)),
+        (b'P', b"4711\0", Request::ProcessInfo(Some(4711))),
+        (b'B', b"", Request::PoolStatus),
+        (b'W', b"-1\0", Request::Watchdog(None)),
+        (b'D', b"1\0", Request::Detach { node: 1, gracefully: false }),
+        (b'd', b"1\0", Request::Detach { node: 1, gracefully: true }),
+        (b'C', b"7\0", Request::Attach(7)),
+        (b'J', b"1 \0n", Request::Promote { node: 1, gracefully: false, switchover: false }),
+        (b'J', b"1 \0s", Request::Promote { node: 1, gracefully: false, switchover: true }),
+        (b'j', b"1 \0s", Request::Promote { node: 1, gracefully: true, switchover: true }),
+        (b'O', b"1\0", Request::Recover { node: 1, is_dry_run: false }),
+        (b'O', b"1\0dry-run\0", Request::Recover { node: 1, is_dry_run: true }),
+        (b'F', b"", Request::StopRecovery),
+        (b'T', b"s", Request::Stop(Shutdown::Smart, Scope::Local)),
+        (b'T', b"f", Request::Stop(Shutdown::Fast, Scope::Local)),
+        (b't', b"i", Request::Stop(Shutdown::Immediate, Scope::Cluster)),
+        (b'Z', b"l", Request::Reload(Scope::Local)),
+        (b'Z', b"c", Request::Reload(Scope::Cluster)),
+        (b'V', b"l", Request::RotateLog(Scope::Local)),
+        (b'G', b"", Request::InvalidateCache),
+        (b'A', b"client_min_messages\0debug1\0", Request::Notices),
+        (b'X', b"", Request::Goodbye),
+    ];
 
     fn asked(tag: u8, payload: &[u8]) -> Result<Request, Report> {
         read(Packet { tag, payload })
@@ -214,47 +385,40 @@ mod tests {
 
     #[test]
     fn what_stock_clients_send_is_read() {
-        let table: [(u8, &[u8], Request); 26] = [
-            (b'L', b"", Request::NodeCount),
-            (b'I', b"1\0", Request::NodeInfo(Some(1))),
-            (b'I', b"-1\0", Request::NodeInfo(None)),
-            (b'H', b"0\0", Request::HealthStats(0)),
-            (b'N', b"", Request::ProcessCount),
-            (b'P', b"0\0", Request::ProcessInfo(None)),
-            (b'P', b"4711\0", Request::ProcessInfo(Some(4711))),
-            (b'B', b"", Request::PoolStatus),
-            (b'W', b"-1\0", Request::Watchdog(None)),
-            (b'D', b"1\0", Request::Detach { node: 1, gracefully: false }),
-            (b'd', b"1\0", Request::Detach { node: 1, gracefully: true }),
-            (b'C', b"7\0", Request::Attach(7)),
-            (b'J', b"1 \0n", Request::Promote { node: 1, gracefully: false, switchover: false }),
-            (b'J', b"1 \0s", Request::Promote { node: 1, gracefully: false, switchover: true }),
-            (b'j', b"1 \0s", Request::Promote { node: 1, gracefully: true, switchover: true }),
-            (b'O', b"1\0", Request::Recover(1)),
-            (b'F', b"", Request::StopRecovery),
-            (b'T', b"s", Request::Stop(Shutdown::Smart, Scope::Local)),
-            (b'T', b"f", Request::Stop(Shutdown::Fast, Scope::Local)),
-            (b't', b"i", Request::Stop(Shutdown::Immediate, Scope::Cluster)),
-            (b'Z', b"l", Request::Reload(Scope::Local)),
-            (b'Z', b"c", Request::Reload(Scope::Cluster)),
-            (b'V', b"l", Request::RotateLog(Scope::Local)),
-            (b'G', b"", Request::InvalidateCache),
-            (b'A', b"client_min_messages\0debug1\0", Request::Notices),
-            (b'X', b"", Request::Goodbye),
-        ];
-        for (tag, payload, request) in table {
+        for (tag, payload, request) in STOCK {
             assert_eq!(asked(tag, payload), Ok(request), "{}", tag.escape_ascii());
+        }
+    }
+
+    /// What is composed is what stock clients send, but for the level of notices, of which there are
+    /// several.
+    #[test]
+    fn what_is_composed_is_what_stock_clients_send() {
+        for (tag, payload, request) in STOCK {
+            let length = u32::try_from(payload.len() + 4).unwrap().to_be_bytes();
+            let sent = [&[tag], &length[..], payload].concat();
+            if request == Request::Notices {
+                assert_eq!(asked(tag, &request.compose()[HEADER_LEN..]), Ok(request));
+            } else {
+                assert_eq!(request.compose(), sent, "{}", tag.escape_ascii());
+            }
         }
     }
 
     #[test]
     fn an_argument_that_makes_no_sense_is_an_error_that_the_session_survives() {
         let node = "invalid node ID : ";
-        let table: [(u8, &[u8], &str, &str); 8] = [
+        let table: [(u8, &[u8], &str, &str); 9] = [
             (b'I', b"-2\0", "informing node info failed", &format!("{node}-2")),
             (b'H', b"", "informing health check stats failed", node),
             (b'D', b"x\0", "PCP: detach node failed", &format!("{node}x")),
             (b'J', b"1 ", "PCP: promote node failed", &format!("{node}1 ")),
+            (
+                b'O',
+                b"1\0wet\0",
+                "PCP: node recovery failed",
+                "invalid option \"wet\": it is dry-run",
+            ),
             (b'P', b"-1\0", "informing process info failed", "invalid process ID : -1"),
             (b'Z', b"", "PCP: reload failed", "invalid scope \"\": it is l or c"),
             (

@@ -71,7 +71,7 @@ impl Control {
             Request::Detach { node, .. } => self.on_detach_request(conn, node),
             Request::Attach(node) => self.on_attach_request(conn, node),
             Request::Promote { node, .. } => self.not_yet("PCP: promote node failed", node),
-            Request::Recover(node) => self.not_yet("PCP: node recovery failed", node),
+            Request::Recover { node, .. } => self.not_yet("PCP: node recovery failed", node),
             Request::StopRecovery => return self.read_on(conn),
             Request::Stop(how, _) => return self.on_stop_request(conn, how),
             Request::Reload(_) => self.wish(conn, Wish::Reload, b'z'),
