@@ -195,7 +195,7 @@ impl Rig {
                 self.servers.retain(|server| server.id != conn);
                 self.events.push_back(Event::Closed(conn));
             }
-            Output::Move { .. } | Output::Post { .. } => {}
+            Output::Move { .. } | Output::Post { .. } | Output::Run { .. } => {}
         }
     }
 

@@ -375,6 +375,7 @@ impl<S: Servers> Rig<S> {
             Output::Close { conn, when } => self.close(conn, when),
             Output::Move { conn, .. } => panic!("{conn} moves, and there is nowhere to go"),
             Output::Post { to, message } => self.post(to, *message),
+            Output::Run { id, .. } => panic!("job {id} is run, and no shard runs any"),
         }
     }
 
@@ -443,7 +444,8 @@ impl<S: Servers> Rig<S> {
             | Message::Collected { .. }
             | Message::Answer { .. }
             | Message::Wish(_)
-            | Message::Drained => {
+            | Message::Drained
+            | Message::Ended { .. } => {
                 assert_eq!(to, Peer::Control, "{message:?} goes astray");
                 return;
             }

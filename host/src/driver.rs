@@ -20,6 +20,7 @@ use pgherd_core::output::{Close, Output};
 use pgherd_core::time::Instant;
 
 use crate::attempt::Attempt;
+use crate::command;
 use crate::connection::{Connection, Sink, Source, Stay, Turn, Watched};
 use crate::listener::Listener;
 use crate::poller::{self, Interest, Key, Poller};
@@ -212,6 +213,7 @@ impl<M: Machine> Driver<M> {
             Output::Post { to, message } => {
                 self.post.send(to, Mail::Message { from: self.me, message });
             }
+            Output::Run { id, job } => command::start(id, *job, self.me, &self.post),
         }
     }
 

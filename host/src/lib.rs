@@ -10,6 +10,7 @@
 pub mod affinity;
 mod attempt;
 pub mod bell;
+mod command;
 mod connection;
 pub mod descriptors;
 pub mod dial;

@@ -78,6 +78,7 @@ pub mod flow;
 pub mod health;
 pub mod id;
 pub mod inquiry;
+pub mod job;
 pub mod limits;
 pub mod machine;
 pub mod message;

@@ -293,6 +293,22 @@ pub const FOLLOW_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause before a standby that could not be pointed at the primary is tried again.
 pub const FOLLOW_RETRY_DELAY: Duration = Duration::from_secs(5);
 
+/// The longest line of a command's output that is logged, in bytes; of a longer one the rest is left
+/// out. Lines for people are shorter, and what is not is a file that was written by mistake.
+pub const COMMAND_LINE_LEN_MAX: usize = 2048;
+
+/// Lines of one command's output that are logged: a script that traces itself writes hundreds. The
+/// rest is read, so that the command goes on, and dropped.
+pub const COMMAND_LINES_MAX: usize = 10_000;
+
+/// How long a command that was told to end (`SIGTERM`), since its time is over, may tidy up; then it
+/// is killed, with all that it has started.
+pub const COMMAND_KILL_DELAY: Duration = Duration::from_secs(5);
+
+/// How long it is read on after a command has ended. What is still to come was written by something
+/// that it has left running, such as a server, and is none of its output.
+pub const COMMAND_OUTPUT_DELAY: Duration = Duration::from_millis(500);
+
 /// Sessions of PCP at once, as many as Pgpool-II has places for. Its programs make one for each
 /// command, and each may hold an answer of [`VIEW_ROWS_MAX`] rows.
 pub const ADMIN_SESSIONS_MAX: usize = 20;

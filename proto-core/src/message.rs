@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::config::Config;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
 use crate::inquiry::{Asker, Sheet, View};
+use crate::job::{Ending, JobId};
 use crate::pool::{Lease, Limit};
 use crate::route::catalog::Catalog;
 use crate::topology::Topology;
@@ -127,6 +128,13 @@ pub enum Message {
     /// Every session and every connection to a server has ended after a shutdown. From a shard to
     /// `Control`.
     Drained,
+    /// A command has ended. From the driver to the machine that had it run, in its own name.
+    Ended {
+        /// Which one.
+        job: JobId,
+        /// What came of it.
+        ending: Ending,
+    },
 }
 
 /// What only the operator can do.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::id::{BackendId, ConnId, ShardId};
+use crate::job::{Job, JobId};
 use crate::message::{Arrival, Message, Peer};
 
 /// One instruction for the driver. Carried out in order, exactly once.
@@ -78,6 +79,13 @@ pub enum Output {
         to: Peer,
         /// The message.
         message: Box<Message>,
+    },
+    /// Run a command, beside everything else, and answer with [`Message::Ended`].
+    Run {
+        /// What the job is called.
+        id: JobId,
+        /// What is to be run.
+        job: Box<Job>,
     },
 }
 

@@ -343,7 +343,8 @@ impl Machine for Shard {
             | Message::Ask { .. }
             | Message::Collected { .. }
             | Message::Wish(_)
-            | Message::Drained => {}
+            | Message::Drained
+            | Message::Ended { .. } => {}
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgherd_core::id::ConnId;
+use pgherd_core::job::{Ending, Job, JobId};
 use pgherd_core::message::Peer;
 use pgherd_core::time::{Duration, Instant};
 
@@ -49,6 +50,24 @@ pub(crate) enum Event {
         node: usize,
         /// How often it was started when the promotion began.
         start: u32,
+    },
+    /// A command of a machine's is run.
+    Command {
+        /// Whose.
+        of: Peer,
+        /// How the machine calls it.
+        id: JobId,
+        /// What it is.
+        job: Box<Job>,
+    },
+    /// A command of a machine's has ended.
+    Ended {
+        /// Whose.
+        of: Peer,
+        /// How the machine calls it.
+        id: JobId,
+        /// What came of it.
+        ending: Box<Ending>,
     },
     /// Nothing happens; time passes.
     Tick,

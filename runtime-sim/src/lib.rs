@@ -16,6 +16,7 @@ mod agenda;
 mod chance;
 mod check;
 mod client;
+mod commands;
 mod driver;
 mod faults;
 mod net;
@@ -27,6 +28,7 @@ mod stage;
 mod trace;
 
 pub use check::marks::Marks;
+pub use commands::COMMANDS;
 pub use faults::Fault;
 pub use plan::{Auth, Plan};
 pub use postgres::Obedience;

@@ -39,7 +39,9 @@ pub struct Simulation {
     plan: Plan,
     pub(crate) stage: Stage,
     pub(crate) servers: Vec<Server>,
-    process: Process,
+    pub(crate) process: Process,
+    /// The commands that were run, the first one first.
+    pub(crate) commands: Vec<String>,
     clients: Vec<Client>,
     events: u64,
     failure: Option<Failure>,
@@ -74,8 +76,9 @@ impl Simulation {
         let servers = (0..=plan.standbys).map(|node| Server::new(node, &plan, &mut stage));
         let servers = servers.collect();
         let process = Process::start(&plan, machines, &mut stage);
+        let (commands, clients) = (Vec::new(), Vec::new());
         let mut world =
-            Self { plan, stage, servers, process, clients: Vec::new(), events: 0, failure: None };
+            Self { plan, stage, servers, process, commands, clients, events: 0, failure: None };
         world.herd_changed();
         world.check();
         world
@@ -148,6 +151,8 @@ impl Simulation {
                 }
             }
             Event::Replicate { node } => self.replicate(node),
+            Event::Command { of, id, job } => self.run_command(of, id, &job),
+            Event::Ended { of, id, ending } => self.end_command(of, id, *ending),
             Event::Promoted { node, start } => {
                 if let Some(server) = self.servers.get_mut(node) {
                     stage.note(format_args!("node {node}: the promotion ends"));

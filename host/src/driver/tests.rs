@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::puppet::{self, Heard, LONG, Manner, Place, Puppet, is_closed};
 use pgherd_core::id::{BackendId, ShardId};
+use pgherd_core::job::{Job, JobId};
 use pgherd_core::limits;
 use pgherd_core::message::{Door, Room};
 
@@ -354,6 +355,24 @@ fn servers_are_connected_to_by_name_and_by_address() {
             servers.push(server);
         }
     }
+}
+
+/// Even one that runs for long takes no turn of anybody's.
+#[test]
+fn a_command_runs_beside_everything_else() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    let job = |line: &str, within| Job { name: "test".into(), line: line.into(), within };
+    let first = JobId::default().next();
+    let long = Box::new(job("sleep 1000", Duration::from_millis(500)));
+    scene.tell(Output::Run { id: first, job: long });
+    let short = Box::new(job("exit 3", LONG));
+    scene.tell(Output::Run { id: first.next(), job: short });
+    far.write_all(b"query").unwrap();
+    scene.until("the bytes", |heard| heard.contains(&Heard::Read(id, b"query".to_vec())));
+    scene.until("both ends", |heard| {
+        heard.iter().filter(|heard| **heard == Heard::Message).count() == 2
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@ use pgherd_core::output::{Close, Output};
 
 use super::socket::{Interest, NextRead, Phase, QUEUE_LEN_MAX, Socket};
 use super::{Host, Input, Letter};
+use crate::agenda::Event;
 use crate::check::Source;
 use crate::check::provenance::{Runs, Whose, may_reach};
 use crate::net::{Address, Write};
@@ -76,6 +77,11 @@ impl Host {
                 }
                 stage.checks.posted(&message);
                 self.letters.push((to, Letter::Message(message)));
+                Ok(())
+            }
+            Output::Run { id, job } => {
+                stage.note(format_args!("{:?}: run job {id}: {}", self.name, job.line));
+                stage.soon(200, 20_000, Event::Command { of: self.name, id, job });
                 Ok(())
             }
         }

@@ -77,7 +77,8 @@ impl Bench {
                 | Output::Copy { .. }
                 | Output::Connect { .. }
                 | Output::Move { .. }
-                | Output::Post { .. } => {}
+                | Output::Post { .. }
+                | Output::Run { .. } => {}
             }
         }
         seen

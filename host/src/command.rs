@@ -1,0 +1,319 @@
+//! Commands of the operator's: run beside everything else, ended when their time is over.
+//!
+//! A command is a process group of its own, fed by `/dev/null`. A thread reads what it writes, and
+//! a second one waits for its end, so that the first may wait for either and for its deadline. What
+//! a command leaves running when it ends in time, such as a server, is left alone.
+
+use std::io::{self, PipeReader, PipeWriter, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use pgherd_core::job::lines::Lines;
+use pgherd_core::job::{Ending, Job, JobId};
+use pgherd_core::limits;
+use pgherd_core::message::{Message, Peer};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use crate::mailbox::{Mail, Post};
+
+/// Bytes that are read of a command's output at once: what a pipe holds by default on Linux.
+const READ_LEN: usize = 64 * 1024;
+
+/// Has a command run for a machine, and tells it what came of it.
+pub(crate) fn start(id: JobId, job: Job, me: Peer, post: &Post) {
+    let tell = {
+        let post = post.clone();
+        move |ending| {
+            let message = Box::new(Message::Ended { job: id, ending });
+            post.send(me, Mail::Message { from: me, message });
+        }
+    };
+    let failed = tell.clone();
+    let run = move || {
+        let ending = run(&job, &mut |line| log::info!("{}: {line}", job.name));
+        tell(ending);
+    };
+    if let Err(error) = Builder::new().name("command".to_owned()).spawn(run) {
+        failed(Ending::NotStarted(error.to_string()));
+    }
+}
+
+/// Runs a command to its end, line by line of what it writes.
+fn run(job: &Job, log: &mut dyn FnMut(String)) -> Ending {
+    Running::begin(job).map_or_else(
+        |error| Ending::NotStarted(error.to_string()),
+        |running| running.watch(job.within, log),
+    )
+}
+
+/// A command that runs.
+struct Running {
+    child: Child,
+    group: Pid,
+    /// What it writes. None when nobody has it open any more.
+    output: Option<PipeReader>,
+    /// Ends when the command does.
+    end: PipeReader,
+    lines: Lines,
+}
+
+/// What is waited for next, besides output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It may run on.
+    Running,
+    /// Its time is over, and it was told to end.
+    Told,
+    /// It was killed. Who does not even die of that waits for a device.
+    Killed,
+    /// It has ended in time, and the rest of what it wrote is read.
+    Ended,
+}
+
+impl Running {
+    fn begin(job: &Job) -> io::Result<Self> {
+        let (output, stdout) = io::pipe()?;
+        let (end, lives) = io::pipe()?;
+        let child = spawn(&job.line, stdout)?;
+        let group = Pid::from_child(&child);
+        let mut running = Self { child, group, output: Some(output), end, lines: Lines::default() };
+        let wait = move || {
+            // It stays a zombie, so that its number is nobody else's while it may be killed.
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let waited = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(group), options));
+            if let Err(error) = waited {
+                log::error!("a command cannot be waited for: {error}");
+            }
+            drop(lives);
+        };
+        match Builder::new().name("command end".to_owned()).spawn(wait) {
+            Ok(_) => Ok(running),
+            Err(error) => {
+                running.signal(Signal::KILL);
+                running.child.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until it has ended, one way or another.
+    fn watch(mut self, within: Duration, log: &mut dyn FnMut(String)) -> Ending {
+        let mut stage = Stage::Running;
+        let mut until = Instant::now() + within;
+        loop {
+            let has_ended = match self.wait(stage, until, log) {
+                Ok(has_ended) => has_ended,
+                Err(error) => {
+                    log::error!("a command cannot be watched: {error}");
+                    self.signal(Signal::KILL);
+                    return self.finish(Stage::Killed, log);
+                }
+            };
+            stage = match stage {
+                Stage::Running if has_ended => {
+                    until = Instant::now() + limits::COMMAND_OUTPUT_DELAY;
+                    Stage::Ended
+                }
+                Stage::Ended if self.output.is_none() => return self.finish(stage, log),
+                Stage::Told | Stage::Killed if has_ended => {
+                    // Its own processes need not have ended with it.
+                    self.signal(Signal::KILL);
+                    return self.finish(stage, log);
+                }
+                _ if Instant::now() < until => stage,
+                Stage::Running => {
+                    self.signal(Signal::TERM);
+                    until = Instant::now() + limits::COMMAND_KILL_DELAY;
+                    Stage::Told
+                }
+                Stage::Told => {
+                    self.signal(Signal::KILL);
+                    until = Instant::now() + limits::COMMAND_KILL_DELAY;
+                    Stage::Killed
+                }
+                Stage::Ended | Stage::Killed => return self.finish(stage, log),
+            };
+        }
+    }
+
+    /// Waits for output, the end or the time, whatever is first, and reads output. Tells whether the
+    /// command has ended.
+    fn wait(
+        &mut self,
+        stage: Stage,
+        until: Instant,
+        log: &mut dyn FnMut(String),
+    ) -> io::Result<bool> {
+        let patience = until.saturating_duration_since(Instant::now());
+        let patience = Timespec::try_from(patience).ok();
+        let mut fds = Vec::with_capacity(2);
+        if stage != Stage::Ended {
+            fds.push(PollFd::from_borrowed_fd(self.end.as_fd(), PollFlags::IN));
+        }
+        if let Some(output) = &self.output {
+            fds.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
+        }
+        match poll(&mut fds, patience.as_ref()) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let has_ended = stage != Stage::Ended && ready.next() == Some(true);
+        if ready.next() == Some(true) {
+            self.read(log);
+        }
+        Ok(has_ended)
+    }
+
+    /// Reads once. There is something to read, or the end.
+    fn read(&mut self, log: &mut dyn FnMut(String)) {
+        let Some(output) = &mut self.output else { return };
+        let mut bytes = vec![0; READ_LEN];
+        match output.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(len) if len > 0 => {
+                let bytes = bytes.get(..len).unwrap_or_default();
+                self.lines.take(bytes).into_iter().for_each(log);
+            }
+            Ok(_) | Err(_) => self.output = None,
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = kill_process_group(self.group, signal) {
+            log::debug!("a command was not signalled: {error}");
+        }
+    }
+
+    fn finish(mut self, stage: Stage, log: &mut dyn FnMut(String)) -> Ending {
+        self.lines.finish().into_iter().for_each(log);
+        match stage {
+            Stage::Running | Stage::Ended => match self.child.wait() {
+                Ok(status) => ending(status),
+                Err(error) => Ending::NotStarted(error.to_string()),
+            },
+            Stage::Told | Stage::Killed => {
+                // One that cannot die is left to the system: nobody waits for it.
+                drop(self.child.try_wait());
+                Ending::TimedOut
+            }
+        }
+    }
+}
+
+fn spawn(line: &str, output: PipeWriter) -> io::Result<Child> {
+    let errors = output.try_clone()?;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", line]).process_group(0);
+    shell.stdin(Stdio::null()).stdout(output).stderr(errors).spawn()
+}
+
+fn ending(status: ExitStatus) -> Ending {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ending::Exited(code),
+        (None, Some(signal)) => Ending::Killed(signal),
+        (None, None) => Ending::NotStarted(status.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::puppet::LONG;
+
+    fn run_within(line: &str, within: Duration) -> (Ending, Vec<String>) {
+        let job = Job { name: "test".into(), line: line.into(), within };
+        let mut lines = Vec::new();
+        let ending = run(&job, &mut |line| lines.push(line));
+        (ending, lines)
+    }
+
+    #[test]
+    fn a_command_says_how_it_ended_and_what_it_wrote() {
+        let cases: &[(&str, Ending, &[&str])] = &[
+            ("true", Ending::Exited(0), &[]),
+            ("echo one; echo two >&2; printf three", Ending::Exited(0), &["one", "two", "three"]),
+            ("echo no; exit 3", Ending::Exited(3), &["no"]),
+            ("kill -9 $$", Ending::Killed(9), &[]),
+            ("cat; echo fed by nobody", Ending::Exited(0), &["fed by nobody"]),
+            ("printf 'a\\tb\\377\\n'", Ending::Exited(0), &["a\\tb\u{fffd}"]),
+        ];
+        for (line, ending, lines) in cases {
+            assert_eq!(run_within(line, LONG), (ending.clone(), to_owned(lines)), "{line}");
+        }
+        let (ending, lines) = run_within("/no/such/script", LONG);
+        assert_eq!((ending, lines.len()), (Ending::Exited(127), 1), "{lines:?}");
+    }
+
+    fn to_owned(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn much_output_does_not_hold_a_command_up() {
+        let (ending, lines) = run_within("yes | head -n 300000", LONG);
+        assert_eq!((ending, lines.len()), (Ending::Exited(0), limits::COMMAND_LINES_MAX + 1));
+    }
+
+    #[test]
+    fn a_command_has_no_descriptors_of_ours() {
+        let (ours, _writer) = io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&ours));
+        // Other systems show no descriptors.
+        let Ok(name) = std::fs::read_link(path) else { return };
+        let (ending, lines) = run_within("ls -l /proc/self/fd", LONG);
+        assert_eq!(ending, Ending::Exited(0));
+        assert!(lines.iter().any(|line| line.contains("/dev/null")), "{lines:?}");
+        let name = name.display().to_string();
+        assert!(!lines.iter().any(|line| line.contains(&name)), "{name}: {lines:?}");
+    }
+
+    /// Whatever a command has started dies with it when its time is over: nobody has the pipe's
+    /// other end any more.
+    #[test]
+    fn a_command_that_takes_too_long_is_ended_with_all_its_processes() {
+        let (alive, dead) = io::pipe().unwrap();
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&dead);
+        // Not inherited by itself, but to be found while this process has it open.
+        let path = format!("/proc/{}/fd/{fd}", std::process::id());
+        if !std::path::Path::new(&path).exists() {
+            return;
+        }
+        let within = Duration::from_millis(300);
+        let line = format!("exec 9>{path}; (trap '' TERM; sleep 1000) & echo begun; sleep 1000");
+        let began = Instant::now();
+        let (ending, lines) = run_within(&line, within);
+        assert_eq!((ending, lines), (Ending::TimedOut, to_owned(&["begun"])));
+        assert!(began.elapsed() >= within && began.elapsed() < limits::COMMAND_KILL_DELAY);
+        drop(dead);
+        let mut alive = alive;
+        assert_eq!(alive.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_command_that_does_not_heed_is_killed() {
+        let began = Instant::now();
+        let line = "trap 'echo not me' TERM; while :; do sleep 0.1; done";
+        let (ending, lines) = run_within(line, Duration::from_millis(100));
+        assert_eq!(ending, Ending::TimedOut);
+        assert!(began.elapsed() >= limits::COMMAND_KILL_DELAY);
+        assert!(lines.contains(&"not me".to_owned()), "{lines:?}");
+    }
+
+    /// A server that a script starts has the script's output, and is not waited for.
+    #[test]
+    fn what_a_command_leaves_running_is_neither_waited_for_nor_ended() {
+        let began = Instant::now();
+        let (ending, lines) = run_within("sleep 60 & echo $!", LONG);
+        assert_eq!(ending, Ending::Exited(0));
+        assert!(began.elapsed() < LONG);
+        let pid = lines.first().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
+        let pid = pid.expect("its number was written");
+        rustix::process::kill_process(pid, Signal::KILL).expect("it runs");
+    }
+}
