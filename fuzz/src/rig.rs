@@ -120,7 +120,12 @@ fn topology(standbys: u8) -> Arc<Topology> {
         }
     };
     let nodes = (0..=standbys).map(node).collect();
-    Arc::new(Topology { epoch: Epoch(1), primary: Some(BackendId(0)), nodes })
+    Arc::new(Topology {
+        epoch: Epoch(1),
+        primary: Some(BackendId(0)),
+        nodes,
+        ..Topology::default()
+    })
 }
 
 impl<S: Servers> Rig<S> {
@@ -439,6 +444,7 @@ impl<S: Servers> Rig<S> {
             | Message::Lease { .. }
             | Message::Suspect { .. }
             | Message::InUse { .. }
+            | Message::Quiet { .. }
             | Message::ClientLeft
             | Message::Collect { .. }
             | Message::Collected { .. }

@@ -76,6 +76,9 @@ pub struct Config {
     pub failover: FailoverPolicy,
     /// `failover_wait_timeout`: how long a write waits for a primary server.
     pub failover_wait_timeout: Duration,
+    /// `switchover_timeout`: how long a switchover may make clients wait until the new primary is
+    /// told; then it is undone.
+    pub switchover_timeout: Duration,
     /// `worker_threads`: shards, one thread each; 0 is one for every two cores, which the caller counts.
     pub worker_threads: usize,
     /// `cpu_affinity`: on which cores those threads run.

@@ -5,12 +5,14 @@
 
 mod admin;
 mod failover;
+mod fences;
 mod follow;
 mod hold;
 mod inquiries;
 pub(crate) mod ledger;
 mod order;
 mod record;
+mod switchover;
 pub mod view;
 mod watch;
 
@@ -26,14 +28,16 @@ use crate::machine::Machine;
 use crate::message::{Arrival, Closed, Door, Message, Peer, Room, Shutdown};
 use crate::output::{Close, Output, Outputs};
 use crate::time::{Instant, WallClock};
-use crate::topology::{Intake, Seen, Topology};
+use crate::topology::{Seen, Topology};
 use crate::wire::frontend;
 use admin::Admins;
 use failover::Failover;
+use fences::Fences;
 use follow::Follow;
 use inquiries::Inquiries;
 use ledger::Ledger;
 use order::Order;
+use switchover::Switchover;
 use view::{Fact, Looks};
 use watch::{Doubt, Look, Use, Watched};
 
@@ -51,6 +55,12 @@ pub struct Control {
     nodes: Vec<Watched>,
     topology: Arc<Topology>,
     failover: Failover,
+    switchover: Option<Switchover>,
+    /// The last primary that there was.
+    last_primary: Option<BackendId>,
+    /// The primary, if it is one by the operator's word.
+    appointed: Option<BackendId>,
+    fences: Fences,
     follows: BTreeMap<BackendId, Follow>,
     orders: Table<Order>,
     /// When nodes of which a change is awaited are looked at again.
@@ -86,6 +96,10 @@ impl Control {
             nodes: Vec::new(),
             topology: Arc::new(Topology::default()),
             failover: Failover::None,
+            switchover: None,
+            last_primary: None,
+            appointed: None,
+            fences: Fences::default(),
             follows: BTreeMap::new(),
             orders: Table::new(),
             haste: None,
@@ -126,16 +140,20 @@ impl Control {
             .iter()
             .filter_map(|node| Some((self.config.backend(node.id)?, &node.fact)))
             .collect();
-        let next = view::derive(&self.topology, &facts, looks, Intake::Open);
+        let next = view::derive(&self.topology, &facts, looks, self.intake());
         if next == *self.topology && doubt == Doubt::None {
             return;
         }
         if next.primary != self.topology.primary {
             match next.primary {
                 Some(id) => log::info!("epoch {}: node {id} is the primary", next.epoch),
+                None if next.is_held() => {
+                    log::info!("epoch {}: writes wait for the switchover", next.epoch);
+                }
                 None => log::error!("epoch {}: there is no primary; writes wait", next.epoch),
             }
         }
+        self.last_primary = next.primary.or(self.last_primary);
         self.topology = Arc::new(next);
         self.post_all(&Message::Topology(self.topology.clone()));
     }
@@ -276,6 +294,7 @@ impl Machine for Control {
                     member.clients = member.clients.saturating_sub(1);
                 }
             }
+            (Peer::Shard(shard), Message::Quiet { epoch }) => self.on_quiet(shard, epoch),
             (Peer::Shard(shard), Message::Ask { asker, view }) => self.on_ask(shard, asker, view),
             (Peer::Shard(shard), Message::Collected { number, sheet }) => {
                 self.inquiries.answer(number, shard, sheet);
@@ -332,6 +351,8 @@ impl Machine for Control {
         let others = [
             self.order_deadline(),
             self.failover_deadline(),
+            self.switchover_deadline(),
+            self.fence_deadline(),
             self.follow_deadline(),
             self.haste,
             self.first_looks,

@@ -279,6 +279,18 @@ pub const PROMOTION_GRACE: Duration = Duration::from_secs(5);
 /// have come back, or caught up.
 pub const FAILOVER_RETRY_DELAY: Duration = Duration::from_secs(5);
 
+/// How much WAL a standby may lack, in bytes, when clients are made to wait for a switchover: it is
+/// replayed in well under a second.
+pub const SWITCHOVER_LAG_MAX: u64 = 16 << 20;
+
+/// Pause between two looks at how far a switchover is while clients wait: a fraction of what the
+/// promotion takes, which is what they wait for most.
+pub const SWITCHOVER_LOOK_PERIOD: Duration = Duration::from_millis(20);
+
+/// How long the old primary may take to be the primary again when a switchover is undone; then
+/// clients wait as for a primary that is lost.
+pub const SWITCHOVER_UNDO_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long an order to a server other than a promotion may take, its login included.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 

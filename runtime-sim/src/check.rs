@@ -203,7 +203,7 @@ mod tests {
         Message::Topology(Arc::new(Topology {
             epoch: Epoch(epoch),
             primary: Some(BackendId(primary)),
-            nodes: Vec::new(),
+            ..Topology::default()
         }))
     }
 

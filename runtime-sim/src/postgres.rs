@@ -291,7 +291,7 @@ impl Server {
                     stage.soon(2_000, 300_000, Event::Promoted { node, start });
                 }
                 Deed::Reload => {
-                    self.engine.conninfo.clone_from(&self.engine.conninfo_next);
+                    self.engine.reload();
                     self.herd = Herd::Changed;
                 }
             }

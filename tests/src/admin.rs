@@ -118,12 +118,41 @@ impl Admin {
 
     /// Waits for the next packet; none if the connection was closed.
     pub fn next(&mut self, w: &mut impl World) -> Option<Reply> {
-        let bytes = self.whole(w)?;
-        let texts = bytes[5..].split(|byte| *byte == 0);
-        let mut texts: Vec<String> =
-            texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect();
-        texts.pop();
-        Some(Reply { tag: bytes[0], texts })
+        self.whole(w).map(|packet| read(&packet))
+    }
+
+    /// Takes packets that are here up to one of this kind; none if it has not come yet.
+    pub fn poll(&mut self, w: &mut impl World, is_it: impl Fn(&Reply) -> bool) -> Option<Reply> {
+        self.unread.extend(w.take(self.conn));
+        while let Some(packet) = self.cut() {
+            let reply = read(&packet);
+            if is_it(&reply) {
+                return Some(reply);
+            }
+        }
+        None
+    }
+
+    /// Waits until it is told how far something is, in words with these in them.
+    pub fn await_notice(&mut self, w: &mut impl World, words: &str) {
+        let says = |reply: &Reply| reply.tag == b'N' && reply.field('M').contains(words);
+        w.wait(words, LIMIT, |w| {
+            let told = self.poll(w, |reply| says(reply) || reply.tag != b'N');
+            told.is_some_and(|reply| {
+                assert!(says(&reply), "before {words:?}: {reply:?}");
+                true
+            })
+        });
+    }
+
+    /// Waits for the answer to what takes its time, behind all that is told of how far it is.
+    pub fn end(&mut self, w: &mut impl World) -> Reply {
+        let mut end = None;
+        w.wait("an answer", LIMIT, |w| {
+            end = self.poll(w, |reply| reply.tag != b'N');
+            end.is_some()
+        });
+        end.expect("waited for")
     }
 
     fn whole(&mut self, w: &mut impl World) -> Option<Vec<u8>> {
@@ -141,6 +170,14 @@ impl Admin {
         let len = 1 + usize::try_from(len).ok()?;
         (self.unread.len() >= len).then(|| self.unread.drain(..len).collect())
     }
+}
+
+fn read(packet: &[u8]) -> Reply {
+    let texts = packet[5..].split(|byte| *byte == 0);
+    let mut texts: Vec<String> =
+        texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+    texts.pop();
+    Reply { tag: packet[0], texts }
 }
 
 fn is_last(reply: &Reply) -> bool {

@@ -26,6 +26,7 @@ pub mod shards;
 pub mod show;
 pub mod statements;
 pub mod statements_table;
+pub mod switchover;
 pub mod transaction;
 
 use std::any::Any;
@@ -273,6 +274,23 @@ scenarios! {
         an_old_primary_is_not_the_next_one with leave_it,
         a_reload_calls_a_failover_off with promote,
         what_was_acknowledged_is_there_after_a_failover with promote_shared,
+    }
+    switchover {
+        a_switchover_costs_nobody_an_error with promote_shared,
+        sessions_with_connections_of_their_own_move_too with promote,
+        a_switchover_waits_for_what_is_running with promote,
+        reads_go_on_during_a_switchover with standbys_read,
+        a_transaction_that_does_not_end_undoes_a_switchover with brief,
+        what_only_a_connection_has_undoes_a_switchover with brief,
+        an_heir_that_does_not_replay_undoes_a_switchover with brief,
+        an_heir_that_dies_undoes_a_switchover with brief,
+        the_primary_dies_before_it_hands_over with brief,
+        a_standby_that_is_unfit_is_refused with promote,
+        there_and_back_again with promote,
+        a_switchover_is_asked_for_where_others_promote with leave_it,
+        the_operator_promotes_while_there_is_no_primary with leave_it,
+        a_reload_that_removes_the_heir_undoes_a_switchover with brief,
+        whoever_asked_leaves_and_the_switchover_goes_on with promote,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

@@ -186,6 +186,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         shutdown_timeout: settings.seconds("shutdown_timeout"),
         failover: policies::failover(&settings),
         failover_wait_timeout: settings.seconds("failover_wait_timeout"),
+        switchover_timeout: settings.seconds("switchover_timeout"),
         worker_threads: settings.count("worker_threads"),
         cpu_affinity: policies::affinity(&settings, findings),
         log_level: policies::log_level(&settings),

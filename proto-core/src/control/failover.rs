@@ -96,6 +96,12 @@ impl Control {
 
     /// Goes on as far as what is known and the time allow.
     pub(super) fn pursue(&mut self) {
+        self.pursue_failover();
+        self.pursue_switchover();
+        self.lift_fences();
+    }
+
+    fn pursue_failover(&mut self) {
         if matches!(self.failover, Failover::None) {
             return;
         }
@@ -160,6 +166,7 @@ impl Control {
         } else {
             log::warn!("failover: done, node {primary} is the primary in place of node {lost}");
         }
+        self.on_primary_found(primary);
         self.gather_followers();
     }
 
@@ -220,8 +227,27 @@ impl Control {
             return self.wait_for_better(case);
         };
         log::warn!("failover: {decision}");
-        let (candidate, within) = (chosen.id, limits::PROMOTION_TIMEOUT);
-        self.fence(case.loss.primary);
+        self.promote(case, chosen.id);
+    }
+
+    /// Promotes the node that the operator has named.
+    pub(super) fn promote_heir(&mut self, loss: Loss, heir: BackendId) {
+        let case = match std::mem::take(&mut self.failover) {
+            Failover::None => Case::of(loss, self.now),
+            Failover::Looking(case, _)
+            | Failover::Listening(case, _)
+            | Failover::Waiting(case, _)
+            | Failover::Promoting { case, .. } => case,
+        };
+        self.promote(case, heir);
+    }
+
+    /// Fences the lost primary and gives the order.
+    fn promote(&mut self, case: Case, candidate: BackendId) {
+        let within = limits::PROMOTION_TIMEOUT;
+        if case.loss.primary != candidate {
+            self.fence(case.loss.primary);
+        }
         let query = format!("SELECT pg_promote(true, {})", within.as_secs());
         let order = self.order(candidate, What::Promote, [query.as_str()], within);
         let deadline = self.now + within + limits::PROMOTION_GRACE;
@@ -294,7 +320,7 @@ impl Control {
 
     /// A candidate did not become the primary. Should it do so later, it serves nobody.
     fn give_up_on(&mut self, mut case: Case, candidate: BackendId, order: Option<ConnId>) {
-        log::error!("failover: node {candidate} has not become the primary; another one is tried");
+        log::error!("failover: node {candidate} has not become the primary");
         if let Some(order) = order {
             self.recall(order);
         }
@@ -303,6 +329,7 @@ impl Control {
             case.told.push(candidate);
         }
         self.fence(candidate);
+        self.on_heir_failed(candidate);
         self.look_for_candidates(case);
         self.pursue();
     }
@@ -342,11 +369,32 @@ impl Control {
             Failover::None
             | Failover::Looking(..)
             | Failover::Listening(..)
-            | Failover::Waiting(..) => false,
+            | Failover::Waiting(..) => self.is_switching(id),
         }
     }
 
-    fn seen(&self, id: BackendId) -> Option<Seen> {
+    /// Whether a node is being promoted.
+    pub(super) fn is_promoting(&self) -> bool {
+        matches!(self.failover, Failover::Promoting { .. })
+    }
+
+    /// What is known of the primary that is lost, where the operator has a node of this timeline
+    /// take its place.
+    pub(super) fn last_loss(&self, heir: BackendId, timeline: u32) -> Loss {
+        match &self.failover {
+            Failover::Looking(case, _)
+            | Failover::Listening(case, _)
+            | Failover::Waiting(case, _)
+            | Failover::Promoting { case, .. } => case.loss.clone(),
+            Failover::None => {
+                let last = self.last_primary.filter(|last| *last != heir);
+                let primary = last.unwrap_or(heir);
+                Loss { primary, timeline, written: None, sync: Vec::new() }
+            }
+        }
+    }
+
+    pub(super) fn seen(&self, id: BackendId) -> Option<Seen> {
         self.nodes.iter().find(|node| node.id == id).map(|node| node.fact.seen)
     }
 

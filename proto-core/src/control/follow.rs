@@ -63,7 +63,9 @@ impl Control {
                 self.end_follow(id);
             }
         }
-        if self.config.failover.mode == FailoverMode::Off || self.shutdown.is_some() {
+        let is_ours =
+            self.config.failover.mode != FailoverMode::Off || self.appointed == Some(primary);
+        if !is_ours || self.shutdown.is_some() {
             return;
         }
         for id in strays {

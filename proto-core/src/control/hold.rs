@@ -123,6 +123,11 @@ impl Control {
         }
     }
 
+    /// Keeps the primary out of service while it hands over: no other is looked for.
+    pub(super) fn shut_out(&mut self, id: BackendId) {
+        self.set_hold(id, Hold::Fenced, |_| Status::Down);
+    }
+
     /// Lets a node in again, if its last look succeeded.
     pub(super) fn release(&mut self, id: BackendId) {
         self.set_hold(id, Hold::None, |fact| match (fact.seen, fact.status) {

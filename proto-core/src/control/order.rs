@@ -32,6 +32,10 @@ pub(super) enum What {
     Promote,
     /// A step on the way of this node to following another primary.
     Follow(BackendId),
+    /// The node takes no more writes.
+    Fence,
+    /// The node takes writes again.
+    Lift,
 }
 
 /// Why an order was not carried out.
@@ -167,6 +171,11 @@ impl Control {
         match what {
             What::Promote => self.on_promotion_ordered(node, conn, ended),
             What::Follow(follower) => self.on_follow_ordered(follower, conn, ended),
+            What::Fence => self.on_fence_ordered(conn, ended.map_err(|why| why.to_string())),
+            What::Lift => {
+                let ended = ended.map(drop).map_err(|why| why.to_string());
+                self.on_lift_ordered(node, conn, ended);
+            }
         }
     }
 

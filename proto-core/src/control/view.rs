@@ -77,7 +77,8 @@ pub fn primary(previous: Option<BackendId>, facts: &[(&Backend, &Fact)]) -> Opti
         .iter()
         .filter(|(_, fact)| fact.status.is_usable())
         .filter_map(|(backend, fact)| Some((backend.id, fact.sighting.as_ref()?)))
-        .filter(|(_, sighting)| sighting.role == Role::Primary)
+        // One whose writes pgherd has stopped is none until it takes them again.
+        .filter(|(_, sighting)| sighting.role == Role::Primary && !sighting.is_fenced)
         .map(|(id, sighting)| (sighting.timeline, id))
         .collect();
     claims.sort_unstable();
@@ -198,7 +199,12 @@ mod tests {
             fact(Status::Waiting, Role::Primary, 2, 9),
         );
         let unknown = Fact::new(WallTime(0));
-        let first = derive(&Topology::default(), &[(&one, &old), (&two, &unknown)], Looks::Begun, Intake::Open);
+        let first = derive(
+            &Topology::default(),
+            &[(&one, &old), (&two, &unknown)],
+            Looks::Begun,
+            Intake::Open,
+        );
         assert_eq!(first.primary, None, "an old one may have answered first");
         let second = derive(&first, &[(&one, &old), (&two, &new)], Looks::Done, Intake::Open);
         assert_eq!(second.primary, Some(BackendId(1)));
@@ -209,13 +215,18 @@ mod tests {
         let (one, two) = (backend(0), backend(1));
         let primary = fact(Status::Waiting, Role::Primary, 1, 100);
         let standby = fact(Status::Waiting, Role::Standby, 1, 60);
-        let first =
-            derive(&Topology::default(), &[(&one, &primary), (&two, &standby)], Looks::Done, Intake::Open);
+        let first = derive(
+            &Topology::default(),
+            &[(&one, &primary), (&two, &standby)],
+            Looks::Done,
+            Intake::Open,
+        );
         assert_eq!(first.epoch, Epoch(1));
         assert_eq!(first.nodes[1].lag, Some(40));
 
         let further = fact(Status::Up, Role::Standby, 1, 80);
-        let second = derive(&first, &[(&one, &primary), (&two, &further)], Looks::Done, Intake::Open);
+        let second =
+            derive(&first, &[(&one, &primary), (&two, &further)], Looks::Done, Intake::Open);
         assert_eq!((second.epoch, second.nodes[1].lag), (Epoch(1), Some(20)));
 
         let down = fact(Status::Down, Role::Standby, 1, 80);

@@ -181,7 +181,9 @@ impl Control {
         }
     }
 
-    pub(super) fn on_seen(&mut self, at: usize, sighting: Sighting) {
+    pub(super) fn on_seen(&mut self, at: usize, mut sighting: Sighting) {
+        let is_raised = self.nodes.get(at).is_some_and(|node| self.is_raised(node.id));
+        sighting.is_fenced |= is_raised;
         let Some(node) = self.nodes.get_mut(at) else { return };
         let now = self.now;
         node.rounds.handle_input(now, rounds::Input::Answered);

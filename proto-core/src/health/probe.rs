@@ -20,6 +20,8 @@ pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     AS timeline, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END AS received, \
     coalesce(w.status, '') AS receiver, \
+    EXISTS (SELECT 1 FROM pg_replication_slots AS s WHERE s.slot_name = 'pgherd_fence') \
+    AS fenced, \
     coalesce(r.application_name, '') AS application_name, \
     coalesce(r.state, '') AS state, \
     coalesce(r.sync_state, '') AS sync_state, \
@@ -42,6 +44,8 @@ pub struct Sighting {
     pub received: Option<u64>,
     /// Whether a standby receives WAL from another server.
     pub receiver: Receiver,
+    /// Whether it carries a fence: pgherd has stopped its writes (`failover::fence`).
+    pub is_fenced: bool,
     /// The standbys that follow it.
     pub standbys: Vec<Standby>,
 }
@@ -86,7 +90,8 @@ pub struct Standby {
 pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
     let mut sighting = Sighting::default();
     for row in rows {
-        let [in_recovery, lsn, timeline, received, receiver, standby @ ..] = row.as_slice() else {
+        let [in_recovery, lsn, timeline, received, receiver, fenced, standby @ ..] = row.as_slice()
+        else {
             return None;
         };
         let [name, state, sync_state, replay_lag] = standby else { return None };
@@ -102,6 +107,11 @@ pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
             "streaming" => Receiver::Streaming,
             _ => Receiver::None,
         };
+        sighting.is_fenced = match fenced.as_str() {
+            "t" => true,
+            "f" => false,
+            _ => return None,
+        };
         if !state.is_empty() {
             sighting.standbys.push(Standby {
                 name: name.clone(),
@@ -115,7 +125,7 @@ pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
 }
 
 /// Reads a WAL position: two hexadecimal numbers of 32 bits, `16/B374D848`.
-fn read_lsn(text: &str) -> Option<u64> {
+pub(crate) fn read_lsn(text: &str) -> Option<u64> {
     let (high, low) = text.split_once('/')?;
     let high = u32::from_str_radix(high, 16).ok()?;
     let low = u32::from_str_radix(low, 16).ok()?;
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_sighting_is_read_from_rows() {
-        let rows = |rows: &[[&str; 9]]| {
+        let rows = |rows: &[[&str; 10]]| {
             rows.iter().map(|row| row.map(String::from).to_vec()).collect::<Vec<_>>()
         };
         let standby = Standby {
@@ -150,27 +160,29 @@ mod tests {
             timeline: 2,
             received: Some(0x1_0000_0010),
             receiver: Receiver::Streaming,
+            is_fenced: true,
             standbys: Vec::new(),
         };
         let cases = [
             (
                 "a primary",
-                rows(&[["f", "1/10", "2", "", "", "node1", "streaming", "async", "1500000"]]),
+                rows(&[["f", "1/10", "2", "", "", "f", "node1", "streaming", "async", "1500000"]]),
                 Some(primary),
             ),
             (
                 "a standby",
-                rows(&[["t", "1/0", "2", "1/10", "streaming", "", "", "", ""]]),
+                rows(&[["t", "1/0", "2", "1/10", "streaming", "t", "", "", "", ""]]),
                 Some(streaming),
             ),
             (
                 "a standby that has replayed nothing",
-                rows(&[["t", "", "1", "", "", "", "", "", ""]]),
+                rows(&[["t", "", "1", "", "", "f", "", "", "", ""]]),
                 Some(Sighting { role: Role::Standby, timeline: 1, ..Sighting::default() }),
             ),
             ("no row", rows(&[]), None),
-            ("nonsense", rows(&[["x", "0/0", "1", "", "", "", "", "", ""]]), None),
-            ("no timeline", rows(&[["t", "0/0", "", "", "", "", "", "", ""]]), None),
+            ("nonsense", rows(&[["x", "0/0", "1", "", "", "f", "", "", "", ""]]), None),
+            ("no word of a fence", rows(&[["f", "0/0", "1", "", "", "", "", "", "", ""]]), None),
+            ("no timeline", rows(&[["t", "0/0", "", "", "", "f", "", "", "", ""]]), None),
         ];
         for (name, rows, expected) in cases {
             assert_eq!(sighting(&rows), expected, "{name}");

@@ -167,12 +167,12 @@ impl Context {
     }
 
     /// Begins a transaction if there is none.
-    pub(super) fn enter(&mut self) {
+    pub(super) fn enter(&mut self, engine: &Engine) {
         if self.block == Block::None {
             self.block = Block::Implicit;
             let default = self.settings.show("default_transaction_read_only");
             let read_only = default.is_ok_and(|value| value == "on");
-            self.access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
+            self.access = if read_only { Access::ReadOnly } else { engine.access };
         }
     }
 

@@ -8,7 +8,7 @@ mod advisory;
 mod schema;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use pgherd_core::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use pgherd_core::time::{Duration, Instant};
 pub(super) use self::advisory::{Advisory, Key, Mode, Span};
 pub(super) use self::schema::{Effect, Nature, Schema, Table, apply};
 use super::own::Own;
-use super::syntax::Function;
+use super::syntax::{Access, Function};
 use super::value::SqlError;
 use crate::plan::Plan;
 
@@ -133,6 +133,13 @@ pub(super) struct Engine {
     pub(super) conninfo: String,
     /// `primary_conninfo` as of the next reload.
     pub(super) conninfo_next: String,
+    /// Whether transactions may write that do not say so themselves
+    /// (`default_transaction_read_only`).
+    pub(super) access: Access,
+    /// The same as of the next reload.
+    pub(super) access_next: Access,
+    /// Its replication slots that have no user.
+    pub(super) slots: BTreeSet<String>,
     /// Whether it receives the log of another server.
     pub(super) receiver: Receiver,
     /// What becomes of an order to promote.
@@ -188,6 +195,9 @@ impl Engine {
             timeline: 1,
             conninfo: String::new(),
             conninfo_next: String::new(),
+            access: Access::ReadWrite,
+            access_next: Access::ReadWrite,
+            slots: BTreeSet::new(),
             receiver: Receiver::None,
             obedience: Obedience::Full,
             promotion: None,
@@ -449,6 +459,12 @@ impl Engine {
         }
     }
 
+    /// Reads its configuration again.
+    pub(super) fn reload(&mut self) {
+        self.conninfo.clone_from(&self.conninfo_next);
+        self.access = self.access_next;
+    }
+
     /// Forgets everything that is not durable.
     pub(super) fn crash(&mut self) {
         self.locks.clear();
@@ -458,7 +474,7 @@ impl Engine {
         self.deeds.clear();
         self.followers.clear();
         self.conflicts = 0;
-        self.conninfo.clone_from(&self.conninfo_next);
+        self.reload();
         self.receiver = Receiver::None;
         // Replay does not stay paused over a restart.
         if self.is_standby() {

@@ -20,7 +20,7 @@ use super::context::{Block, Context};
 use super::engine::{Engine, Lock, Nature};
 use super::eval::{Facts, RowView, eval, is_true};
 use super::select::{RowSet, select};
-use super::syntax::{Access, From, Grip, RowLock, Rows, Select, Statement};
+use super::syntax::{Access, From, Grip, Parameter, RowLock, Rows, Select, Statement};
 use super::token::{Token, tokens};
 use super::value::{SqlError, Value};
 
@@ -83,7 +83,7 @@ fn run(
     if context.block == Block::Failed && !statement.ends_transaction() {
         return Err(Stop::Error(aborted()));
     }
-    context.enter();
+    context.enter(engine);
     check_access(statement, context, engine)?;
     if tables(statement).iter().any(|table| is_locked(table, context, engine)) {
         return Err(Stop::Blocked);
@@ -116,8 +116,11 @@ fn run(
         Statement::AlterRole { user, database, role } => {
             define::alter_role(user, database, role.as_deref(), context)
         }
-        Statement::AlterSystem(conninfo) => {
-            conninfo.clone_into(&mut engine.conninfo_next);
+        Statement::AlterSystem(parameter) => {
+            match parameter {
+                Parameter::Conninfo(conninfo) => conninfo.clone_into(&mut engine.conninfo_next),
+                Parameter::Access(access) => engine.access_next = *access,
+            }
             done("ALTER SYSTEM")
         }
         Statement::CreateDatabase(name) => define::create_database(name, context, engine),

@@ -3,6 +3,7 @@
 use pgherd_core::time::Duration;
 
 use super::engine::{Copy, Obedience, Receiver, Replay, Role};
+use super::syntax::Access;
 use super::{Breath, Power, Server};
 use crate::agenda::Event;
 use crate::net::{Address, Answer};
@@ -148,6 +149,10 @@ impl Server {
             self.engine.conninfo =
                 format!("host=node{leader} port=5432 application_name=node{node}");
             self.engine.conninfo_next.clone_from(&self.engine.conninfo);
+            // A copy has the leader's settings, and no slots.
+            self.engine.access_next = Access::ReadWrite;
+            self.engine.access = Access::ReadWrite;
+            self.engine.slots.clear();
             self.acknowledged = self.engine.lsn_received();
         }
         self.start(stage);

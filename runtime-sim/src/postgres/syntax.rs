@@ -183,6 +183,15 @@ pub(super) enum Scope {
     Transaction,
 }
 
+/// A setting of a server itself, in effect from its next reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Parameter {
+    /// `primary_conninfo`
+    Conninfo(String),
+    /// `default_transaction_read_only`
+    Access(Access),
+}
+
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Statement {
@@ -233,8 +242,8 @@ pub(super) enum Statement {
         database: String,
         role: Option<String>,
     },
-    /// `primary_conninfo`, the one setting of a server that is changed by a statement.
-    AlterSystem(String),
+    /// A setting of the server itself.
+    AlterSystem(Parameter),
     CreateDatabase(String),
     DropDatabase {
         name: String,

@@ -3,6 +3,7 @@
 use pgherd_sim::{Fault, Obedience};
 
 use super::Sim;
+use crate::admin::{Admin, Reply, packet};
 use crate::play::{PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
 use crate::scenarios::failover::{admin_again, promote, wait_heir, write_at_last};
@@ -29,6 +30,11 @@ pub fn all() -> Vec<Scenario<Sim>> {
         ),
         scenario("the_primary_is_back_in_the_middle", the_primary_is_back_in_the_middle),
         scenario("a_second_primary_in_the_middle", a_second_primary_in_the_middle),
+        scenario("an_heir_that_refuses_to_take_over", an_heir_that_refuses_to_take_over),
+        scenario("an_heir_that_hangs_as_it_takes_over", an_heir_that_hangs_as_it_takes_over),
+        scenario("an_heir_that_lies_about_taking_over", an_heir_that_lies_about_taking_over),
+        scenario("an_heir_that_dies_as_it_takes_over", an_heir_that_dies_as_it_takes_over),
+        scenario("both_die_as_one_takes_over", both_die_as_one_takes_over),
     ]
 }
 
@@ -158,4 +164,83 @@ fn a_second_primary_in_the_middle(w: &mut Sim) {
     w.rejoin(PRIMARY, HEIR);
     w.wait_up(&admin, PRIMARY);
     w.wait_truth(PRIMARY, "select count(*) from t where n = 2", "1");
+}
+
+/// Everything is as before.
+fn an_heir_that_refuses_to_take_over(w: &mut Sim) {
+    switch_in_vain(w, Obedience::Refused);
+}
+
+/// Everything is as before, once there is no hope any more.
+fn an_heir_that_hangs_as_it_takes_over(w: &mut Sim) {
+    switch_in_vain(w, Obedience::Hangs);
+}
+
+/// It is looked whether who says so is the primary.
+fn an_heir_that_lies_about_taking_over(w: &mut Sim) {
+    switch_in_vain(w, Obedience::Lies);
+}
+
+fn switch_in_vain(w: &mut Sim, obedience: Obedience) {
+    begin(w);
+    obey(w, HEIR, obedience);
+    let late = w.connect("late");
+    let mut operator = ask_for_heir(w);
+    w.query_start(&late, "insert into t values (1)");
+    let said = end_patiently(w, &mut operator);
+    assert!(said.is_error() && said.field('D').contains("has not become"), "{said:?}");
+    w.wait("the write that waited is done", PATIENCE, |w| {
+        w.pump(&late);
+        late.has_answer()
+    });
+    assert_eq!(late.take_answer().expect("waited for").good().tags(), ["INSERT 0 1"]);
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+    w.run(&late, "insert into t values (2)");
+    w.wait_truth(HEIR, "select count(*) from t", "2");
+}
+
+/// The old primary takes writes again: the heir took none.
+fn an_heir_that_dies_as_it_takes_over(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Hangs);
+    let late = w.connect("late");
+    let mut operator = ask_for_heir(w);
+    operator.await_notice(w, "is promoted");
+    w.query_start(&late, "insert into t values (1)");
+    w.crash(HEIR);
+    let said = operator.end(w);
+    assert!(said.is_error(), "{said:?}");
+    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+}
+
+/// The standby that is left takes over.
+fn both_die_as_one_takes_over(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Hangs);
+    let mut operator = ask_for_heir(w);
+    operator.await_notice(w, "is promoted");
+    w.crash(HEIR);
+    w.crash(PRIMARY);
+    let said = operator.end(w);
+    assert!(said.is_error(), "{said:?}");
+    wait_heir(w, OTHER);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "1");
+}
+
+fn ask_for_heir(w: &mut Sim) -> Admin {
+    let operator = Admin::enter(w);
+    w.send(operator.conn, &packet(b'J', format!("{HEIR} \0s").as_bytes()));
+    operator
+}
+
+fn end_patiently(w: &mut Sim, operator: &mut Admin) -> Reply {
+    let mut end = None;
+    w.wait("an answer", PATIENCE, |w| {
+        end = operator.poll(w, |reply| reply.tag != b'N');
+        end.is_some()
+    });
+    end.expect("waited for")
 }

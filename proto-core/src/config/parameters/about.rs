@@ -224,6 +224,7 @@ const TABLE: &[(&str, &str)] = &[
     ("failover_mode", "what is done when the primary is lost"),
     ("failover_max_lag", "bytes of WAL that a promotion may lose"),
     ("failover_wait_timeout", "seconds that a write waits for a primary"),
+    ("switchover_timeout", "seconds that a switchover may make clients wait"),
     ("shutdown_timeout", "seconds that a shutdown waits for transactions"),
     ("auth_method", "how clients prove who they are"),
     ("pcp_dialect", "which pcp_ programs are to understand what they are told"),

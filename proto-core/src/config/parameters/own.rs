@@ -32,6 +32,7 @@ pub(super) const TABLE: &[Parameter] = &[
     Parameter { default: None, ..choice("failover_mode", &["promote", "off"], "").now() },
     measure("failover_max_lag", Unit::Bytes, 0, LONG_MAX, "1048576").now(),
     measure("failover_wait_timeout", Unit::Seconds, 0, DAY, "30").now(),
+    measure("switchover_timeout", Unit::Seconds, 1, 3600, "10").now(),
     measure("shutdown_timeout", Unit::Seconds, 0, DAY, "60").now(),
     Parameter {
         default: None,

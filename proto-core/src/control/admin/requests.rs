@@ -14,6 +14,7 @@ use crate::config::{Dialect, FailoverFlag};
 use crate::control::hold::Declined;
 use crate::control::inquiries::Whom;
 use crate::control::view;
+use crate::failover::switchover::Obstacle;
 use crate::id::{BackendId, ConnId};
 use crate::inquiry::{Sheet, View};
 use crate::limits;
@@ -70,7 +71,9 @@ impl Control {
             Request::Watchdog(_) => reply::no_watchdog(),
             Request::Detach { node, .. } => self.on_detach_request(conn, node),
             Request::Attach(node) => self.on_attach_request(conn, node),
-            Request::Promote { node, .. } => self.not_yet("PCP: promote node failed", node),
+            Request::Promote { node, switchover, .. } => {
+                return self.on_promote_request(conn, node, switchover);
+            }
             Request::Recover { node, .. } => self.not_yet("PCP: node recovery failed", node),
             Request::StopRecovery => return self.read_on(conn),
             Request::Stop(how, _) => return self.on_stop_request(conn, how),
@@ -179,6 +182,34 @@ impl Control {
             .compose(),
             Err(Declined::Busy) => busy(),
         }
+    }
+
+    /// Makes a node the primary, in place of one that is well or of one that is lost. The answer
+    /// tells how it went, unlike Pgpool-II's.
+    fn on_promote_request(&mut self, conn: ConnId, node: usize, switchover: bool) {
+        const FAILED: &str = "PCP: promote node failed";
+        let Some(id) = self.backend_of(node) else {
+            return self.answer_admin(conn, reply::no_node(FAILED, node));
+        };
+        self.note_request(conn, &format!("promote node {id}"));
+        self.have_it_wait(conn);
+        let begun = if switchover {
+            self.begin_switchover(id, Some(conn))
+        } else {
+            self.begin_promotion(id, Some(conn))
+        };
+        let report = match begun {
+            Ok(()) => return,
+            Err(Obstacle::IsPrimary) => {
+                let why = format!("node {id} is the primary already");
+                let report = Report::fatal("invalid promote request").because(why);
+                return self.end_admin(conn, Some(&report));
+            }
+            Err(obstacle) => {
+                Report::error(FAILED).because(format!("node {id} is not promoted: {obstacle}"))
+            }
+        };
+        self.answer_waiting(conn, report.compose());
     }
 
     /// Returns the node of this number, if there is one.

@@ -2,23 +2,67 @@
 //! own state: a planner for them would be most of PostgreSQL.
 
 use pgherd_core::backend::audit;
+use pgherd_core::failover::fence;
 use pgherd_core::route::catalog;
 use pgherd_core::time::Duration;
 
 use crate::postgres::context::Context;
-use crate::postgres::engine::{Engine, Follower, Nature, Receiver, print_lsn};
+use crate::postgres::engine::{Deed, Engine, Follower, Nature, Receiver, print_lsn};
 use crate::postgres::select::RowSet;
-use crate::postgres::syntax::Volatility;
+use crate::postgres::syntax::{Access, Volatility};
 use crate::postgres::value::{Type, Value};
 
 /// Answers a question that is known by its text.
-pub(in crate::postgres) fn known(sql: &str, context: &Context, engine: &Engine) -> Option<RowSet> {
+pub(in crate::postgres) fn known(
+    sql: &str,
+    context: &Context,
+    engine: &mut Engine,
+) -> Option<RowSet> {
     match sql {
+        fence::EMPTY => Some(empty(context, engine)),
+        _ if sql == fence::RAISE[0] => {
+            let is_new = engine.slots.insert(fence::SLOT.to_owned());
+            let made = is_new.then(|| vec![text("(pgherd_fence,)")]);
+            Some(rows([("pg_create_physical_replication_slot", Type::Text)], made))
+        }
+        _ if sql == fence::LIFT[2] => {
+            let may = engine.access == Access::ReadWrite;
+            let dropped = (may && engine.slots.remove(fence::SLOT)).then(|| vec![text("")]);
+            Some(rows([("pg_drop_replication_slot", Type::Text)], dropped))
+        }
         audit::QUERY => Some(held(context, engine)),
         catalog::QUERY => Some(catalog(context, engine)),
         _ if !engine.probe.is_empty() && sql == engine.probe => Some(probe(engine)),
         _ => None,
     }
+}
+
+/// Ends the sessions of others, and tells how far the server is with it.
+fn empty(context: &Context, engine: &mut Engine) -> RowSet {
+    let is_other = |(process, [user, _, name]): &(&u32, &[String; 3])| {
+        **process != context.process && !(name == "pgherd" && *user == context.user)
+    };
+    let others: Vec<u32> = engine.activity.iter().filter(is_other).map(|(id, _)| *id).collect();
+    engine.deeds.extend(others.iter().map(|process| Deed::Terminate(*process)));
+    let access = match engine.access {
+        Access::ReadOnly => "on",
+        Access::ReadWrite => "off",
+    };
+    let row = vec![
+        text(access),
+        Value::Int(i64::try_from(others.len()).unwrap_or(i64::MAX)),
+        text(&print_lsn(engine.lsn_received())),
+        text("8192"),
+        Value::Int(16 << 20),
+    ];
+    let header = [
+        ("current_setting", Type::Text),
+        ("count", Type::Int8),
+        ("pg_current_wal_insert_lsn", Type::Text),
+        ("current_setting", Type::Text),
+        ("pg_size_bytes", Type::Int8),
+    ];
+    rows(header, [row])
 }
 
 fn text(text: &str) -> Value {
@@ -165,6 +209,7 @@ fn column(name: &str, expression: &str) -> Option<(Type, Column)> {
                 Receiver::Streaming => "streaming",
             })
         }),
+        "fenced" => (Type::Bool, |engine, _| Value::Bool(engine.slots.contains(fence::SLOT))),
         "application_name" => (Type::Text, |_, follower| text(&follower.application_name)),
         "state" => (Type::Text, |_, follower| text(follower.state)),
         "sync_state" => (Type::Text, |_, follower| text(follower.sync_state)),

@@ -1,7 +1,7 @@
 //! Statements that define what is no table: views, functions, databases.
 
 use super::{Parser, parse};
-use crate::postgres::syntax::{Exists, Function, Statement, Volatility};
+use crate::postgres::syntax::{Access, Exists, Function, Parameter, Statement, Volatility};
 use crate::postgres::token::{Token, tokens};
 use crate::postgres::value::{SqlError, Type};
 
@@ -43,10 +43,19 @@ impl Parser {
     /// server follows.
     pub(super) fn alter(&mut self) -> Result<Statement, SqlError> {
         if self.word("system") {
+            if self.word("reset") {
+                self.expect_word("default_transaction_read_only")?;
+                return Ok(Statement::AlterSystem(Parameter::Access(Access::ReadWrite)));
+            }
             self.expect_word("set")?;
+            if self.word("default_transaction_read_only") {
+                self.expect_symbol("=")?;
+                self.expect_word("on")?;
+                return Ok(Statement::AlterSystem(Parameter::Access(Access::ReadOnly)));
+            }
             self.expect_word("primary_conninfo")?;
             self.expect_symbol("=")?;
-            return Ok(Statement::AlterSystem(self.text()?));
+            return Ok(Statement::AlterSystem(Parameter::Conninfo(self.text()?)));
         }
         self.expect_word("role")?;
         let user = self.name()?;

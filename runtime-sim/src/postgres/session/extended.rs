@@ -103,7 +103,7 @@ impl Session {
         }
         let statement = statements.pop().unwrap_or(Statement::Empty);
         self.check_block(&statement)?;
-        self.context.enter();
+        self.context.enter(engine);
         let mut types = infer(&statement, &[], &self.context, engine);
         for (oid, at) in oids?.into_iter().zip(0..) {
             let declared = Type::from_oid(oid);
@@ -156,7 +156,7 @@ impl Session {
             let what = format!("cursor \"{portal}\" already exists");
             return Err(SqlError::new("42P03", what));
         }
-        self.context.enter();
+        self.context.enter(engine);
         // What the statement is about may have gone, or may be what a standby does not have.
         describe(&prepared.statement, &prepared.types, &self.context, engine)?;
         check_logged(&prepared.statement, &self.context, engine)?;

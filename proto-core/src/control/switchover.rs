@@ -1,0 +1,475 @@
+//! The way from a primary that is well to another one, without an error for anybody.
+//!
+//! Clients wait while it goes on, so every stage is bounded by one deadline. Until the heir is told
+//! to become the primary, everything can be undone, and is, when anything is in the way; from then
+//! on it is a promotion like any other ([`super::failover`]), which is undone if the heir does not
+//! obey.
+
+use super::Control;
+use super::hold::Hold;
+use super::order::What;
+use super::watch::Doubt;
+use crate::admin::packet::Report;
+use crate::admin::reply;
+use crate::backend::dialogue::Rows;
+use crate::failover::decide::Loss;
+use crate::failover::fence::{self, Progress};
+use crate::failover::switchover::{self, Facts, Obstacle};
+use crate::health::probe::Sighting;
+use crate::id::{BackendId, ConnId, Epoch, ShardId};
+use crate::limits;
+use crate::time::Instant;
+use crate::topology::{Intake, Role, Seen};
+
+/// A node that is to become the primary because the operator asked for it.
+#[derive(Debug)]
+pub(super) struct Switchover {
+    /// The primary, or the last one.
+    old: BackendId,
+    heir: BackendId,
+    /// The session of PCP that asked, and waits.
+    asker: Option<ConnId>,
+    /// What is lost if the old one fails before the heir is told.
+    loss: Loss,
+    /// Since when new work waits.
+    held: Option<Instant>,
+    stage: Stage,
+    /// It is undone if the heir has not been told by then.
+    deadline: Instant,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The heir comes near enough for clients to be made to wait.
+    Approaching,
+    /// New work waits; each shard tells when what there was is over.
+    Draining(Vec<Quiet>),
+    /// The old primary is told to take no more writes.
+    Raising(ConnId),
+    /// Sessions that did not come by pgherd are ended, until there are none.
+    Emptying(Asked),
+    /// The heir replays the rest, up to here.
+    CatchingUp { end: u64, look_at: Instant },
+    /// The heir is told to become the primary.
+    Promoting,
+    /// The old primary is to take writes again; it failed for this reason.
+    Undoing(String),
+}
+
+/// Whether a shard has nothing under way on the primary any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quiet {
+    NotYet,
+    Told,
+}
+
+#[derive(Debug)]
+enum Asked {
+    Ordered(ConnId),
+    Again(Instant),
+}
+
+impl Control {
+    /// Begins to have a standby take the place of the primary, which is well.
+    ///
+    /// # Errors
+    /// What is in the way. Otherwise `asker` is answered when it is over.
+    pub(super) fn begin_switchover(
+        &mut self,
+        heir: BackendId,
+        asker: Option<ConnId>,
+    ) -> Result<(), Obstacle> {
+        self.may_appoint(heir)?;
+        let old = self.topology.primary.ok_or(Obstacle::NoPrimary)?;
+        self.check_heir(old, heir)?;
+        let loss = self.loss_of(old).ok_or(Obstacle::NoPrimary)?;
+        log::warn!("switchover: node {heir} is to take the place of node {old}");
+        let deadline = self.now + self.config.switchover_timeout;
+        let stage = Stage::Approaching;
+        self.switchover = Some(Switchover { old, heir, asker, loss, held: None, stage, deadline });
+        self.tell_asker(&format!("node {heir} comes up to node {old}"));
+        [old, heir].into_iter().for_each(|id| self.hurry(id));
+        self.pursue_switchover();
+        Ok(())
+    }
+
+    /// Begins to promote a standby by the operator's word, while there is no primary.
+    ///
+    /// # Errors
+    /// What is in the way. Otherwise `asker` is answered when it is over.
+    pub(super) fn begin_promotion(
+        &mut self,
+        heir: BackendId,
+        asker: Option<ConnId>,
+    ) -> Result<(), Obstacle> {
+        self.may_appoint(heir)?;
+        match self.topology.primary {
+            Some(primary) if primary == heir => return Err(Obstacle::IsPrimary),
+            Some(primary) => return Err(Obstacle::Primary(primary)),
+            None => {}
+        }
+        if self.hold_of(heir) != Hold::None {
+            return Err(Obstacle::Detached);
+        }
+        let sighting = self.sighting(heir).ok_or(Obstacle::Silent)?;
+        if sighting.role != Role::Standby {
+            return Err(Obstacle::NoStandby);
+        }
+        let loss = self.last_loss(heir, sighting.timeline);
+        log::warn!("node {heir} is promoted by the operator's word");
+        let (stage, deadline) = (Stage::Promoting, self.now);
+        let old = loss.primary;
+        self.switchover =
+            Some(Switchover { old, heir, asker, loss: loss.clone(), held: None, stage, deadline });
+        self.promote_heir(loss, heir);
+        Ok(())
+    }
+
+    fn may_appoint(&self, heir: BackendId) -> Result<(), Obstacle> {
+        if self.shutdown.is_some() {
+            return Err(Obstacle::Stopping);
+        }
+        if self.index_of(heir).is_none() {
+            return Err(Obstacle::Unknown);
+        }
+        if self.switchover.is_some() || self.is_promoting() {
+            return Err(Obstacle::Busy);
+        }
+        Ok(())
+    }
+
+    fn check_heir(&self, old: BackendId, heir: BackendId) -> Result<(), Obstacle> {
+        switchover::check(&Facts {
+            primary: old,
+            at_primary: self.sighting(old),
+            heir,
+            at_heir: self.sighting(heir),
+            is_in_service: self.hold_of(heir) == Hold::None,
+        })
+    }
+
+    fn sighting(&self, id: BackendId) -> Option<&Sighting> {
+        self.nodes.iter().find(|node| node.id == id)?.fact.sighting.as_ref()
+    }
+
+    /// Whether new work for the primary may begin.
+    pub(super) fn intake(&self) -> Intake {
+        match &self.switchover {
+            Some(switchover) if switchover.held.is_some() => Intake::Held,
+            Some(_) | None => Intake::Open,
+        }
+    }
+
+    /// Whether a node hands over, or takes over.
+    pub(super) fn is_switching(&self, id: BackendId) -> bool {
+        self.switchover.as_ref().is_some_and(|s| [s.old, s.heir].contains(&id))
+    }
+
+    /// Whether writes of a node were stopped for a switchover that goes on.
+    pub(super) fn is_stopped(&self, id: BackendId) -> bool {
+        self.switchover.as_ref().is_some_and(|switchover| {
+            let is_stopped = match switchover.stage {
+                Stage::Raising(_)
+                | Stage::Emptying(_)
+                | Stage::CatchingUp { .. }
+                | Stage::Promoting => true,
+                Stage::Approaching | Stage::Draining(_) | Stage::Undoing(_) => false,
+            };
+            is_stopped && switchover.old == id
+        })
+    }
+
+    fn tell_asker(&mut self, text: &str) {
+        log::info!("switchover: {text}");
+        if let Some(asker) = self.switchover.as_ref().and_then(|s| s.asker) {
+            self.tell_progress(asker, text);
+        }
+    }
+
+    /// A shard has nothing under way on the primary any more.
+    pub(super) fn on_quiet(&mut self, shard: ShardId, epoch: Epoch) {
+        if let Some(Switchover { stage: Stage::Draining(quiet), .. }) = &mut self.switchover
+            && epoch == self.topology.epoch
+            && let Some(quiet) = quiet.get_mut(shard.index())
+        {
+            *quiet = Quiet::Told;
+            self.pursue_switchover();
+        }
+    }
+
+    /// Goes on as far as what is known and the time allow.
+    pub(super) fn pursue_switchover(&mut self) {
+        let Some(switchover) = &self.switchover else { return };
+        let (old, heir) = (switchover.old, switchover.heir);
+        match &switchover.stage {
+            Stage::Promoting => return,
+            Stage::Undoing(_) => return self.look_for_old(),
+            Stage::Approaching | Stage::Draining(_) if self.topology.primary != Some(old) => {
+                return self.call_off("the primary was lost meanwhile");
+            }
+            Stage::Raising(_) | Stage::Emptying(_) | Stage::CatchingUp { .. }
+                if self.sighting(old).is_none_or(|s| s.role != Role::Primary) =>
+            {
+                return self.call_off("the primary was lost meanwhile");
+            }
+            Stage::Approaching
+            | Stage::Draining(_)
+            | Stage::Raising(_)
+            | Stage::Emptying(_)
+            | Stage::CatchingUp { .. } => {}
+        }
+        let is_well = |heir: &&Sighting| heir.role == Role::Standby;
+        let Some(at_heir) = self.sighting(heir).filter(is_well) else {
+            return self.call_off(&format!("node {heir} was lost meanwhile"));
+        };
+        if self.now >= switchover.deadline {
+            let why = self.what_was_late();
+            return self.call_off(&why);
+        }
+        match &switchover.stage {
+            Stage::Approaching => {
+                if self.sighting(old).is_some_and(|at_old| switchover::is_near(at_old, at_heir)) {
+                    self.begin_draining();
+                }
+            }
+            Stage::Draining(quiet) => {
+                if quiet.iter().all(|quiet| *quiet == Quiet::Told) {
+                    self.stop_writes(old);
+                }
+            }
+            Stage::Emptying(Asked::Again(at)) if *at <= self.now => self.empty(old),
+            Stage::Emptying(_) | Stage::Raising(_) => {}
+            Stage::CatchingUp { end, look_at } => {
+                if at_heir.lsn.is_some_and(|replayed| replayed >= *end) {
+                    self.hand_over();
+                } else if *look_at <= self.now {
+                    let (end, look_at) = (*end, self.now + limits::SWITCHOVER_LOOK_PERIOD);
+                    self.enter(Stage::CatchingUp { end, look_at });
+                    self.hurry(heir);
+                }
+            }
+            Stage::Promoting | Stage::Undoing(_) => {}
+        }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        if let Some(switchover) = &mut self.switchover {
+            switchover.stage = stage;
+        }
+    }
+
+    fn begin_draining(&mut self) {
+        let quiet = vec![Quiet::NotYet; self.shards.len()];
+        if let Some(switchover) = &mut self.switchover {
+            switchover.held = Some(self.now);
+            switchover.stage = Stage::Draining(quiet);
+            switchover.deadline = self.now + self.config.switchover_timeout;
+        }
+        self.tell_asker("new transactions wait, those under way end");
+        self.publish(Doubt::None);
+    }
+
+    fn stop_writes(&mut self, old: BackendId) {
+        self.tell_asker(&format!("node {old} takes no more writes"));
+        let order = self.order(old, What::Fence, fence::RAISE, limits::ORDER_TIMEOUT);
+        self.enter(Stage::Raising(order));
+        self.note_raised(old);
+        self.shut_out(old);
+    }
+
+    fn empty(&mut self, old: BackendId) {
+        let order = self.order(old, What::Fence, [fence::EMPTY], limits::ORDER_TIMEOUT);
+        self.enter(Stage::Emptying(Asked::Ordered(order)));
+    }
+
+    /// The old primary has answered what has to do with its writes.
+    pub(super) fn on_fence_ordered(&mut self, conn: ConnId, ended: Result<Rows, String>) {
+        let Some(switchover) = &self.switchover else { return };
+        let (old, heir) = (switchover.old, switchover.heir);
+        let was_emptied = match switchover.stage {
+            Stage::Raising(order) if order == conn => false,
+            Stage::Emptying(Asked::Ordered(order)) if order == conn => true,
+            Stage::Raising(_)
+            | Stage::Emptying(_)
+            | Stage::Approaching
+            | Stage::Draining(_)
+            | Stage::CatchingUp { .. }
+            | Stage::Promoting
+            | Stage::Undoing(_) => return,
+        };
+        match ended {
+            Err(why) => self.call_off(&format!("node {old} could not be told: {why}")),
+            Ok(_) if !was_emptied => self.empty(old),
+            Ok(rows) => match fence::progress(&rows) {
+                Some(Progress::Shut(end)) => {
+                    self.tell_asker(&format!("node {heir} replays what is left"));
+                    self.enter(Stage::CatchingUp { end, look_at: self.now });
+                    self.pursue_switchover();
+                }
+                Some(Progress::Open) => {
+                    let again = self.now + limits::SWITCHOVER_LOOK_PERIOD;
+                    self.enter(Stage::Emptying(Asked::Again(again)));
+                }
+                None => self.call_off(&format!("node {old} does not tell how far it is")),
+            },
+        }
+    }
+
+    fn hand_over(&mut self) {
+        let Some(switchover) = &mut self.switchover else { return };
+        switchover.stage = Stage::Promoting;
+        let (loss, heir) = (switchover.loss.clone(), switchover.heir);
+        self.tell_asker(&format!("node {heir} is promoted"));
+        self.promote_heir(loss, heir);
+    }
+
+    fn what_was_late(&self) -> String {
+        let Some(switchover) = &self.switchover else { return String::new() };
+        let (old, heir) = (switchover.old, switchover.heir);
+        let what = match &switchover.stage {
+            Stage::Approaching => {
+                format!("node {heir} lacks more WAL than clients are made to wait for")
+            }
+            Stage::Draining(_) => format!(
+                "transactions on node {old} did not end, or sessions there hold what only they have \
+                 (SHOW pool_processes tells of both)"
+            ),
+            Stage::Raising(_) => format!("node {old} did not answer"),
+            Stage::Emptying(_) => format!("sessions on node {old} did not end"),
+            Stage::CatchingUp { .. } => format!("node {heir} did not replay what was left"),
+            Stage::Promoting | Stage::Undoing(_) => String::new(),
+        };
+        format!("{what} within {} s (switchover_timeout)", self.config.switchover_timeout.as_secs())
+    }
+
+    /// Undoes what was done.
+    fn call_off(&mut self, why: &str) {
+        let Some(switchover) = &mut self.switchover else { return };
+        let old = switchover.old;
+        let order = match switchover.stage {
+            Stage::Raising(order) | Stage::Emptying(Asked::Ordered(order)) => Some(order),
+            Stage::Approaching
+            | Stage::Draining(_)
+            | Stage::Emptying(Asked::Again(_))
+            | Stage::CatchingUp { .. }
+            | Stage::Promoting
+            | Stage::Undoing(_) => None,
+        };
+        let was_stopped = !matches!(switchover.stage, Stage::Approaching | Stage::Draining(_));
+        if let Some(order) = order {
+            self.recall(order);
+        }
+        if !was_stopped {
+            return self.end_switchover(Err(why.to_owned()));
+        }
+        log::warn!("switchover: undone, since {why}");
+        if let Some(switchover) = &mut self.switchover {
+            switchover.stage = Stage::Undoing(why.to_owned());
+            switchover.deadline = self.now + limits::SWITCHOVER_UNDO_TIMEOUT;
+        }
+        self.unfence(old);
+        self.lift_fences();
+        self.look_for_old();
+    }
+
+    /// Ends what is being undone, once there is a primary or it has taken too long. If the old one
+    /// was lost meanwhile, that is a loss like any other.
+    fn look_for_old(&mut self) {
+        let Some(switchover) = &self.switchover else { return };
+        let Stage::Undoing(why) = &switchover.stage else { return };
+        let is_lost = self.seen(switchover.old) == Some(Seen::Down);
+        if is_lost || self.topology.primary.is_some() || self.now >= switchover.deadline {
+            let (why, loss) = (why.clone(), switchover.loss.clone());
+            self.end_switchover(Err(why));
+            if is_lost && self.topology.primary.is_none() {
+                self.begin_failover(loss);
+            }
+        }
+    }
+
+    /// The heir did not become the primary.
+    pub(super) fn on_heir_failed(&mut self, heir: BackendId) {
+        let Some(switchover) = &mut self.switchover else { return };
+        if switchover.heir != heir {
+            return;
+        }
+        let why = format!("node {heir} has not become the primary");
+        if switchover.held.is_none() {
+            return self.end_switchover(Err(why));
+        }
+        switchover.stage = Stage::Undoing(why);
+        switchover.deadline = self.now + limits::SWITCHOVER_UNDO_TIMEOUT;
+    }
+
+    /// There is a primary, which was looked for.
+    pub(super) fn on_primary_found(&mut self, primary: BackendId) {
+        let Some(switchover) = &self.switchover else { return };
+        if matches!(switchover.stage, Stage::Promoting) {
+            let heir = switchover.heir;
+            self.end_switchover(if primary == heir {
+                Ok(())
+            } else {
+                Err(format!("node {primary} has become the primary instead of node {heir}"))
+            });
+        }
+    }
+
+    /// New work begins, and whoever asked is told how it went.
+    fn end_switchover(&mut self, outcome: Result<(), String>) {
+        let Some(ended) = self.switchover.take() else { return };
+        let (old, heir) = (ended.old, ended.heir);
+        self.publish(Doubt::None);
+        let stall = ended.held.map(|held| self.now - held).unwrap_or_default().as_millis();
+        let answer = match &outcome {
+            Ok(()) => {
+                self.appointed = Some(heir);
+                let mut lines =
+                    vec![format!("node {heir} is the primary; new work waited {stall} ms")];
+                if ended.held.is_some() {
+                    lines.push(format!(
+                        "node {old} still runs, takes no writes and is out of service: make it a \
+                         standby of node {heir}, by online recovery for example, and it serves again"
+                    ));
+                }
+                for line in lines {
+                    log::warn!("switchover: {line}");
+                    if let Some(asker) = ended.asker {
+                        self.tell_progress(asker, &line);
+                    }
+                }
+                reply::done(b'd')
+            }
+            Err(why) => {
+                let waited = if ended.held.is_some() {
+                    format!("; everything is as before, new work waited {stall} ms")
+                } else {
+                    String::new()
+                };
+                log::error!("switchover to node {heir} failed: {why}{waited}");
+                Report::error("PCP: promote node failed")
+                    .because(format!("{why}{waited}"))
+                    .compose()
+            }
+        };
+        if let Some(asker) = ended.asker {
+            self.answer_waiting(asker, answer);
+        }
+    }
+
+    /// When something is due, if nothing happens before.
+    pub(super) fn switchover_deadline(&self) -> Option<Instant> {
+        let switchover = self.switchover.as_ref()?;
+        let deadline = switchover.deadline;
+        match &switchover.stage {
+            Stage::Promoting => None,
+            Stage::Emptying(Asked::Again(at)) | Stage::CatchingUp { look_at: at, .. } => {
+                Some(deadline.min(*at))
+            }
+            Stage::Approaching
+            | Stage::Draining(_)
+            | Stage::Raising(_)
+            | Stage::Emptying(Asked::Ordered(_))
+            | Stage::Undoing(_) => Some(deadline),
+        }
+    }
+}

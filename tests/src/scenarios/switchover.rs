@@ -1,0 +1,305 @@
+//! The primary hands over to a standby, by the operator's word.
+
+use crate::admin::{Admin, Reply, packet};
+use crate::client::Client;
+use crate::play::{LIMIT, PRIMARY, Play};
+use crate::scenarios::failover::{admin_again, other, wait_any_heir, write_at_last};
+pub use crate::scenarios::failover::{leave_it, promote, promote_shared};
+use crate::world::{End, Fate, Setup, Signal, World};
+
+/// Whoever is to take over.
+const HEIR: usize = 1;
+const STANDBYS: usize = 2;
+
+/// A switchover is undone soon.
+#[must_use]
+pub fn brief() -> Setup {
+    promote().set("switchover_timeout = \"2s\"")
+}
+
+/// Reads go to the standbys.
+#[must_use]
+pub fn standbys_read() -> Setup {
+    Setup { weights: vec![0.0, 1.0, 1.0], ..promote() }
+}
+
+/// While clients write, another node becomes the primary. None of them sees an error, every write is
+/// there once, the other standby follows, and the old primary is out of service.
+pub fn a_switchover_costs_nobody_an_error(w: &mut impl World) {
+    let admin = begin(w);
+    let writers: Vec<Client> = (0..5).map(|n| w.connect(&format!("writer {n}"))).collect();
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    let mut written = 0;
+    let mut said = None;
+    w.wait("the switchover is over", LIMIT, |w| {
+        for writer in &writers {
+            w.query_start(writer, "insert into t values (1)");
+        }
+        for writer in &writers {
+            assert_eq!(w.finish(writer).good().tags(), ["INSERT 0 1"]);
+            written += 1;
+        }
+        said = operator.poll(w, |reply| reply.tag != b'N');
+        said.is_some()
+    });
+    assert_good(&said.expect("waited for"));
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), written.to_string());
+    w.wait_truth(other(HEIR), "select count(*) from t", &written.to_string());
+    let nodes = w.pool_nodes(&admin);
+    assert_eq!((nodes[PRIMARY].status.as_str(), nodes[HEIR].role.as_str()), ("down", "primary"));
+}
+
+/// Sessions that keep their connections find the new primary at their next statement, with what they
+/// have set.
+pub fn sessions_with_connections_of_their_own_move_too(w: &mut impl World) {
+    begin(w);
+    let sessions: Vec<Client> = (0..4).map(|n| w.connect(&format!("session {n}"))).collect();
+    for session in &sessions {
+        w.run(session, "set application_name = 'mine'");
+        w.run(session, "insert into t values (1)");
+    }
+    switch(w, HEIR);
+    for session in &sessions {
+        w.run(session, "insert into t values (1)");
+        assert_eq!(w.run(session, "show application_name").value(), "mine");
+    }
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), "8");
+}
+
+/// A transaction that runs is waited for; whoever comes meanwhile waits for the new primary.
+pub fn a_switchover_waits_for_what_is_running(w: &mut impl World) {
+    begin(w);
+    let (busy, late) = (w.connect("busy"), w.connect("late"));
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "new transactions wait");
+    w.query_start(&late, "insert into t values (2)");
+    w.run(&busy, "insert into t values (3)");
+    w.run(&busy, "commit");
+    assert_good(&operator.end(w));
+    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
+    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "6");
+}
+
+/// Reads that standbys serve know nothing of it.
+pub fn reads_go_on_during_a_switchover(w: &mut impl World) {
+    begin(w);
+    let busy = w.connect("busy");
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "new transactions wait");
+    for _ in 0..5 {
+        let reader = w.connect("reader");
+        assert_eq!(w.run(&reader, "select count(*) from t").value(), "0");
+        w.terminate(&reader);
+    }
+    w.run(&busy, "commit");
+    assert_good(&operator.end(w));
+}
+
+/// A transaction that stays open past the deadline is not touched: everything goes on as before.
+pub fn a_transaction_that_does_not_end_undoes_a_switchover(w: &mut impl World) {
+    let admin = begin(w);
+    let (busy, late) = (w.connect("busy"), w.connect("late"));
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "new transactions wait");
+    w.query_start(&late, "insert into t values (2)");
+    let said = operator.end(w);
+    assert!(said.is_error() && said.field('D').contains("did not end"), "{said:?}");
+    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
+    w.run(&busy, "commit");
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "3");
+    w.wait_primary(&admin, PRIMARY);
+}
+
+/// What only a session's connection has would be lost with it.
+pub fn what_only_a_connection_has_undoes_a_switchover(w: &mut impl World) {
+    begin(w);
+    let owner = w.connect("owner");
+    w.run(&owner, "create temp table mine (n int)");
+    w.run(&owner, "insert into mine values (7)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    let said = operator.end(w);
+    assert!(said.is_error() && said.field('D').contains("hold"), "{said:?}");
+    assert_eq!(w.run(&owner, "select n from mine").value(), "7");
+    w.run(&owner, "drop table mine");
+    switch(w, HEIR);
+    w.run(&owner, "insert into t values (1)");
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), "1");
+}
+
+/// An heir that stands still is given up; the old primary takes writes again.
+pub fn an_heir_that_does_not_replay_undoes_a_switchover(w: &mut impl World) {
+    let admin = begin(w);
+    w.befall(HEIR, Fate::PauseReplay);
+    w.run(&admin, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "replays what is left");
+    let late = w.connect("late");
+    w.query_start(&late, "insert into t values (2)");
+    let said = operator.end(w);
+    assert!(said.is_error() && said.field('D').contains("did not replay"), "{said:?}");
+    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "3");
+    w.befall(HEIR, Fate::ResumeReplay);
+    switch(w, HEIR);
+    w.run(&late, "insert into t values (3)");
+    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "6");
+}
+
+/// An heir that dies when the old primary takes no writes any more is given up likewise.
+pub fn an_heir_that_dies_undoes_a_switchover(w: &mut impl World) {
+    let admin = begin(w);
+    w.befall(HEIR, Fate::PauseReplay);
+    w.run(&admin, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "replays what is left");
+    w.crash(HEIR);
+    let said = operator.end(w);
+    assert!(said.is_error(), "{said:?}");
+    w.run(&admin, "insert into t values (2)");
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "3");
+}
+
+/// A primary that dies while it hands over is a lost one: the best standby takes its place.
+pub fn the_primary_dies_before_it_hands_over(w: &mut impl World) {
+    begin(w);
+    let (busy, late) = (w.connect("busy"), w.connect("late"));
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "new transactions wait");
+    w.query_start(&late, "insert into t values (2)");
+    w.crash(PRIMARY);
+    let said = operator.end(w);
+    assert!(said.is_error(), "{said:?}");
+    let heir = wait_any_heir(w, PRIMARY);
+    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
+    assert_eq!(w.truth(heir, "select sum(n) from t"), "2");
+}
+
+/// Nobody takes over who cannot, and nothing is held up for them.
+pub fn a_standby_that_is_unfit_is_refused(w: &mut impl World) {
+    let admin = begin(w);
+    w.crash(HEIR);
+    w.wait_down(&admin, HEIR);
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    let said = operator.end(w);
+    assert!(said.field('D').contains("does not answer"), "{said:?}");
+    let said = operator.ask(w, b'J', b"9 \0s");
+    assert!(said.is_error(), "{said:?}");
+    let said = operator.ask(w, b'J', format!("{} \0n", other(HEIR)).as_bytes());
+    assert!(said.field('D').contains("switchover"), "{said:?}");
+    ask(w, &operator, PRIMARY);
+    assert_eq!(operator.end(w).field('M'), "invalid promote request");
+    assert_eq!(operator.next(w), None, "which ends the session");
+    w.run(&admin, "insert into t values (1)");
+}
+
+/// The old primary serves again once it is a standby, and may become the primary once more: it takes
+/// writes then.
+pub fn there_and_back_again(w: &mut impl World) {
+    let admin = begin(w);
+    switch(w, HEIR);
+    w.run(&admin, "insert into t values (1)");
+    w.crash(PRIMARY);
+    w.rejoin(PRIMARY, HEIR);
+    w.wait_up(&admin, PRIMARY);
+    switch(w, PRIMARY);
+    w.run(&admin, "insert into t values (2)");
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "3");
+    w.wait_truth(other(HEIR), "select sum(n) from t", "3");
+}
+
+/// The operator may ask where pgherd promotes nobody of its own accord; the others follow then, too.
+pub fn a_switchover_is_asked_for_where_others_promote(w: &mut impl World) {
+    let admin = begin(w);
+    switch(w, HEIR);
+    w.run(&admin, "insert into t values (1)");
+    w.wait_truth(other(HEIR), "select count(*) from t", "1");
+}
+
+/// Where there is no primary and pgherd promotes nobody, the operator names the next one.
+pub fn the_operator_promotes_while_there_is_no_primary(w: &mut impl World) {
+    begin(w);
+    w.crash(PRIMARY);
+    let watcher = admin_again(w);
+    w.wait_down(&watcher, PRIMARY);
+    let mut operator = Admin::enter(w);
+    w.send(operator.conn, &packet(b'J', format!("{HEIR} \0n").as_bytes()));
+    assert_good(&operator.end(w));
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    assert_eq!(w.truth(HEIR, "select count(*) from t"), "1");
+    w.wait_truth(other(HEIR), "select count(*) from t", "1");
+}
+
+/// A node that is no longer configured is nobody's heir.
+pub fn a_reload_that_removes_the_heir_undoes_a_switchover(w: &mut impl World) {
+    let admin = begin(w);
+    w.befall(other(HEIR), Fate::PauseReplay);
+    w.run(&admin, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, other(HEIR));
+    operator.await_notice(w, "replays what is left");
+    w.configure(&Setup { standbys: 1, ..brief() });
+    w.signal(Signal::Reload);
+    let said = operator.end(w);
+    assert!(said.is_error(), "{said:?}");
+    write_at_last(w, &admin, "insert into t values (2)");
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "3");
+}
+
+/// It is carried out for the herd, not for whoever asked.
+pub fn whoever_asked_leaves_and_the_switchover_goes_on(w: &mut impl World) {
+    let admin = begin(w);
+    let busy = w.connect("busy");
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "new transactions wait");
+    w.close(operator.conn, End::Reset);
+    w.run(&busy, "commit");
+    w.wait_primary(&admin, HEIR);
+    w.run(&busy, "insert into t values (2)");
+    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "3");
+}
+
+/// A session that administers, and a table everywhere.
+fn begin(w: &mut impl World) -> Client {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    admin
+}
+
+/// Has a node take over, and waits for it.
+pub(crate) fn switch(w: &mut impl World, heir: usize) {
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, heir);
+    assert_good(&operator.end(w));
+    w.send(operator.conn, &packet(b'X', b""));
+}
+
+/// Asks for a switchover.
+fn ask(w: &mut impl World, operator: &Admin, heir: usize) {
+    w.send(operator.conn, &packet(b'J', format!("{heir} \0s").as_bytes()));
+}
+
+fn assert_good(said: &Reply) {
+    let first = said.texts.first().map(String::as_str);
+    assert_eq!((said.tag, first), (b'd', Some("CommandComplete")), "{said:?}");
+}
