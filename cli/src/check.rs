@@ -2,7 +2,7 @@
 
 use pgherd_core::auth::passwd::Stored;
 use pgherd_core::config::{Backend, Config, FailoverMode, Note, NoteKind};
-use pgherd_core::failover::privileges;
+use pgherd_core::failover::privileges::{self, Lacks};
 use pgherd_core::health::probe::QUERY;
 
 use crate::args::CheckArgs;
@@ -48,7 +48,7 @@ fn print(line: &str) {
 }
 
 /// Asks what the user of the checks lacks for a failover.
-fn lacking(dial: &mut Dial) -> Result<Vec<&'static str>, Unanswered> {
+fn lacking(dial: &mut Dial) -> Result<Lacks, Unanswered> {
     let rows = dial.ask(privileges::VERSION)?;
     let version = rows.first().and_then(|row| row.first()).and_then(|text| text.parse().ok());
     Ok(privileges::lacking(&dial.ask(&privileges::query(version.unwrap_or(0)))?))
@@ -72,7 +72,7 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
         let rows = dial.ask(QUERY)?;
         let lacks = match config.failover.mode {
             FailoverMode::Promote => lacking(&mut dial)?,
-            FailoverMode::Off => Vec::new(),
+            FailoverMode::Off => Lacks::default(),
         };
         Ok((rows, lacks))
     });
@@ -81,14 +81,21 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
             let is_standby = rows.first().and_then(|row| row.first()).is_some_and(|v| v == "t");
             let role = if is_standby { "standby" } else { "primary" };
             print(&format!("{name}: {role}; sr_check_user \"{}\" can look at it", checks.user));
-            if !lacks.is_empty() {
+            if !lacks.failover.is_empty() {
                 print(&format!(
                     "{name}: sr_check_user \"{}\" cannot do what a failover takes: it lacks {}; grant \
                      that, or set failover_mode to off",
                     checks.user,
-                    lacks.join(", ")
+                    lacks.failover.join(", ")
                 ));
                 failures += 1;
+            }
+            if !lacks.switchover.is_empty() {
+                print(&format!(
+                    "{name}: sr_check_user \"{}\" cannot do what a switchover takes: it lacks {}",
+                    checks.user,
+                    lacks.switchover.join(", ")
+                ));
             }
         }
         Err(error) => {

@@ -22,6 +22,8 @@ pub(super) struct Fences(BTreeMap<BackendId, Fence>);
 enum Fence {
     /// It was raised by this process. A look that was under way then does not know.
     Raised,
+    /// Its server was marked, and then refused to take no more writes.
+    Marked,
     /// Its server is told to take it away.
     Lifting(ConnId),
     /// Its server could not be told, and is told again then.
@@ -41,10 +43,15 @@ impl Control {
         }
     }
 
+    /// A server that was being told so has refused it.
+    pub(super) fn note_refused(&mut self, id: BackendId) {
+        self.fences.0.insert(id, Fence::Marked);
+    }
+
     /// Whether a server carries a fence for all that is known, whatever a look says.
     pub(super) fn is_raised(&self, id: BackendId) -> bool {
         match self.fences.0.get(&id) {
-            Some(Fence::Raised | Fence::Lifting(_) | Fence::Stuck(_)) => true,
+            Some(Fence::Raised | Fence::Marked | Fence::Lifting(_) | Fence::Stuck(_)) => true,
             Some(Fence::Lifted(_)) | None => false,
         }
     }
@@ -60,11 +67,16 @@ impl Control {
             let is_due = match self.fences.0.get(&id) {
                 Some(Fence::Lifting(_)) => false,
                 Some(Fence::Stuck(until) | Fence::Lifted(until)) => *until <= self.now,
-                Some(Fence::Raised) | None => true,
+                Some(Fence::Raised | Fence::Marked) | None => true,
             };
             if is_due {
                 log::info!("node {id} is told to take writes again, where it is the primary");
-                let order = self.order(id, What::Lift, fence::LIFT, limits::ORDER_TIMEOUT);
+                let queries = match self.fences.0.get(&id) {
+                    Some(Fence::Marked) => &fence::LIFT[2..],
+                    Some(_) | None => &fence::LIFT[..],
+                };
+                let queries = queries.iter().copied();
+                let order = self.order(id, What::Lift, queries, limits::ORDER_TIMEOUT);
                 self.fences.0.insert(id, Fence::Lifting(order));
             }
         }
@@ -113,7 +125,7 @@ impl Control {
     pub(super) fn fence_deadline(&self) -> Option<Instant> {
         let due = self.liftable().into_iter().filter_map(|id| match self.fences.0.get(&id) {
             Some(Fence::Stuck(until) | Fence::Lifted(until)) => Some(*until),
-            Some(Fence::Raised | Fence::Lifting(_)) | None => None,
+            Some(Fence::Raised | Fence::Marked | Fence::Lifting(_)) | None => None,
         });
         due.min()
     }

@@ -171,7 +171,7 @@ impl Control {
         match what {
             What::Promote => self.on_promotion_ordered(node, conn, ended),
             What::Follow(follower) => self.on_follow_ordered(follower, conn, ended),
-            What::Fence => self.on_fence_ordered(conn, ended.map_err(|why| why.to_string())),
+            What::Fence => self.on_fence_ordered(conn, ended),
             What::Lift => {
                 let ended = ended.map(drop).map_err(|why| why.to_string());
                 self.on_lift_ordered(node, conn, ended);

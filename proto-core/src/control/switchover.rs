@@ -7,7 +7,7 @@
 
 use super::Control;
 use super::hold::Hold;
-use super::order::What;
+use super::order::{Failed, What};
 use super::watch::Doubt;
 use crate::admin::packet::Report;
 use crate::admin::reply;
@@ -283,7 +283,7 @@ impl Control {
     }
 
     /// The old primary has answered what has to do with its writes.
-    pub(super) fn on_fence_ordered(&mut self, conn: ConnId, ended: Result<Rows, String>) {
+    pub(super) fn on_fence_ordered(&mut self, conn: ConnId, ended: Result<Rows, Failed>) {
         let Some(switchover) = &self.switchover else { return };
         let (old, heir) = (switchover.old, switchover.heir);
         let was_emptied = match switchover.stage {
@@ -298,7 +298,12 @@ impl Control {
             | Stage::Undoing(_) => return,
         };
         match ended {
-            Err(why) => self.call_off(&format!("node {old} could not be told: {why}")),
+            Err(why) => {
+                if matches!(why, Failed::Refused(_)) && !was_emptied {
+                    self.note_refused(old);
+                }
+                self.call_off(&format!("node {old} could not be told: {why}"));
+            }
             Ok(_) if !was_emptied => self.empty(old),
             Ok(rows) => match fence::progress(&rows) {
                 Some(Progress::Shut(end)) => {
@@ -335,7 +340,10 @@ impl Control {
                  (SHOW pool_processes tells of both)"
             ),
             Stage::Raising(_) => format!("node {old} did not answer"),
-            Stage::Emptying(_) => format!("sessions on node {old} did not end"),
+            Stage::Emptying(_) => format!(
+                "transactions on node {old} that did not come by pgherd did not end (those of \
+                 superusers only a superuser can end)"
+            ),
             Stage::CatchingUp { .. } => format!("node {heir} did not replay what was left"),
             Stage::Promoting | Stage::Undoing(_) => String::new(),
         };

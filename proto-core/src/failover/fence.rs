@@ -19,13 +19,19 @@ pub const RAISE: [&str; 3] = [
     RELOAD,
 ];
 
-/// Ends the sessions of others, and asks how far the server is with all of it, and where its WAL
-/// ends. `CASE` decides what is called: the order of other conditions is the planner's.
+/// Ends the sessions of others, as far as that is allowed (PostgreSQL docs, "Server Signaling
+/// Functions"); of the rest those count that are in a transaction, since the next one takes no
+/// writes. And asks how far the server is with all of it, and where its WAL ends. `CASE` decides
+/// what is called: the order of other conditions is the planner's.
 pub const EMPTY: &str = "SELECT current_setting('default_transaction_read_only'), \
-    (SELECT count(*) FROM (SELECT CASE WHEN a.pid <> pg_backend_pid() \
-    AND a.backend_type = 'client backend' \
-    AND NOT (a.application_name = 'pgherd' AND a.usename = current_user) \
-    THEN pg_terminate_backend(a.pid) END AS ended FROM pg_stat_activity AS a) AS o \
+    (SELECT count(*) FROM (SELECT CASE WHEN a.pid = pg_backend_pid() \
+    OR a.backend_type <> 'client backend' \
+    OR a.application_name = 'pgherd' AND a.usename = current_user THEN NULL \
+    WHEN own.rolsuper OR pg_has_role('pg_signal_backend', 'MEMBER') \
+    AND NOT coalesce(other.rolsuper, true) THEN pg_terminate_backend(a.pid) \
+    WHEN a.xact_start IS NOT NULL THEN false END AS ended FROM pg_stat_activity AS a \
+    JOIN pg_roles AS own ON own.rolname = current_user \
+    LEFT JOIN pg_roles AS other ON other.oid = a.usesysid) AS o \
     WHERE o.ended IS NOT NULL), \
     pg_current_wal_insert_lsn(), current_setting('wal_block_size'), \
     pg_size_bytes(current_setting('wal_segment_size'))";

@@ -56,6 +56,8 @@ impl Grounds {
                  grant execute on function pg_promote(boolean, integer) to {CHECK_USER}; \
                  grant execute on function pg_reload_conf() to {CHECK_USER}; \
                  grant alter system on parameter primary_conninfo to {CHECK_USER}; \
+                 grant alter system on parameter default_transaction_read_only to {CHECK_USER}; \
+                 grant pg_signal_backend to {CHECK_USER}; \
                  create role {NOT_SUPER} nologin"
             ),
         );
@@ -106,7 +108,9 @@ impl Grounds {
     /// Whether node 0 is still the primary that it was built as, and all others follow it.
     fn is_as_built(&self) -> bool {
         let timeline = "select timeline_id from pg_control_checkpoint()";
-        self.psql(0, "select pg_is_in_recovery()") == "f"
+        let fence = "select count(*) from pg_replication_slots where slot_name = 'pgherd_fence'";
+        self.psql(0, fence) == "0"
+            && self.psql(0, "select pg_is_in_recovery()") == "f"
             && self.psql(0, timeline) == "1"
             && (1..=STANDBYS).all(|node| {
                 let port = self.port(0);
