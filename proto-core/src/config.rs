@@ -19,6 +19,7 @@ mod pcp;
 mod pgpool;
 mod policies;
 mod pools;
+mod recovery;
 mod routing;
 mod secrets;
 mod settings;
@@ -74,6 +75,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// What is done when the primary is lost.
     pub failover: FailoverPolicy,
+    /// How a node that is out of service is made a standby again.
+    pub recovery: RecoveryPolicy,
     /// `failover_wait_timeout`: how long a write waits for a primary server.
     pub failover_wait_timeout: Duration,
     /// `switchover_timeout`: how long a switchover may make clients wait until the new primary is
@@ -209,6 +212,45 @@ impl FailoverMode {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Promote => "promote",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// How a node that is out of service is made a standby of the primary again.
+#[derive(Clone, Debug)]
+pub struct RecoveryPolicy {
+    /// `recovery_mode`: in which way.
+    pub mode: RecoveryMode,
+    /// `recovery_user`, and `recovery_password` or the user's entry among the users; none where it is
+    /// whoever looks at the servers.
+    pub user: Option<(String, Option<Secret>)>,
+    /// Where the extension's functions are: `recovery_database`, or where they are looked for, first
+    /// first. Never empty.
+    pub databases: Vec<String>,
+    /// `recovery_1st_stage_command`: the script in the primary's data directory; empty is none.
+    pub first_stage: String,
+    /// `recovery_timeout`: how long a node may take to be started, and then to follow the primary.
+    pub timeout: Duration,
+    /// `recovery_command_timeout`: how long the copy of the data may take.
+    pub command_timeout: Duration,
+}
+
+/// `recovery_mode`: in which way a node is made a standby again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryMode {
+    /// By the scripts in the primary's data directory, which the extension `pgpool_recovery` runs.
+    Extension,
+    /// Not at all.
+    Off,
+}
+
+impl RecoveryMode {
+    /// The word for it in a file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Extension => "extension",
             Self::Off => "off",
         }
     }

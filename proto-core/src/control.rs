@@ -12,6 +12,7 @@ mod inquiries;
 pub(crate) mod ledger;
 mod order;
 mod record;
+mod recovery;
 mod switchover;
 pub mod view;
 mod watch;
@@ -37,6 +38,7 @@ use follow::Follow;
 use inquiries::Inquiries;
 use ledger::Ledger;
 use order::Order;
+use recovery::Recovery;
 use switchover::Switchover;
 use view::{Fact, Looks};
 use watch::{Doubt, Look, Use, Watched};
@@ -63,6 +65,7 @@ pub struct Control {
     fences: Fences,
     follows: BTreeMap<BackendId, Follow>,
     orders: Table<Order>,
+    recovery: Option<Recovery>,
     /// When nodes of which a change is awaited are looked at again.
     haste: Option<Instant>,
     /// Until when it is waited for the first look at every node; none once they are made.
@@ -102,6 +105,7 @@ impl Control {
             fences: Fences::default(),
             follows: BTreeMap::new(),
             orders: Table::new(),
+            recovery: None,
             haste: None,
             first_looks: Some(now + limits::FIRST_LOOKS_TIMEOUT),
             ledger: Ledger::new(&config.pool, shards.len()),
@@ -198,6 +202,8 @@ impl Control {
         self.post_leases();
         self.tell_askers();
         if self.shards.iter().all(|member| member.is_drained) {
+            // The shards may have ended before this machine has heard that they are to.
+            self.stop_recovery();
             self.orders.names().into_iter().for_each(|conn| self.recall(conn));
             for at in 0..self.nodes.len() {
                 if let Some(Look::Open { conn, .. }) = self.nodes.get(at).map(|node| &node.look) {
@@ -208,6 +214,29 @@ impl Control {
             }
             self.dismiss_admins(Close::AfterFlush);
         }
+    }
+}
+
+impl Control {
+    /// Reads what has come over a connection.
+    fn read(&mut self, conn: ConnId, unread: &[u8]) {
+        if self.orders.get(conn).is_some() {
+            return self.read_order(conn, unread);
+        }
+        if self.admins.is_one(conn) {
+            return self.on_admin_read(conn, unread);
+        }
+        let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else {
+            return self.outputs.skip(conn, unread.len());
+        };
+        if let Some(node) = self.nodes.get_mut(at)
+            && let Look::Open { conn: open, dialogue, .. } = &mut node.look
+            && *open == conn
+        {
+            let taken = dialogue.handle_read(unread);
+            self.outputs.skip(conn, taken);
+        }
+        self.carry_out(at);
     }
 }
 
@@ -252,23 +281,8 @@ impl Machine for Control {
 
     fn handle_read(&mut self, now: Instant, conn: ConnId, unread: &[u8]) {
         self.now = now;
-        if self.orders.get(conn).is_some() {
-            return self.read_order(conn, unread);
-        }
-        if self.admins.is_one(conn) {
-            return self.on_admin_read(conn, unread);
-        }
-        let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else {
-            return self.outputs.skip(conn, unread.len());
-        };
-        if let Some(node) = self.nodes.get_mut(at)
-            && let Look::Open { conn: open, dialogue, .. } = &mut node.look
-            && *open == conn
-        {
-            let taken = dialogue.handle_read(unread);
-            self.outputs.skip(conn, taken);
-        }
-        self.carry_out(at);
+        self.read(conn, unread);
+        self.attend_recovery();
     }
 
     fn handle_sent(&mut self, now: Instant, conn: ConnId, len: usize) {
@@ -280,6 +294,7 @@ impl Machine for Control {
         self.now = now;
         self.on_order_closed(conn, &why.to_string());
         self.on_conn_closed(conn);
+        self.attend_recovery();
     }
 
     fn handle_message(&mut self, now: Instant, from: Peer, message: Message) {
@@ -307,6 +322,7 @@ impl Machine for Control {
             (Peer::Shard(shard), Message::Drained) => self.on_drained(shard),
             _ => {}
         }
+        self.attend_recovery();
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -335,6 +351,7 @@ impl Machine for Control {
         self.expire_orders();
         self.pursue();
         self.press_followers();
+        self.attend_recovery();
         self.look_hastily();
     }
 
@@ -354,6 +371,7 @@ impl Machine for Control {
             self.switchover_deadline(),
             self.fence_deadline(),
             self.follow_deadline(),
+            self.recovery_deadline(),
             self.haste,
             self.first_looks,
             admins,

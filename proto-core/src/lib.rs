@@ -84,6 +84,7 @@ pub mod machine;
 pub mod message;
 pub mod output;
 pub mod pool;
+pub mod recovery;
 pub mod route;
 pub mod session;
 pub mod shard;

@@ -330,3 +330,7 @@ pub const ADMIN_LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a session of PCP may ask nothing, or take no bytes of its answer.
 pub const ADMIN_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Pause between two notices that something which takes long goes on: often enough for who watches,
+/// and few lines for who reads them later.
+pub const PROGRESS_PERIOD: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 use pgherd_core::time::Duration;
 
 use crate::agenda::Event;
-use crate::postgres::{Copy, Obedience, Server};
+use crate::postgres::{Copy, Errand, Obedience, Scripts, Server};
 use crate::simulation::{Simulation, take_at};
 
 /// What befalls a server.
@@ -35,6 +35,8 @@ pub enum Fault {
     Promote,
     /// From now on this becomes of an order to promote.
     Obey(Obedience),
+    /// From now on this becomes of the scripts with which it makes a standby of another node.
+    Scripts(Scripts),
     /// It is made a standby of another node, with that one's data, and started.
     Rejoin(usize),
     /// The process of one session dies, whichever is the first to have said so many more bytes,
@@ -64,8 +66,26 @@ impl Simulation {
             Fault::TerminateSessions => server.terminate_sessions(stage),
             Fault::Promote => server.promote(stage),
             Fault::Obey(obedience) => server.obey(obedience),
+            Fault::Scripts(scripts) => server.write_scripts(scripts),
             Fault::Rejoin(to) => server.rejoin(stage, leader, to),
             Fault::CutSession(len) => server.cut_session(len),
+        }
+        self.herd_changed();
+    }
+
+    /// Does what the scripts of a server do to another one.
+    pub(crate) fn run_errand(&mut self, from: usize, errand: Errand) {
+        let stage = &mut self.stage;
+        stage.note(format_args!("node {from}: its script does {errand:?}"));
+        let data = self.copy_of(from);
+        let (Errand::Stop(to) | Errand::Copy(to) | Errand::Clone(to) | Errand::Start(to)) = errand;
+        let stage = &mut self.stage;
+        let Some(server) = self.servers.get_mut(to).filter(|_| to != from) else { return };
+        match (errand, data) {
+            (Errand::Start(_), _) => server.start(stage),
+            (Errand::Copy(_), Some(data)) => server.replace(stage, data, Some(from)),
+            (Errand::Clone(_), Some(data)) => server.replace(stage, data, None),
+            (Errand::Stop(_) | Errand::Copy(_) | Errand::Clone(_), _) => server.crash(stage),
         }
         self.herd_changed();
     }

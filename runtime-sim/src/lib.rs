@@ -31,7 +31,7 @@ pub use check::marks::Marks;
 pub use commands::COMMANDS;
 pub use faults::Fault;
 pub use plan::{Auth, Plan};
-pub use postgres::Obedience;
+pub use postgres::{Obedience, Scripts};
 pub use simulation::{Conn, Failure, Machines, Simulation};
 
 #[cfg(test)]

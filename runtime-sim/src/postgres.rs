@@ -16,6 +16,7 @@ mod outbox;
 mod own;
 mod parse;
 mod rows;
+mod scripts;
 mod select;
 mod session;
 mod settings;
@@ -31,6 +32,8 @@ pub(crate) use self::engine::Copy;
 pub use self::engine::Obedience;
 use self::engine::{Deed, Engine, Follower, Receiver, Released, Replay, Role};
 use self::rows::rows;
+pub(crate) use self::scripts::Errand;
+pub use self::scripts::Scripts;
 use self::session::{Accounts, Cancelled, Door, Rest, Session};
 use crate::agenda::Event;
 use crate::net::{Address, Answer, End, Read, Write};
@@ -373,6 +376,11 @@ impl Server {
 
     pub(crate) fn timeline(&self) -> u32 {
         self.engine.timeline
+    }
+
+    /// Takes what scripts have to do to other servers.
+    pub(crate) fn take_errands(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.engine.folder.errands)
     }
 
     /// Tells, once, whether something has changed that decides who follows whom.

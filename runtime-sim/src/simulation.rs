@@ -140,6 +140,7 @@ impl Simulation {
                 let before = server.lsn();
                 server.serve(stage, process);
                 let (is_longer, is_changed) = (server.lsn() > before, server.has_changed_herd());
+                let errands = server.take_errands();
                 if server.has_written() {
                     stage.checks.wrote(node, server.timeline());
                 }
@@ -149,6 +150,7 @@ impl Simulation {
                 if is_changed {
                     self.herd_changed();
                 }
+                errands.into_iter().for_each(|errand| self.run_errand(node, errand));
             }
             Event::Replicate { node } => self.replicate(node),
             Event::Command { of, id, job } => self.run_command(of, id, &job),

@@ -8,6 +8,7 @@ pub mod child;
 pub mod drill;
 pub mod grounds;
 pub mod proxy;
+pub mod scripts;
 mod sockets;
 pub mod wire;
 
@@ -275,6 +276,13 @@ impl World for Real {
             Fate::DelayReplay(delay) => self.delay_replay(node, delay),
             Fate::TerminateSessions => {
                 self.sql(node, grounds::TERMINATE).expect("the server is well");
+            }
+            Fate::Scripts(scripts) => {
+                // A server that does not have it does not start it twice, either.
+                self.sql(node, "create extension if not exists pgpool_recovery").unwrap_or_else(
+                    |said| panic!("node {node}: {said}; install postgresql-<version>-pgpool2"),
+                );
+                self.grounds().write_scripts(node, scripts);
             }
             Fate::Crash
             | Fate::Stop

@@ -17,6 +17,7 @@ pub mod load;
 pub mod login;
 pub mod operate;
 pub mod pool;
+pub mod recovery;
 pub mod repeats;
 pub mod resets;
 pub mod retry;
@@ -291,6 +292,19 @@ scenarios! {
         the_operator_promotes_while_there_is_no_primary with leave_it,
         a_reload_that_removes_the_heir_undoes_a_switchover with brief,
         whoever_asked_leaves_and_the_switchover_goes_on with promote,
+    }
+    recovery {
+        a_lost_node_is_recovered with recovering,
+        what_cannot_be_recovered_is_refused with recovering,
+        a_plan_is_told with recovering,
+        a_failed_copy_leaves_the_node_out with recovering,
+        a_node_that_is_not_started_stays_out with impatient,
+        a_node_that_follows_nobody_stays_out with impatient,
+        a_copy_that_hangs_is_given_up with hasty,
+        a_second_recovery_is_refused with recovering,
+        an_asker_that_leaves_is_not_missed with recovering,
+        a_primary_dies_while_it_is_copied with recovering,
+        a_shutdown_ends_a_recovery with recovering,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

@@ -15,9 +15,9 @@ use pgherd_core::machine::Machine;
 use pgherd_core::message::{Peer, Shutdown, Wish};
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock, WallTime};
-use pgherd_sim::{Auth, Fault, Plan, Simulation};
+use pgherd_sim::{Auth, Fault, Plan, Scripts, Simulation};
 
-use crate::world::{Conn, End, Fate, PCP_CONF, ServerAuth, Setup, Signal, World};
+use crate::world::{self, Conn, End, Fate, PCP_CONF, ServerAuth, Setup, Signal, World};
 
 /// Shards of the simulated proxy.
 const SHARDS: u16 = 2;
@@ -220,7 +220,8 @@ fn config_text(setup: &Setup) -> String {
         let weight = setup.weights.get(node).copied().unwrap_or(1.0);
         write!(
             text,
-            "\n\n[[backends]]\nhostname = \"node{node}\"\nport = 5432\nweight = {weight:?}"
+            "\n\n[[backends]]\nhostname = \"node{node}\"\nport = 5432\nweight = {weight:?}\n\
+             data_directory = \"/data/node{node}\""
         )
         .expect("text can be written");
     }
@@ -235,6 +236,18 @@ fn config_text(setup: &Setup) -> String {
 /// A text as TOML has it.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+const fn simulated(scripts: world::Scripts) -> Scripts {
+    match scripts {
+        world::Scripts::None => Scripts::None,
+        world::Scripts::Work => Scripts::Work,
+        world::Scripts::CopyFails => Scripts::CopyFails,
+        world::Scripts::CopyHangs => Scripts::CopyHangs,
+        world::Scripts::StartFails => Scripts::StartFails,
+        world::Scripts::StartLies => Scripts::StartLies,
+        world::Scripts::StartsAlone => Scripts::StartsAlone,
+    }
 }
 
 const fn inner(conn: Conn) -> pgherd_sim::Conn {
@@ -313,6 +326,7 @@ impl World for Sim {
             Fate::DelayReplay(delay) => Fault::DelayReplay(delay),
             Fate::TerminateSessions => Fault::TerminateSessions,
             Fate::Rejoin(leader) => Fault::Rejoin(leader),
+            Fate::Scripts(scripts) => Fault::Scripts(simulated(scripts)),
         };
         self.simulation.befall(node, fault);
     }

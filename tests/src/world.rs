@@ -125,6 +125,27 @@ pub enum Fate {
     TerminateSessions,
     /// It is made a standby of another node, with that one's data, and started.
     Rejoin(usize),
+    /// Its operator installs Pgpool-II's extension for recoveries, with scripts that do this.
+    Scripts(Scripts),
+}
+
+/// What becomes of the scripts that make a standby of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// There is no extension.
+    None,
+    /// They copy their server, and start the copy as a standby.
+    Work,
+    /// The first one fails, and the node's server has been stopped for it.
+    CopyFails,
+    /// The first one takes long, and fails then.
+    CopyHangs,
+    /// The second one fails.
+    StartFails,
+    /// The second one says that the node is started, and it is not.
+    StartLies,
+    /// The node is started as a server of its own.
+    StartsAlone,
 }
 
 /// A signal to pgherd.

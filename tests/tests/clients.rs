@@ -45,11 +45,12 @@ const TESTS: [(&str, Traffic); 15] = [
 /// A test of administration, which is another port's business, and may end pgherd.
 type Administration = fn(&mut Real);
 
-const ADMINISTRATION: [(&str, Administration); 9] = [
+const ADMINISTRATION: [(&str, Administration); 10] = [
     ("pcp_tells_of_nodes", pcp::nodes),
     ("pcp_tells_of_sessions", pcp::sessions),
     ("pcp_tells_of_settings_and_checks", pcp::settings_and_checks),
     ("pcp_takes_a_node_out_and_in", pcp::a_node_out_and_in),
+    ("pcp_recovers_a_node", pcp::a_lost_node),
     ("pcp_reloads", pcp::a_reload),
     ("pcp_with_a_wrong_password", pcp::a_wrong_password),
     ("pcp_stops_smartly", pcp::a_smart_stop),

@@ -166,6 +166,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
     policies::check_modes(&settings, findings);
     policies::check_listening(&settings, findings);
     let checks = policies::checks(&settings, &users, &mut vault, findings);
+    let recovery = super::recovery::policy(&settings, &users, &mut vault, findings);
     let mut config = Config {
         listen_addresses: settings.list("listen_addresses", None),
         port: u16::try_from(settings.number("port", None)).ok()?,
@@ -180,6 +181,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         },
         routing: super::routing::routing(&settings, findings),
         checks: checks?,
+        recovery,
         catalog_refresh_period: pools::refresh_period(&settings),
         client_max: settings.count("client_max"),
         client_idle_limit: settings.limit("client_idle_limit"),
@@ -202,6 +204,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
     };
     config.shown = Arc::new(shown::list(&settings, &config));
     config.show_word("failover_mode", config.failover.mode.word());
+    config.show_word("recovery_mode", config.recovery.mode.word());
     config.show_count("pool_size_max", config.pool.defaults.size_max);
     Some(config)
 }

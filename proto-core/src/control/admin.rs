@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::Control;
 use crate::admin::conversation::{Conversation, Step};
-use crate::admin::packet::Report;
+use crate::admin::packet::{Report, Severity};
 use crate::id::{ConnId, Table};
 use crate::limits;
 use crate::output::{Close, Output};
@@ -156,7 +156,7 @@ impl Control {
     }
 
     /// Sends an answer; what is asked next is read when it has left.
-    fn answer_admin(&mut self, conn: ConnId, bytes: Bytes) {
+    pub(super) fn answer_admin(&mut self, conn: ConnId, bytes: Bytes) {
         let Some(session) = self.admins.0.get_mut(conn) else { return };
         let before = match session.stage {
             Stage::Working { unsent } => unsent,
@@ -167,7 +167,7 @@ impl Control {
     }
 
     /// Has a session wait for the end of what it has asked for, which has a deadline of its own.
-    fn have_it_wait(&mut self, conn: ConnId) {
+    pub(super) fn have_it_wait(&mut self, conn: ConnId) {
         if let Some(session) = self.admins.0.get_mut(conn) {
             session.stage = Stage::Working { unsent: 0 };
         }
@@ -190,6 +190,14 @@ impl Control {
         if session.is_some_and(|session| matches!(session.stage, Stage::Working { .. })) {
             self.put_off(conn);
             self.answer_admin(conn, bytes);
+        }
+    }
+
+    /// Answers with an error, and ends the session if it is one that does.
+    pub(super) fn refuse_admin(&mut self, conn: ConnId, report: &Report) {
+        match report.severity {
+            Severity::Fatal => self.end_admin(conn, Some(report)),
+            Severity::Notice | Severity::Error => self.answer_admin(conn, report.compose()),
         }
     }
 

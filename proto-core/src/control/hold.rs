@@ -27,7 +27,7 @@ pub(super) enum Declined {
     Unknown,
     /// It is that already.
     Already,
-    /// A promotion is under way, and it has a part in it.
+    /// A promotion or a recovery is under way, and it has a part in it.
     Busy,
     /// It takes writes beside the primary, or may: it has to be made a standby first.
     Astray,
@@ -73,7 +73,7 @@ impl Control {
         match self.nodes.iter().find(|node| node.id == id) {
             None => Err(Declined::Unknown),
             Some(node) if is_so(node.hold) => Err(Declined::Already),
-            Some(_) if self.has_part(id) => Err(Declined::Busy),
+            Some(_) if self.has_part(id) || self.is_recovering(id) => Err(Declined::Busy),
             Some(node) => Ok(node),
         }
     }

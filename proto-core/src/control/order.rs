@@ -36,6 +36,8 @@ pub(super) enum What {
     Fence,
     /// The node takes writes again.
     Lift,
+    /// A step of the recovery under way, by the user who recovers.
+    Recover,
 }
 
 /// Why an order was not carried out.
@@ -81,11 +83,12 @@ impl Control {
 
     /// The connection for an order stands.
     pub(super) fn begin_order(&mut self, conn: ConnId) {
-        let Some(first) = self.orders.get_mut(conn).and_then(|order| order.queries.pop_front())
-        else {
-            return;
-        };
-        let dialogue = Box::new(self.dialogue(first));
+        let Some(order) = self.orders.get_mut(conn) else { return };
+        let Some(first) = order.queries.pop_front() else { return };
+        let dialogue = Box::new(match order.what {
+            What::Promote | What::Follow(_) | What::Fence | What::Lift => self.dialogue(first),
+            What::Recover => self.recovery_dialogue(first),
+        });
         if let Some(order) = self.orders.get_mut(conn) {
             order.dialogue = Some(dialogue);
         }
@@ -176,6 +179,7 @@ impl Control {
                 let ended = ended.map(drop).map_err(|why| why.to_string());
                 self.on_lift_ordered(node, conn, ended);
             }
+            What::Recover => self.on_recovery_ordered(conn, ended),
         }
     }
 

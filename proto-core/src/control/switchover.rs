@@ -132,7 +132,7 @@ impl Control {
         if self.index_of(heir).is_none() {
             return Err(Obstacle::Unknown);
         }
-        if self.switchover.is_some() || self.is_promoting() {
+        if self.switchover.is_some() || self.is_promoting() || self.recovery.is_some() {
             return Err(Obstacle::Busy);
         }
         Ok(())

@@ -282,7 +282,12 @@ impl Control {
 
     /// Looks in short order at nodes of which a change is awaited, as long as there are any.
     pub(super) fn look_hastily(&mut self) {
-        let awaited: Vec<BackendId> = self.expected().into_iter().chain(self.pointed()).collect();
+        let awaited: Vec<BackendId> = self
+            .expected()
+            .into_iter()
+            .chain(self.pointed())
+            .chain(self.follower_to_be())
+            .collect();
         match self.haste {
             _ if awaited.is_empty() => self.haste = None,
             Some(at) if at > self.now => {}
@@ -307,23 +312,10 @@ impl Control {
 
     /// Begins a conversation with a server, with this question.
     pub(super) fn dialogue(&mut self, first: Bytes) -> Dialogue {
-        let params = self.introduction();
+        let params = introduce(&self.config.checks.user, &self.config.checks.database, "pgherd");
         let stored = self.config.checks.password.clone().map(Stored::Plain);
         let answer = Answer::new(&self.config.checks.user, stored.as_ref(), &mut self.entropy);
         Dialogue::new(&params, answer, first)
-    }
-
-    /// What the control plane says at a server's door.
-    pub(super) fn introduction(&self) -> Params {
-        let checks = &self.config.checks;
-        let pair = |name: &'static str, value: &str| {
-            (Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
-        };
-        Params(vec![
-            pair("user", &checks.user),
-            pair("database", &checks.database),
-            pair("application_name", "pgherd"),
-        ])
     }
 
     pub(super) fn on_conn_closed(&mut self, conn: ConnId) {
@@ -340,4 +332,12 @@ impl Control {
         node.look = Look::None;
         self.on_refused(at, use_);
     }
+}
+
+/// What the control plane says at a server's door.
+pub(super) fn introduce(user: &str, database: &str, name: &str) -> Params {
+    let pair = |name: &'static str, value: &str| {
+        (Bytes::from_static(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+    };
+    Params(vec![pair("user", user), pair("database", database), pair("application_name", name)])
 }

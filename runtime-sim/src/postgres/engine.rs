@@ -16,6 +16,7 @@ use pgherd_core::time::{Duration, Instant};
 pub(super) use self::advisory::{Advisory, Key, Mode, Span};
 pub(super) use self::schema::{Effect, Nature, Schema, Table, apply};
 use super::own::Own;
+use super::scripts::Folder;
 use super::syntax::{Access, Function};
 use super::value::SqlError;
 use crate::plan::Plan;
@@ -146,6 +147,8 @@ pub(super) struct Engine {
     pub(super) obedience: Obedience,
     /// The session that waits for a promotion, and since when.
     promotion: Option<(u32, Instant)>,
+    /// The scripts in the data directory.
+    pub(super) folder: Folder,
     /// By node.
     pub(super) followers: BTreeMap<usize, Follower>,
     /// What `pg_stat_activity` shows: process, user, database, application name.
@@ -201,6 +204,7 @@ impl Engine {
             receiver: Receiver::None,
             obedience: Obedience::Full,
             promotion: None,
+            folder: Folder::default(),
             followers: BTreeMap::new(),
             activity: BTreeMap::new(),
             row_next: 1,
@@ -473,6 +477,7 @@ impl Engine {
         self.notifications.clear();
         self.deeds.clear();
         self.followers.clear();
+        self.folder.crash();
         self.conflicts = 0;
         self.reload();
         self.receiver = Receiver::None;

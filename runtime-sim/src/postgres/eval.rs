@@ -302,7 +302,7 @@ pub(super) fn is_builtin(name: &str) -> bool {
 }
 
 /// The functions that the server has, and the types of what they give.
-const BUILTINS: [(&str, Type); 54] = [
+const BUILTINS: [(&str, Type); 56] = [
     ("char_length", Type::Int4),
     ("clock_timestamp", Type::Text),
     ("coalesce", Type::Text),
@@ -345,6 +345,8 @@ const BUILTINS: [(&str, Type); 54] = [
     ("pg_try_advisory_xact_lock_shared", Type::Bool),
     ("pg_wal_replay_pause", Type::Void),
     ("pg_wal_replay_resume", Type::Void),
+    ("pgpool_recovery", Type::Bool),
+    ("pgpool_remote_start", Type::Bool),
     ("repeat", Type::Text),
     ("session_user", Type::Text),
     ("set_config", Type::Text),

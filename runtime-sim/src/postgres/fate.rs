@@ -3,6 +3,7 @@
 use pgherd_core::time::Duration;
 
 use super::engine::{Copy, Obedience, Receiver, Replay, Role};
+use super::scripts::Scripts;
 use super::syntax::Access;
 use super::{Breath, Power, Server};
 use crate::agenda::Event;
@@ -133,6 +134,34 @@ impl Server {
         self.engine.obedience = obedience;
     }
 
+    /// From now on this becomes of the scripts of recoveries.
+    pub(crate) const fn write_scripts(&mut self, scripts: Scripts) {
+        self.engine.folder.scripts = scripts;
+    }
+
+    /// Gets the data of another server, as its standby or for itself, and does not start.
+    pub(crate) fn replace(&mut self, stage: &mut Stage, data: Copy, leader: Option<usize>) {
+        self.crash(stage);
+        self.engine.restore(data);
+        // A copy has the leader's settings, and no slots.
+        self.engine.access_next = Access::ReadWrite;
+        self.engine.access = Access::ReadWrite;
+        self.engine.slots.clear();
+        self.acknowledged = self.engine.lsn_received();
+        match leader {
+            Some(leader) => {
+                let node = self.node;
+                self.engine.conninfo =
+                    format!("host=node{leader} port=5432 application_name=node{node}");
+            }
+            None => {
+                self.engine.conninfo.clear();
+                self.engine.role = Role::Primary;
+            }
+        }
+        self.engine.conninfo_next.clone_from(&self.engine.conninfo);
+    }
+
     /// A promotion that was ordered has come to its end.
     pub(crate) fn promoted(&mut self, stage: &mut Stage, start: u32) {
         if self.is_well() && self.starts == start {
@@ -142,18 +171,9 @@ impl Server {
 
     /// Becomes a standby of another server, with its data, and starts.
     pub(crate) fn rejoin(&mut self, stage: &mut Stage, data: Option<Copy>, leader: usize) {
-        self.crash(stage);
-        if let Some(data) = data {
-            self.engine.restore(data);
-            let node = self.node;
-            self.engine.conninfo =
-                format!("host=node{leader} port=5432 application_name=node{node}");
-            self.engine.conninfo_next.clone_from(&self.engine.conninfo);
-            // A copy has the leader's settings, and no slots.
-            self.engine.access_next = Access::ReadWrite;
-            self.engine.access = Access::ReadWrite;
-            self.engine.slots.clear();
-            self.acknowledged = self.engine.lsn_received();
+        match data {
+            Some(data) => self.replace(stage, data, Some(leader)),
+            None => self.crash(stage),
         }
         self.start(stage);
     }

@@ -1,11 +1,13 @@
 //! The servers of a lane: made once, repaired before each scenario.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use pgherd_herd::{Herd, Mode, Node, Plan};
 
-use crate::world::{Fate, ServerAuth, Setup};
+use super::scripts;
+use crate::world::{Fate, Scripts, ServerAuth, Setup};
 
 /// How sessions call themselves that look past pgherd.
 pub const ADMIN_APP: &str = "pgherd-scenario";
@@ -181,12 +183,27 @@ impl Grounds {
             Fate::PauseReplay
             | Fate::ResumeReplay
             | Fate::DelayReplay(_)
+            | Fate::Scripts(_)
             | Fate::TerminateSessions => {
                 panic!("{fate:?} is done with statements")
             }
             Fate::Rejoin(leader) => self.herd.rejoin(node.id(), leader),
         };
         done.unwrap_or_else(|trouble| panic!("{trouble}"));
+    }
+
+    /// Writes the scripts of recoveries into a server's data directory.
+    ///
+    /// # Panics
+    /// They cannot be written.
+    pub fn write_scripts(&self, node: usize, scripts: Scripts) {
+        scripts::write(self.node(node).data_dir(), scripts);
+    }
+
+    /// The data directory of a server.
+    #[must_use]
+    pub fn data_dir(&self, node: usize) -> &Path {
+        self.node(node).data_dir()
     }
 
     /// The port of a server.

@@ -172,9 +172,11 @@ fn config(grounds: &Grounds, setup: &Setup, ports: (u16, u16), dir: &Path) -> St
     for node in 0..=setup.standbys {
         let weight = setup.weights.get(node).copied().unwrap_or(1.0);
         let port = grounds.port(node);
+        let data_directory = quoted(&grounds.data_dir(node).display().to_string());
         write!(
             text,
-            "\n\n[[backends]]\nhostname = \"127.0.0.1\"\nport = {port}\nweight = {weight:?}"
+            "\n\n[[backends]]\nhostname = \"127.0.0.1\"\nport = {port}\nweight = {weight:?}\n\
+             data_directory = {data_directory}"
         )
         .expect("text can be written");
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use pgherd_tests::play::{LIMIT, Play as _, secs};
 use pgherd_tests::real::Real;
-use pgherd_tests::world::{ADMIN, Setup, World as _};
+use pgherd_tests::world::{ADMIN, Fate, Scripts, Setup, World as _};
 
 use super::{check, text};
 
@@ -18,7 +18,10 @@ pub(crate) fn setup() -> Setup {
     let version = text(&run(Path::new("/"), "pcp_node_count", &["--version"]).stdout);
     let number = version.split_whitespace().find(|word| word.starts_with("4."));
     let dialect = if number.is_none_or(|n| n.starts_with("4.3")) { "4.3" } else { "4.4" };
-    Setup::default().set(&format!("pcp_dialect = \"{dialect}\""))
+    Setup::default()
+        .set(&format!("pcp_dialect = \"{dialect}\""))
+        .set("recovery_user = \"postgres\"")
+        .set("recovery_1st_stage_command = \"recovery_1st_stage\"")
 }
 
 /// A directory with the administrator's password in it.
@@ -161,6 +164,31 @@ pub(crate) fn a_node_out_and_in(world: &mut Real) {
         let told = bad(world, &home, name, &args);
         assert!(told.starts_with("ERROR:  "), "{name}: {told}");
     }
+}
+
+pub(crate) fn a_lost_node(world: &mut Real) {
+    world.settle();
+    let home = Home::new();
+    let app = world.connect("app");
+    world.table(&app, "t", 2);
+    world.crash(2);
+    world.wait_down(&app, 2);
+
+    world.befall(0, Fate::Scripts(Scripts::CopyFails));
+    let told = bad(world, &home, "pcp_recovery_node", &["-n", "2"]);
+    let error =
+        "ERROR:  node recovery failed, node id: 2\nDETAIL:  recovery_1st_stage_command failed";
+    assert!(told.starts_with(error), "{told}");
+
+    world.befall(0, Fate::Scripts(Scripts::Work));
+    // It takes no offence at the notices in front of the answer.
+    let told = good(world, &home, "pcp_recovery_node", &["-n", "2"]);
+    assert!(told.contains("Command Successful"), "{told}");
+    world.wait_up(&app, 2);
+    world.run(&app, "insert into t values (1)");
+    world.wait_truth(2, "select count(*) from t", "1");
+    let told = bad(world, &home, "pcp_recovery_node", &["-n", "2"]);
+    assert_eq!(told, "ERROR:  node recovery failed, node id: 2 is alive\n\n");
 }
 
 pub(crate) fn a_reload(world: &mut Real) {

@@ -11,7 +11,7 @@ pub(super) const TABLE: &[Parameter] = &[
     Parameter::new("backend_weight", Kind::Real { min: 0.0, max: 100_000_000.0 }, Some("0"))
         .node()
         .now(),
-    text("backend_data_directory", "").node(),
+    text("backend_data_directory", "").node().now(),
     list("backend_flag", '|', "ALLOW_TO_FAILOVER").node().now(),
     count("backend_priority", 0, PRIORITY, "1").node().now(),
     text("backend_application_name", "").node().now(),

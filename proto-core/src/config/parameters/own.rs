@@ -5,6 +5,9 @@ use super::{LONG_MAX, Parameter, Unit, choice, count, list, measure, text};
 /// The longest wait that may be asked for, in seconds: a day. A longer one is a slip of units.
 const DAY: i64 = 86_400;
 
+/// The longest time that copying a data directory may be given, in seconds.
+const WEEK: i64 = 7 * DAY;
+
 /// The longest age that may be asked for, in seconds: a year of 365 days.
 const YEAR: i64 = 365 * DAY;
 
@@ -33,6 +36,8 @@ pub(super) const TABLE: &[Parameter] = &[
     measure("failover_max_lag", Unit::Bytes, 0, LONG_MAX, "1048576").now(),
     measure("failover_wait_timeout", Unit::Seconds, 0, DAY, "30").now(),
     measure("switchover_timeout", Unit::Seconds, 1, 3600, "10").now(),
+    Parameter { default: None, ..choice("recovery_mode", &["extension", "off"], "").now() },
+    measure("recovery_command_timeout", Unit::Seconds, 1, WEEK, "86400").now(),
     measure("shutdown_timeout", Unit::Seconds, 0, DAY, "60").now(),
     Parameter {
         default: None,

@@ -13,7 +13,10 @@ fn every_default_is_a_value_of_its_parameter() {
             }
             None => assert!(
                 parameter.name.ends_with("port")
-                    || matches!(parameter.name, "auth_method" | "cpu_affinity" | "failover_mode"),
+                    || matches!(
+                        parameter.name,
+                        "auth_method" | "cpu_affinity" | "failover_mode" | "recovery_mode"
+                    ),
                 "{}",
                 parameter.name
             ),

@@ -74,7 +74,9 @@ impl Control {
             Request::Promote { node, switchover, .. } => {
                 return self.on_promote_request(conn, node, switchover);
             }
-            Request::Recover { node, .. } => self.not_yet("PCP: node recovery failed", node),
+            Request::Recover { node, is_dry_run } => {
+                return self.on_recovery_request(conn, node, is_dry_run);
+            }
             Request::StopRecovery => return self.read_on(conn),
             Request::Stop(how, _) => return self.on_stop_request(conn, how),
             Request::Reload(_) => self.wish(conn, Wish::Reload, b'z'),
@@ -98,7 +100,7 @@ impl Control {
     }
 
     /// Logs who asked for something that has an effect.
-    fn note_request(&self, conn: ConnId, what: &str) {
+    pub(in crate::control) fn note_request(&self, conn: ConnId, what: &str) {
         if let Some(session) = self.admins.0.get(conn) {
             log::info!("PCP: {} asks for: {what}", session.name());
         }
@@ -157,7 +159,7 @@ impl Control {
         match self.detach(id) {
             Ok(()) => reply::done(b'd'),
             Err(Declined::Unknown) => reply::no_node(FAILED, node),
-            Err(Declined::Busy | Declined::Astray) => busy(),
+            Err(Declined::Busy | Declined::Astray) => self.busy(),
             Err(Declined::Already) => Report::error(format!(
                 "invalid degenerate backend request, node id : {id} status: [{}] is not valid for \
                  failover",
@@ -180,7 +182,7 @@ impl Control {
                  attached by itself"
             ))
             .compose(),
-            Err(Declined::Busy) => busy(),
+            Err(Declined::Busy) => self.busy(),
         }
     }
 
@@ -213,17 +215,16 @@ impl Control {
     }
 
     /// Returns the node of this number, if there is one.
-    fn backend_of(&self, node: usize) -> Option<BackendId> {
+    pub(in crate::control) fn backend_of(&self, node: usize) -> Option<BackendId> {
         let id = BackendId(u8::try_from(node).ok()?);
         self.config.backend(id).map(|backend| backend.id)
     }
 
-    /// Answers what a later release does.
-    fn not_yet(&self, message: &str, node: usize) -> Bytes {
-        if self.backend_of(node).is_none() {
-            return reply::no_node(message, node);
-        }
-        Report::error(message).because("this release of pgherd does not support it yet").compose()
+    /// Answers what cannot be done while a server is being promoted or recovered.
+    fn busy(&self) -> Bytes {
+        let what = if self.recovery.is_some() { "online recovery" } else { "failover" };
+        let report = Report::error("failed to process PCP request at the moment");
+        report.because(format!("{what} is in progress")).compose()
     }
 
     /// Stops the process as a signal would, once that is answered.
@@ -287,12 +288,6 @@ impl Control {
         }
         reply::process_info(&rows)
     }
-}
-
-/// Answers what cannot be done while a server is being promoted.
-fn busy() -> Bytes {
-    let report = Report::error("failed to process PCP request at the moment");
-    report.because("failover is in progress").compose()
 }
 
 /// The number of a row's session, which stands in front.

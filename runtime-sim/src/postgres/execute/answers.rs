@@ -3,6 +3,7 @@
 
 use pgherd_core::backend::audit;
 use pgherd_core::failover::fence;
+use pgherd_core::recovery::extension;
 use pgherd_core::route::catalog;
 use pgherd_core::time::Duration;
 
@@ -32,6 +33,7 @@ pub(in crate::postgres) fn known(
         }
         audit::QUERY => Some(held(context, engine)),
         catalog::QUERY => Some(catalog(context, engine)),
+        extension::QUERY => Some(offer(context, engine)),
         _ if !engine.probe.is_empty() && sql == engine.probe => Some(probe(engine)),
         _ => None,
     }
@@ -74,6 +76,25 @@ fn rows<const N: usize>(
     rows: impl IntoIterator<Item = Vec<Value>>,
 ) -> RowSet {
     RowSet::ready(header.map(|(name, ty)| (name.to_owned(), ty)).into(), rows)
+}
+
+/// What the extension of recoveries has here. It is in no database but one.
+fn offer(context: &Context, engine: &Engine) -> RowSet {
+    let is_here = engine.folder.has_functions() && context.own.database == "template1";
+    let busy = engine.folder.busy(context.process).map_or(0, i64::from);
+    let row = vec![
+        Value::Int(if is_here { 7 } else { 0 }),
+        Value::Bool(is_here),
+        Value::Bool(true),
+        Value::Int(busy),
+    ];
+    let header = [
+        ("arguments", Type::Int4),
+        ("can_start", Type::Bool),
+        ("is_superuser", Type::Bool),
+        ("busy", Type::Int4),
+    ];
+    rows(header, [row])
 }
 
 /// What the session holds.

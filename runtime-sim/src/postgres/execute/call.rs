@@ -52,7 +52,7 @@ fn know(expr: &mut Expr, engine: &Engine, own: &Own) -> Result<(), SqlError> {
         *expr = Expr::Cast(Box::new(call), function.returns);
         return Ok(());
     }
-    if is_builtin(name) {
+    if is_builtin(name) && (!is_script(name) || engine.folder.has_functions()) {
         return Ok(());
     }
     let types = arguments.iter().map(|argument| {
@@ -149,6 +149,14 @@ fn call(
         context.answers.push(Value::Text(String::new()));
         return Err(Stop::Sleep(seconds(values.first())));
     }
+    if is_script(name) {
+        let host = values.get(usize::from(name == "pgpool_recovery")).map(ToString::to_string);
+        let node = host.and_then(|host| host.strip_prefix("node")?.parse().ok());
+        let now = engine.now;
+        if let Some(rest) = engine.folder.run(name, node, context.process, now)? {
+            return Err(Stop::Sleep(rest));
+        }
+    }
     let answer = match function {
         Some(function) => call_own(&function, values, context, engine)?,
         None => act(name, &values, context, engine)?,
@@ -202,6 +210,12 @@ fn acts(name: &str) -> bool {
     matches!(name, "pg_promote" | "pg_sleep" | "set_config" | "nextval" | "setval" | "txid_current")
         || name.starts_with("pg_advisory_")
         || name.starts_with("pg_try_advisory_")
+        || is_script(name)
+}
+
+/// Tells whether a function runs a script.
+fn is_script(name: &str) -> bool {
+    matches!(name, "pgpool_recovery" | "pgpool_remote_start")
 }
 
 /// Calls a function of the server.
@@ -238,6 +252,7 @@ fn act(
             Ok(Value::Int(i64::try_from(row).unwrap_or(i64::MAX)))
         }
         "pg_promote" => Ok(Value::Bool(engine.end_promotion())),
+        "pgpool_recovery" | "pgpool_remote_start" => Ok(Value::Bool(true)),
         "setval" => Ok(values.get(1).cloned().unwrap_or(Value::Null)),
         _ => advise(name, values, context, engine),
     }
