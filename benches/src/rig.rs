@@ -13,7 +13,7 @@ use pgherd_core::entropy::Entropy;
 use pgherd_core::id::{BackendId, ConnId, ShardId};
 use pgherd_core::limits;
 use pgherd_core::machine::Machine as _;
-use pgherd_core::message::{Arrival, Closed, Door, Message, Peer, Room};
+use pgherd_core::message::{Arrival, Closed, Door, Hop, Message, Peer};
 use pgherd_core::output::Output;
 use pgherd_core::pool::{Lease, Limit};
 use pgherd_core::shard::Shard;
@@ -68,7 +68,7 @@ impl Rig {
         shard.handle_message(now, Peer::Control, Message::Topology(Arc::new(topology())));
         while shard.poll_output().is_some() {}
         let id =
-            shard.handle_accept(now, Arrival { address: None, room: Room::Free, door: Door::Sql });
+            shard.handle_accept(now, Arrival { address: None, hop: Hop::None, door: Door::Sql });
         let client = Side { id, unread: Bytes::new(), received: 0 };
         let mut rig = Self { shard, now, client, servers: Vec::new(), events: VecDeque::new() };
         rig.drain();

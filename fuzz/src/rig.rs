@@ -15,7 +15,7 @@ use pgherd_core::id::{BackendId, ConnId, Epoch, ShardId};
 use pgherd_core::inquiry::Sheet;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Arrival, Closed, Door, Message, Peer, Room, Shutdown};
+use pgherd_core::message::{Arrival, Closed, Door, Hop, Message, Peer, Shutdown};
 use pgherd_core::output::{Close, Output};
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Duration, Instant, WallClock, WallTime};
@@ -155,7 +155,7 @@ impl<S: Servers> Rig<S> {
     pub fn accept(&mut self) -> ConnId {
         let id = self
             .shard
-            .handle_accept(self.now, Arrival { address: None, room: Room::Free, door: Door::Sql });
+            .handle_accept(self.now, Arrival { address: None, hop: Hop::None, door: Door::Sql });
         let is_new = self.conns.insert(id, Conn::client(self.pace)).is_none();
         assert!(is_new, "{id} names two connections");
         self.pump();
@@ -445,7 +445,9 @@ impl<S: Servers> Rig<S> {
             | Message::Suspect { .. }
             | Message::InUse { .. }
             | Message::Quiet { .. }
-            | Message::ClientLeft
+            | Message::Headcount(_)
+            | Message::Roll(_)
+            | Message::Places(_)
             | Message::Collect { .. }
             | Message::Collected { .. }
             | Message::Answer { .. }

@@ -1,10 +1,11 @@
-//! Where clients come in: addresses and paths to listen on.
+//! Where clients come in: addresses and paths to listen on, once for each thread that listens.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pgherd_core::config::Config;
 use pgherd_core::limits;
@@ -92,31 +93,78 @@ fn resolve(address: &str, port: u16) -> Result<Vec<SocketAddr>, StartError> {
     Ok(found.map_err(|error| StartError::listen(address, &error))?.collect())
 }
 
-/// Listens on an address.
+/// Listens on an address, as often as asked for: the kernel spreads clients over the listeners,
+/// where it can. Where it cannot, they are one, and whoever is first accepts.
 ///
 /// # Errors
 /// The address is taken, or is none of this host.
-pub fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn tcp(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let first = socket(address)?;
+    first.bind(&address.into())?;
+    first.listen(limits::LISTEN_BACKLOG)?;
+    // Only now is the address shared: nobody else has it, be it a process that would share it, too.
+    let others = match join(&first, count.saturating_sub(1)) {
+        Ok(others) => others,
+        Err(error) => {
+            log::debug!("{address}: the threads have one listener: {error}");
+            copies(count, || first.try_clone())?
+        }
+    };
+    Ok(std::iter::once(first).chain(others).map(Into::into).collect())
+}
+
+/// Makes further listeners beside one, on its address and port.
+#[cfg(target_os = "linux")]
+fn join(first: &socket2::Socket, count: usize) -> io::Result<Vec<socket2::Socket>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    first.set_reuse_port(true)?;
+    let address = first.local_addr()?;
+    let place = address.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let another = |_| {
+        let socket = socket(place)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&address)?;
+        socket.listen(limits::LISTEN_BACKLOG)?;
+        Ok(socket)
+    };
+    (0..count).map(another).collect()
+}
+
+/// Other systems share a port for other purposes: the last to come gets all clients, for one.
+#[cfg(not(target_os = "linux"))]
+fn join(_: &socket2::Socket, count: usize) -> io::Result<Vec<socket2::Socket>> {
+    if count == 0 { Ok(Vec::new()) } else { Err(io::ErrorKind::Unsupported.into()) }
+}
+
+fn socket(address: SocketAddr) -> io::Result<socket2::Socket> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.bind(&address.into())?;
-    socket.listen(limits::LISTEN_BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
-/// Listens at a path, which everybody may connect to.
+/// Further handles of one listener, for threads beside the first.
+fn copies<T>(count: usize, copy: impl Fn() -> io::Result<T>) -> io::Result<Vec<T>> {
+    (1..count).map(|_| copy()).collect()
+}
+
+/// Listens at a path, which everybody may connect to, with as many handles of one listener as asked
+/// for. The file goes with the last of them.
 ///
 /// # Errors
 /// Somebody listens there, or the directory cannot be written to.
-pub fn unix(path: &Path) -> io::Result<UnixListener> {
+pub fn unix(path: &Path, count: usize) -> io::Result<Vec<(UnixListener, Arc<SocketFile>)>> {
     clear(path)?;
-    let listener = UnixListener::bind(path)?;
+    let first = UnixListener::bind(path)?;
+    let file = Arc::new(SocketFile(path.to_owned()));
     admit_all(path)?;
-    Ok(listener)
+    let others = copies(count, || first.try_clone())?;
+    Ok(std::iter::once(first).chain(others).map(|listener| (listener, file.clone())).collect())
 }
 
 /// Removes a file that nobody answers at: it is left over from a process that was killed.
@@ -136,4 +184,69 @@ pub fn clear(path: &Path) -> io::Result<()> {
 /// The file is somebody else's.
 pub fn admit_all(path: &Path) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+
+    use super::*;
+    use crate::puppet::Place;
+
+    fn any(host: impl Into<std::net::IpAddr>) -> SocketAddr {
+        SocketAddr::new(host.into(), 0)
+    }
+
+    #[test]
+    fn all_listeners_of_an_address_have_its_port() {
+        for host in [any(Ipv4Addr::LOCALHOST), any(Ipv6Addr::LOCALHOST)] {
+            let listeners = tcp(host, 3).unwrap();
+            let ports: Vec<u16> =
+                listeners.iter().map(|l| l.local_addr().unwrap().port()).collect();
+            assert_eq!(ports.len(), 3);
+            assert!(ports.iter().all(|port| *port == ports[0] && *port != 0), "{ports:?}");
+        }
+    }
+
+    /// Also by a process of the same user that would share it.
+    #[test]
+    fn an_address_that_is_listened_on_is_taken() {
+        for (ours, theirs) in [(1, 1), (1, 3), (3, 1), (3, 3)] {
+            let listeners = tcp(any(Ipv4Addr::LOCALHOST), ours).unwrap();
+            let address = listeners[0].local_addr().unwrap();
+            let refused = tcp(address, theirs).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::AddrInUse, "{ours} and {theirs}");
+            drop(listeners);
+            tcp(address, theirs).expect("nobody listens any more");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_spreads_clients_over_listeners() {
+        let listeners = tcp(any(Ipv4Addr::LOCALHOST), 3).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let clients: Vec<TcpStream> =
+            (0..90).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let accepted = listeners.iter().map(|listener| {
+            listener.set_nonblocking(true).unwrap();
+            std::iter::from_fn(|| listener.accept().ok()).count()
+        });
+        let accepted: Vec<usize> = accepted.collect();
+        assert_eq!(accepted.iter().sum::<usize>(), clients.len());
+        // One that gets none of ninety by chance is one in 10^15.
+        assert!(accepted.iter().all(|count| *count > 0), "{accepted:?}");
+    }
+
+    #[test]
+    fn the_file_of_a_socket_goes_with_the_last_who_listens() {
+        let place = Place::new("doors");
+        let mut listeners = unix(&place.door(), 3).unwrap();
+        assert_eq!(unix(&place.door(), 1).unwrap_err().kind(), ErrorKind::AddrInUse);
+        listeners.truncate(1);
+        UnixStream::connect(place.door()).expect("one listens");
+        listeners.clear();
+        assert!(place.is_empty());
+    }
 }

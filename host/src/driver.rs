@@ -71,7 +71,7 @@ impl Setting {
     pub(crate) fn watch(self) -> io::Result<Self> {
         self.poller.add(&self.mailbox.ear, Key::Bell, Interest::Reads)?;
         for (listener, place) in self.listeners.iter().zip(0u32..) {
-            self.poller.add(listener, Key::Listener(place), Interest::Reads)?;
+            self.poller.add(listener, Key::Listener(place), Interest::Clients)?;
         }
         Ok(self)
     }
@@ -132,7 +132,7 @@ impl<M: Machine> Driver<M> {
         }
         self.conns.insert(id, conn);
         self.pump();
-        // Control moves most of its connections away at once; those are not watched here.
+        // Whoever has been moved on at once is not watched here.
         self.watch(id, Interest::Reads);
         self.pump();
     }
@@ -166,8 +166,8 @@ impl<M: Machine> Driver<M> {
                 break;
             }
         }
-        if !self.machine.is_accepting() {
-            self.listeners.clear();
+        if !self.listeners.is_empty() && !self.machine.is_accepting() {
+            self.close_doors();
         }
     }
 

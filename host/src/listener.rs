@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use crate::door::{self, SocketFile, Spot};
 use crate::trouble::StartError;
@@ -20,8 +21,8 @@ pub(crate) struct Listener {
     /// What is spoken here.
     pub(crate) door: Door,
     pub(crate) backlog: Backlog,
-    /// Goes when the listener goes.
-    _file: Option<SocketFile>,
+    /// Goes when the last listener there goes.
+    _file: Option<Arc<SocketFile>>,
 }
 
 #[derive(Debug)]
@@ -51,20 +52,27 @@ pub(crate) enum Accepted {
 }
 
 impl Listener {
-    fn open(door: Door, spot: &Spot) -> io::Result<Self> {
-        let (acceptor, file) = match spot {
+    /// Listens at a place, for so many threads.
+    fn open(door: Door, spot: &Spot, count: usize) -> io::Result<Vec<Self>> {
+        let new = |acceptor, file| Self { acceptor, door, backlog: Backlog::Empty, _file: file };
+        match spot {
             Spot::Tcp(address) => {
-                let listener = door::tcp(*address)?;
-                listener.set_nonblocking(true)?;
-                (Acceptor::Tcp(listener), None)
+                let listeners = door::tcp(*address, count)?.into_iter();
+                let make = |listener: TcpListener| {
+                    listener.set_nonblocking(true)?;
+                    Ok(new(Acceptor::Tcp(listener), None))
+                };
+                listeners.map(make).collect()
             }
             Spot::Unix(path) => {
-                let listener = door::unix(path)?;
-                listener.set_nonblocking(true)?;
-                (Acceptor::Unix(listener), Some(SocketFile(path.clone())))
+                let listeners = door::unix(path, count)?.into_iter();
+                let make = |(listener, file): (UnixListener, Arc<SocketFile>)| {
+                    listener.set_nonblocking(true)?;
+                    Ok(new(Acceptor::Unix(listener), Some(file)))
+                };
+                listeners.map(make).collect()
             }
-        };
-        Ok(Self { acceptor, door, backlog: Backlog::Empty, _file: file })
+        }
     }
 
     /// Somebody has come. A pause is not cut short by that.
@@ -72,6 +80,11 @@ impl Listener {
         if self.backlog == Backlog::Empty {
             self.backlog = Backlog::Ready;
         }
+    }
+
+    /// Nobody will be told again of those who wait now.
+    pub(crate) fn hasten(&mut self) {
+        self.backlog = Backlog::Ready;
     }
 
     /// Accepts a client, if one waits and may be accepted.
@@ -119,16 +132,37 @@ impl Acceptor {
     }
 }
 
-/// Opens everything that the configuration asks for.
-pub(crate) fn open(config: &Config) -> Result<Vec<Listener>, StartError> {
-    door::spots(config)?
-        .into_iter()
-        .map(|(door, spot)| {
-            let opened = Listener::open(door, &spot);
-            opened.map_err(|error| StartError::listen(&spot, &error)).inspect(|_| match door {
-                Door::Sql => log::info!("listening on {spot}"),
-                Door::Pcp => log::info!("listening for PCP on {spot}"),
-            })
-        })
-        .collect()
+/// The listeners of a process.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    /// For clients, each shard's own.
+    pub(crate) shards: Vec<Vec<Listener>>,
+    /// For administrators.
+    pub(crate) control: Vec<Listener>,
+}
+
+/// Opens everything that the configuration asks for, for so many shards.
+pub(crate) fn open(config: &Config, shards: usize) -> Result<Listeners, StartError> {
+    let mut opened =
+        Listeners { shards: (0..shards).map(|_| Vec::new()).collect(), control: Vec::new() };
+    for (door, spot) in door::spots(config)? {
+        let count = match door {
+            Door::Sql => shards,
+            Door::Pcp => 1,
+        };
+        let listeners = Listener::open(door, &spot, count);
+        let listeners = listeners.map_err(|error| StartError::listen(&spot, &error))?;
+        match door {
+            Door::Sql => {
+                log::info!("listening on {spot}");
+                let shards = opened.shards.iter_mut().zip(listeners);
+                shards.for_each(|(own, listener)| own.push(listener));
+            }
+            Door::Pcp => {
+                log::info!("listening for PCP on {spot}");
+                opened.control.extend(listeners);
+            }
+        }
+    }
+    Ok(opened)
 }

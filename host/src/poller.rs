@@ -36,6 +36,9 @@ pub(crate) enum Interest {
     Reads,
     Writes,
     Both,
+    /// Of clients at a listener, to which other machines may listen, too: one that is idle hears of
+    /// them, and not all.
+    Clients,
 }
 
 /// Something to wait for: where, by which name, and for what.

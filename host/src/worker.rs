@@ -47,8 +47,8 @@ pub struct Worker {
 pub fn assemble(options: Options) -> Result<(Post, Vec<Worker>), StartError> {
     let Options { config, clock, seed } = options;
     crate::descriptors::raise(&config);
-    let listeners = listener::open(&config)?;
     let count = config.worker_threads.max(1);
+    let listeners = listener::open(&config, count)?;
     let (post, control_box, shard_boxes) = Post::new(count).map_err(StartError::Poller)?;
     let start = std::time::Instant::now();
     let mut entropy = Entropy::from_seed(seed);
@@ -59,12 +59,12 @@ pub fn assemble(options: Options) -> Result<(Post, Vec<Worker>), StartError> {
         setting.watch().map_err(StartError::Poller)
     };
     let mut workers = Vec::with_capacity(count + 1);
-    for (number, mailbox) in (0u16..).zip(shard_boxes) {
+    for ((number, mailbox), listeners) in (0u16..).zip(shard_boxes).zip(listeners.shards) {
         let id = ShardId(number);
-        let setting = setting(Peer::Shard(id), mailbox, Vec::new())?;
+        let setting = setting(Peer::Shard(id), mailbox, listeners)?;
         workers.push(Worker { role: Role::Shard(id), clock, entropy: entropy.split(), setting });
     }
-    let setting = setting(Peer::Control, control_box, listeners)?;
+    let setting = setting(Peer::Control, control_box, listeners.control)?;
     workers.push(Worker { role: Role::Control, clock, entropy: entropy.split(), setting });
     Ok((post, workers))
 }

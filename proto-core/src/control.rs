@@ -1,5 +1,5 @@
-//! The control plane: looks at the servers, publishes what the cluster is like, and hands
-//! arriving clients to shards.
+//! The control plane: looks at the servers, publishes what the cluster is like, and knows how many
+//! clients each shard has and may have.
 //!
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
@@ -20,13 +20,14 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::clients::{Allotment, Register};
 use crate::config::{Backend, Config};
 use crate::entropy::Entropy;
 use crate::health::probe;
 use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
 use crate::limits;
 use crate::machine::Machine;
-use crate::message::{Arrival, Closed, Door, Message, Peer, Room, Shutdown};
+use crate::message::{Arrival, Closed, Message, Peer, Shutdown};
 use crate::output::{Close, Output, Outputs};
 use crate::time::{Instant, WallClock};
 use crate::topology::{Seen, Topology};
@@ -74,13 +75,14 @@ pub struct Control {
     inquiries: Inquiries,
     admins: Admins,
     ledger: Ledger,
+    register: Register,
+    allotment: Allotment,
     shutdown: Option<Shutdown>,
 }
 
 /// A shard, as the control plane sees it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Member {
-    clients: usize,
     is_drained: bool,
 }
 
@@ -109,6 +111,8 @@ impl Control {
             haste: None,
             first_looks: Some(now + limits::FIRST_LOOKS_TIMEOUT),
             ledger: Ledger::new(&config.pool, shards.len()),
+            register: Register::new(shards.len()),
+            allotment: Allotment::new(config.client_max, shards.len()),
             shards,
             inquiries: Inquiries::default(),
             admins: Admins::default(),
@@ -129,6 +133,20 @@ impl Control {
     fn post_leases(&mut self) {
         while let Some((shard, limit, lease)) = self.ledger.poll_output() {
             self.outputs.post(Peer::Shard(shard), Message::Lease { limit, lease });
+        }
+    }
+
+    /// Tells shards what the allotment has for them.
+    fn post_places(&mut self) {
+        while let Some((shard, places)) = self.allotment.poll_output() {
+            self.outputs.post(Peer::Shard(shard), Message::Places(places));
+        }
+    }
+
+    /// Tells shards how many clients all have, if it is time.
+    fn post_rolls(&mut self) {
+        for (shard, roll) in self.register.tell(self.now) {
+            self.outputs.post(Peer::Shard(shard), Message::Roll(roll));
         }
     }
 
@@ -178,6 +196,8 @@ impl Control {
         self.watch();
         self.ledger.set_policy(&self.config.pool);
         self.post_leases();
+        self.allotment.set_max(self.config.client_max);
+        self.post_places();
         self.publish(Doubt::None);
         self.pursue();
         self.gather_followers();
@@ -200,6 +220,8 @@ impl Control {
         self.inquiries.leave(from);
         self.ledger.leave(from);
         self.post_leases();
+        self.allotment.leave(from);
+        self.post_places();
         self.tell_askers();
         if self.shards.iter().all(|member| member.is_drained) {
             // The shards may have ended before this machine has heard that they are to.
@@ -244,19 +266,7 @@ impl Machine for Control {
     fn handle_accept(&mut self, now: Instant, arrival: Arrival) -> ConnId {
         self.now = now;
         let conn = self.names.insert(());
-        if arrival.door == Door::Pcp {
-            self.admit_admin(conn, arrival.address);
-            return conn;
-        }
-        let clients: usize = self.shards.iter().map(|member| member.clients).sum();
-        let room = if clients < self.config.client_max { Room::Free } else { Room::Full };
-        let fewest = (0u16..).zip(&mut self.shards).min_by_key(|(_, member)| member.clients);
-        if let Some((number, member)) = fewest {
-            member.clients += 1;
-            let arrival = Arrival { room, ..arrival };
-            self.outputs.push(Output::Move { conn, to: ShardId(number), arrival });
-        }
-        self.names.remove(conn);
+        self.admit_admin(conn, arrival.address);
         conn
     }
 
@@ -304,10 +314,13 @@ impl Machine for Control {
             (_, Message::Shutdown(how)) => self.on_shutdown(how),
             (_, Message::Suspect { backend, .. }) => self.on_suspect(backend),
             (_, Message::InUse { backend }) => self.on_in_use(backend),
-            (Peer::Shard(shard), Message::ClientLeft) => {
-                if let Some(member) = self.shards.get_mut(shard.index()) {
-                    member.clients = member.clients.saturating_sub(1);
-                }
+            (Peer::Shard(shard), Message::Headcount(headcount)) => {
+                self.register.hear(shard, &headcount);
+                self.post_rolls();
+            }
+            (Peer::Shard(shard), Message::Places(places)) => {
+                self.allotment.handle(shard, places);
+                self.post_places();
             }
             (Peer::Shard(shard), Message::Quiet { epoch }) => self.on_quiet(shard, epoch),
             (Peer::Shard(shard), Message::Ask { asker, view }) => self.on_ask(shard, asker, view),
@@ -353,6 +366,7 @@ impl Machine for Control {
         self.press_followers();
         self.attend_recovery();
         self.look_hastily();
+        self.post_rolls();
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -374,6 +388,7 @@ impl Machine for Control {
             self.recovery_deadline(),
             self.haste,
             self.first_looks,
+            self.register.poll_timeout(),
             admins,
         ];
         rounds.chain(others.into_iter().flatten()).min()

@@ -32,7 +32,7 @@
 //! use pgherd_core::entropy::Entropy;
 //! use pgherd_core::id::ShardId;
 //! use pgherd_core::machine::Machine;
-//! use pgherd_core::message::{Arrival, Door, Room};
+//! use pgherd_core::message::{Arrival, Door, Hop};
 //! use pgherd_core::output::Output;
 //! use pgherd_core::shard::Shard;
 //! use pgherd_core::time::{Instant, WallClock};
@@ -58,7 +58,7 @@
 //! let mut shard = Shard::new(ShardId(0), Arc::new(config), entropy, WallClock::default(), now);
 //!
 //! // A client connects and asks for TLS, which is declined with one byte.
-//! let client = shard.handle_accept(now, Arrival { address: None, room: Room::Free, door: Door::Sql });
+//! let client = shard.handle_accept(now, Arrival { address: None, hop: Hop::None, door: Door::Sql });
 //! assert!(shard.poll_output().is_none());
 //! shard.handle_read(now, client, b"\0\0\0\x08\x04\xd2\x16\x2f");
 //! assert!(matches!(shard.poll_output(), Some(Output::Skip { len: 8, .. })));
@@ -70,6 +70,7 @@ pub mod admin;
 pub mod auth;
 pub mod backend;
 pub mod buffer;
+pub mod clients;
 pub mod config;
 pub mod control;
 pub mod entropy;

@@ -179,6 +179,25 @@ pub const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Connections that the kernel keeps waiting for a listener, as PostgreSQL caps its own.
 pub const LISTEN_BACKLOG: i32 = 4096;
 
+/// By how many clients, at most, a shard may exceed the one with the fewest and still keep who comes
+/// in. Few enough for the smallest crowd to which an eighth more makes no difference.
+pub const CLIENTS_APART_MAX: usize = 8;
+
+/// How often a shard tells how many clients it has, and `Control` tells all: long enough for that to
+/// cost nothing where clients come and go by the thousand, and short beside a client's stay.
+pub const HEADCOUNT_PERIOD: Duration = Duration::from_millis(20);
+
+/// Clients of whom nobody was told that are told at once, however short the time since the last: as
+/// many as shards may be apart by. What is said is a fraction of a message for each.
+pub const HEADCOUNT_STEP: usize = 8;
+
+/// Clients that wait in one shard to hear whether there is a place for them; more are refused. An
+/// answer takes a few messages between threads.
+pub const LOBBY_MAX: usize = 1024;
+
+/// How long they wait; then they are refused. Only a thread that hangs takes so long.
+pub const LOBBY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Facts of one database's catalog that are kept: functions of its own, unlogged tables, sequences.
 /// A database with more is one of which nothing is known.
 pub const CATALOG_FACTS_MAX: usize = 50_000;

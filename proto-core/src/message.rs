@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::clients::{Headcount, Places, Roll};
 use crate::config::Config;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
 use crate::inquiry::{Asker, Sheet, View};
@@ -64,8 +65,12 @@ pub enum Message {
         /// The view of the cluster in which it holds.
         epoch: Epoch,
     },
-    /// A client has left. From a shard to `Control`.
-    ClientLeft,
+    /// What has become of the numbers of clients. From a shard to `Control`.
+    Headcount(Headcount),
+    /// How many clients every shard has. From `Control` to every shard.
+    Roll(Roll),
+    /// Places for clients are asked for, given or returned. Between `Control` and a shard.
+    Places(Places),
     /// A cancel request for a session of another shard, and who waits for it to be done.
     Cancel {
         /// What the client presented.
@@ -171,8 +176,8 @@ pub struct CancelKey {
 pub struct Arrival {
     /// Where it comes from; none for a Unix socket.
     pub address: Option<SocketAddr>,
-    /// Whether there is room for it.
-    pub room: Room,
+    /// Whether it has been moved.
+    pub hop: Hop,
     /// By which door it came.
     pub door: Door,
 }
@@ -180,20 +185,21 @@ pub struct Arrival {
 /// What is spoken at a place where pgherd listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Door {
-    /// PostgreSQL's protocol: applications.
+    /// PostgreSQL's protocol: applications. Every shard listens.
     #[default]
     Sql,
-    /// PCP, Pgpool-II's protocol for administrators. These connections stay with `Control`.
+    /// PCP, Pgpool-II's protocol for administrators. `Control` listens, and these connections stay
+    /// with it.
     Pcp,
 }
 
-/// Whether there is room for one more client.
+/// Whether a connection has been moved from one machine to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// There is.
-    Free,
-    /// There are `client_max` clients already: it is told so, and closed.
-    Full,
+pub enum Hop {
+    /// It has come by the door.
+    None,
+    /// It was sent by a machine that has accepted it, and stays.
+    Taken,
 }
 
 /// Why a connection has ended, or did not come about.

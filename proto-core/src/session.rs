@@ -43,10 +43,11 @@ use bytes::Bytes;
 use crate::backend::applied::Setting;
 use crate::backend::audit::Pins;
 use crate::backend::link::Link;
+use crate::clients::Room;
 use crate::config::{Method, PoolMode};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
-use crate::message::{Arrival, CancelKey, Closed, Room, Shutdown};
+use crate::message::{Arrival, CancelKey, Closed, Shutdown};
 use crate::output::{Close, Output};
 use crate::route::writes::Writes;
 use crate::time::Instant;
@@ -70,6 +71,7 @@ use statements::Statements;
 pub struct Session {
     id: ConnId,
     arrival: Arrival,
+    room: Room,
     state: State,
     framer: Framer,
     hint: usize,
@@ -158,13 +160,14 @@ struct Who {
 impl Session {
     /// A client has connected.
     #[must_use]
-    pub fn new(id: ConnId, desk: &mut Desk, arrival: Arrival) -> Self {
+    pub fn new(id: ConnId, desk: &mut Desk, arrival: Arrival, room: Room) -> Self {
         let now = desk.now;
         let limit = desk.config.auth.timeout.unwrap_or(limits::LOGIN_TIMEOUT);
         let deadline = desk.arm(limit, TimerKey::Session(id));
         Self {
             id,
             arrival,
+            room,
             state: State::Starting { encryption_requests: 0 },
             framer: Framer::default(),
             hint: 0,
@@ -543,8 +546,10 @@ impl Session {
         }
     }
 
-    fn is_refused_room(&self) -> bool {
-        self.arrival.room == Room::Full
+    /// Whether there is room for the client.
+    #[must_use]
+    pub const fn room(&self) -> Room {
+        self.room
     }
 
     /// The method by which clients prove who they are, if it is known without asking a server.

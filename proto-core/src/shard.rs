@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use crate::backend::link::{Link, State as LinkState};
+use crate::clients::{self, Porter, Room, Verdict};
 use crate::config::Config;
 use crate::entropy::Entropy;
 use crate::id::{BackendId, ConnId, Epoch, ShardId, Table};
 use crate::limits;
 use crate::machine::Machine;
-use crate::message::{Arrival, CancelKey, Closed, Message, Peer, Shutdown};
+use crate::message::{Arrival, CancelKey, Closed, Hop, Message, Peer, Shutdown};
 use crate::output::{Close, Output};
 use crate::session::desk::{Desk, Notice, TimerKey};
 use crate::session::{self, Session};
@@ -21,6 +22,9 @@ use crate::topology::{Seen, Topology};
 /// One machine of the data plane.
 #[derive(Debug)]
 pub struct Shard {
+    porter: Porter,
+    /// Who waits to be let in.
+    lobby: Table<Arrival>,
     desk: Desk,
     sessions: Table<Box<Session>>,
     /// In which view of the cluster the control plane was told that the primary is quiet.
@@ -37,8 +41,13 @@ impl Shard {
         clock: WallClock,
         now: Instant,
     ) -> Self {
-        let desk = Desk::new(id, config, entropy, clock, now);
-        Self { desk, sessions: Table::new(), quiet: None }
+        Self {
+            porter: Porter::new(config.client_max, config.worker_threads, id),
+            lobby: Table::new(),
+            desk: Desk::new(id, config, entropy, clock, now),
+            sessions: Table::new(),
+            quiet: None,
+        }
     }
 
     /// Begins to handle an input.
@@ -209,8 +218,41 @@ impl Shard {
             self.desk.retire(link);
         }
         self.desk.abandon_errands();
+        for waiting in self.porter.dismiss() {
+            self.admit(waiting, Room::Free);
+        }
         self.all_sessions(|session, desk| session.handle_shutdown(desk, how));
         self.report_drained();
+    }
+
+    /// Begins a session.
+    fn seat(&mut self, id: ConnId, arrival: Arrival, room: Room) {
+        let session = Session::new(id, &mut self.desk, arrival, room);
+        self.sessions.insert(id, Box::new(session));
+    }
+
+    /// Begins the session of somebody who has waited for that.
+    fn admit(&mut self, id: ConnId, room: Room) {
+        if let Some(arrival) = self.lobby.remove(id) {
+            self.seat(id, arrival, room);
+            self.desk.outputs.push(Output::Reread { conn: id });
+        }
+    }
+
+    /// Does what the porter wants done.
+    fn heed_porter(&mut self) {
+        while let Some(output) = self.porter.poll_output() {
+            match output {
+                clients::Output::Admit(id) => self.admit(id, Room::Free),
+                clients::Output::Refuse(id) => self.admit(id, Room::Full),
+                clients::Output::Tell(headcount) => {
+                    self.desk.outputs.post(Peer::Control, Message::Headcount(headcount));
+                }
+                clients::Output::Say(places) => {
+                    self.desk.outputs.post(Peer::Control, Message::Places(places));
+                }
+            }
+        }
     }
 
     fn report_drained(&mut self) {
@@ -225,11 +267,26 @@ impl Machine for Shard {
     fn handle_accept(&mut self, now: Instant, arrival: Arrival) -> ConnId {
         self.begin(now);
         let id = self.desk.names.insert(());
-        let session = Session::new(id, &mut self.desk, arrival);
-        self.sessions.insert(id, Box::new(session));
+        let verdict = match (self.desk.shutdown, arrival.hop) {
+            // Whoever comes now is told to go, and needs no place for that.
+            (Some(_), _) => Verdict::Admit,
+            (None, Hop::None) => self.porter.receive(now, id),
+            (None, Hop::Taken) => self.porter.take_over(now, id),
+        };
+        match verdict {
+            Verdict::Admit => self.seat(id, arrival, Room::Free),
+            Verdict::Refuse => self.seat(id, arrival, Room::Full),
+            Verdict::Send(to) => {
+                let arrival = Arrival { hop: Hop::Taken, ..arrival };
+                self.desk.outputs.push(Output::Move { conn: id, to, arrival });
+                self.desk.names.remove(id);
+            }
+            Verdict::Wait => self.lobby.insert(id, arrival),
+        }
         if let Some(how) = self.desk.shutdown {
             self.with_session(id, |session, desk| session.handle_shutdown(desk, how));
         }
+        self.heed_porter();
         id
     }
 
@@ -291,8 +348,15 @@ impl Machine for Shard {
         if let Some(mut session) = self.sessions.remove(conn) {
             session.handle_close(&mut self.desk, why);
             self.desk.names.remove(conn);
-            self.desk.outputs.post(Peer::Control, Message::ClientLeft);
+            if session.room() == Room::Free && self.desk.shutdown.is_none() {
+                self.porter.leave(now);
+            }
+            self.heed_porter();
             self.report_drained();
+        } else if self.lobby.remove(conn).is_some() {
+            self.desk.names.remove(conn);
+            self.porter.abandon(now, conn);
+            self.heed_porter();
         } else {
             self.desk.on_link_closed(conn, why);
             self.desk.on_cancel_closed(conn);
@@ -337,10 +401,18 @@ impl Machine for Shard {
                 let now = self.desk.now;
                 self.desk.catalogs.stale(&database, now);
             }
+            Message::Roll(roll) => {
+                self.porter.hear(now, &roll);
+                self.heed_porter();
+            }
+            Message::Places(places) => {
+                self.porter.handle(now, places);
+                self.heed_porter();
+            }
             Message::Suspect { .. }
             | Message::InUse { .. }
             | Message::Quiet { .. }
-            | Message::ClientLeft
+            | Message::Headcount(_)
             | Message::Ask { .. }
             | Message::Collected { .. }
             | Message::Wish(_)
@@ -351,6 +423,8 @@ impl Machine for Shard {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.begin(now);
+        self.porter.handle_timeout(now);
+        self.heed_porter();
         while let Some(key) = self.desk.timers.pop(now) {
             match key {
                 TimerKey::Session(id) => self.with_session(id, Session::handle_timeout),
@@ -372,7 +446,7 @@ impl Machine for Shard {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.desk.timers.next()
+        self.desk.timers.next().into_iter().chain(self.porter.poll_timeout()).min()
     }
 
     fn wants_read(&self, conn: ConnId) -> bool {
@@ -390,7 +464,7 @@ impl Machine for Shard {
                 | LinkState::Resetting
                 | LinkState::Closing => true,
             },
-            None => true,
+            None => self.lobby.get(conn).is_none(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use pgherd_core::id::ConnId;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Arrival, Closed, Door, Message, Peer, Room};
+use pgherd_core::message::{Arrival, Closed, Door, Hop, Message, Peer};
 use pgherd_core::time::{Duration, Instant};
 
 use self::socket::{Interest, NextRead, Phase, Socket};
@@ -345,11 +345,6 @@ impl Host {
         self.sockets.values().map(|socket| socket.unread.len() + socket.queue.len()).sum()
     }
 
-    /// Counts the clients.
-    pub(crate) fn clients(&self) -> usize {
-        self.sockets.values().filter(|socket| socket.to.is_none()).count()
-    }
-
     pub(crate) fn machine(&self) -> &dyn Machine {
         self.machine.as_ref()
     }
@@ -374,8 +369,8 @@ pub(crate) fn post_delay(stage: &mut Stage) -> Duration {
 const CLIENTS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_000));
 
 /// Makes an arrival.
-pub(crate) const fn arrival(room: Room, door: Door) -> Arrival {
-    Arrival { address: Some(CLIENTS), room, door }
+pub(crate) const fn arrival(hop: Hop, door: Door) -> Arrival {
+    Arrival { address: Some(CLIENTS), hop, door }
 }
 
 #[cfg(test)]

@@ -25,8 +25,6 @@ pub struct Plan {
     pub probe: String,
     /// Shards of the proxy.
     pub shards: u16,
-    /// Clients that the proxy accepts.
-    pub client_max: usize,
     /// Sessions that the proxy may hold on one server, in all and of each pool, user and database;
     /// more break a rule.
     pub pools: PoolPolicy,
@@ -58,7 +56,6 @@ impl Default for Plan {
             server_connections_max: 100,
             probe: String::new(),
             shards: 2,
-            client_max: 1000,
             pools: PoolPolicy {
                 defaults: Pooling { size_max: usize::MAX, ..Pooling::default() },
                 backend_connections_max: usize::MAX,

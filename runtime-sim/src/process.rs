@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgherd_core::config::Config;
 use pgherd_core::id::ShardId;
-use pgherd_core::message::{Door, Message, Peer, Room, Shutdown, Wish};
+use pgherd_core::message::{Door, Hop, Message, Peer, Shutdown, Wish};
 
 use crate::agenda::Event;
 use crate::check::crowding::{Account, Crowding, Session};
@@ -20,7 +20,6 @@ pub(crate) struct Process {
     hosts: BTreeMap<Peer, Host>,
     /// One mailbox for each pair, so that one sender's messages keep their order.
     mail: BTreeMap<(Peer, Peer), VecDeque<Letter>>,
-    client_max: usize,
     crowding: Crowding,
     /// What the machines wish of their operator, oldest first.
     wishes: VecDeque<Wish>,
@@ -34,7 +33,6 @@ impl Process {
         let mut process = Self {
             hosts: BTreeMap::new(),
             mail: BTreeMap::new(),
-            client_max: plan.client_max,
             crowding: Crowding::new(plan.pools.clone()),
             wishes: VecDeque::new(),
             exit_code: None,
@@ -65,10 +63,10 @@ impl Process {
         for (to, letter) in host.letters() {
             self.post(stage, name, to, letter);
         }
-        let accepting = self.acceptor().is_some();
-        let answer = if accepting { Answer::Accepted } else { Answer::Refused };
-        stage.listen(Address::Proxy, answer);
-        stage.listen(Address::Admin, answer);
+        for (door, address) in [(Door::Sql, Address::Proxy), (Door::Pcp, Address::Admin)] {
+            let is_open = !self.acceptors(door).is_empty();
+            stage.listen(address, if is_open { Answer::Accepted } else { Answer::Refused });
+        }
         if self.hosts.values().all(|host| host.machine().is_finished()) {
             self.end(stage, 0);
         }
@@ -99,23 +97,25 @@ impl Process {
         self.with(stage, to, |host, stage| host.run(stage, input));
     }
 
-    /// A client has connected. The control plane accepts it; in a proxy without one, the shard
-    /// with the fewest clients does.
+    /// A client has connected. One of those who listen at the door accepts it, whichever: so does
+    /// the kernel choose by a hash of the addresses.
     pub(crate) fn accept(&mut self, stage: &mut Stage, end: End, door: Door) {
-        let Some(name) = self.acceptor() else { return stage.reset(end) };
-        let clients: usize = self.hosts.values().map(Host::clients).sum();
-        let room = if clients < self.client_max { Room::Free } else { Room::Full };
-        let input = Input::Accept(end, arrival(room, door));
-        self.with(stage, name, |host, stage| host.run(stage, input));
+        let acceptors = self.acceptors(door);
+        let Some(last) = acceptors.len().checked_sub(1) else { return stage.reset(end) };
+        let Some(name) = acceptors.get(stage.chance.between(0, last)) else { return };
+        let input = Input::Accept(end, arrival(Hop::None, door));
+        self.with(stage, *name, |host, stage| host.run(stage, input));
     }
 
-    /// Who accepts clients, if anybody does.
-    fn acceptor(&self) -> Option<Peer> {
-        let (name, host) = match self.hosts.get_key_value(&Peer::Control) {
-            Some(control) => control,
-            None => self.hosts.iter().min_by_key(|(_, host)| host.clients())?,
+    /// Who listens at a door: every shard for clients, the control plane for administrators.
+    fn acceptors(&self, door: Door) -> Vec<Peer> {
+        let is_theirs = |name: Peer| match door {
+            Door::Sql => matches!(name, Peer::Shard(_)),
+            Door::Pcp => name == Peer::Control,
         };
-        host.machine().is_accepting().then_some(*name)
+        let hosts = self.hosts.iter();
+        let open = hosts.filter(|(name, host)| is_theirs(**name) && host.machine().is_accepting());
+        open.map(|(name, _)| *name).collect()
     }
 
     /// Takes the oldest wish of the machines.
@@ -130,7 +130,6 @@ impl Process {
 
     /// Takes a new configuration into effect.
     pub(crate) fn reload(&mut self, stage: &mut Stage, config: &Arc<Config>) {
-        self.client_max = config.client_max;
         self.crowding.also(config.pool.clone());
         self.tell_all(stage, &Message::Reload(Arc::clone(config)));
     }

@@ -25,6 +25,7 @@ pub mod routing;
 pub mod session;
 pub mod shards;
 pub mod show;
+pub mod spread;
 pub mod statements;
 pub mod statements_table;
 pub mod switchover;
@@ -249,6 +250,13 @@ scenarios! {
         a_thread_without_connections_has_its_turn with one_for_two,
         more_threads_than_connections with two_for_four,
         a_limit_changes_while_it_is_lent with four_for_two,
+    }
+    spread {
+        a_client_goes_to_the_thread_with_the_fewest with four_threads,
+        a_crowd_is_spread_over_all_threads with four_threads,
+        client_max_is_kept_across_threads with ten_for_four,
+        client_max_is_kept_in_one_thread with ten_for_one,
+        another_client_max_takes_effect with ten_for_four,
     }
     load {
         a_storm_of_logins_and_queries with twenty_shared,

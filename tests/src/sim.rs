@@ -69,7 +69,6 @@ impl Sim {
             users: own.into_iter().chain(setup.users.iter().cloned()).collect::<BTreeMap<_, _>>(),
             probe: probe::QUERY.to_owned(),
             shards: u16::try_from(config.worker_threads.max(1)).unwrap_or(SHARDS),
-            client_max: config.client_max,
             pools: config.pool.clone(),
             ..Plan::default()
         };

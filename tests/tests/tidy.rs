@@ -32,7 +32,7 @@ const LAYERS: [&[&str]; 8] = [
     &["shard", "control"],
     &["session", "cancel", "health", "failover", "recovery", "watchdog", "admin"],
     &["machine", "message", "output", "inquiry", "job"],
-    &["route", "pool", "backend", "auth", "cache", "config", "flow"],
+    &["route", "pool", "backend", "auth", "cache", "clients", "config", "flow"],
     &["topology"],
     &["wire"],
     &["buffer", "entropy"],

@@ -7,12 +7,12 @@ use std::time::Duration;
 use pgherd_core::id::ConnId;
 use pgherd_core::limits;
 use pgherd_core::machine::Machine;
-use pgherd_core::message::{Arrival, Room};
+use pgherd_core::message::{Arrival, Hop};
 use pgherd_core::time::Instant;
 
 use super::{Driver, Found, Letters};
 use crate::connection::Sink;
-use crate::listener::{Accepted, Backlog};
+use crate::listener::{Accepted, Backlog, Listener};
 use crate::poller::{Event, Interest, Key, Watch};
 
 /// Clients accepted, and pieces of mail taken, before the connections have their turn.
@@ -86,7 +86,7 @@ impl<M: Machine> Driver<M> {
         let bell: Watch<'_> = (self.mailbox.ear.as_fd(), Key::Bell, Interest::Reads);
         let listeners = self.listeners.iter().zip(0u32..).filter_map(|(listener, place)| {
             let is_quiet = listener.backlog == Backlog::Empty;
-            is_quiet.then(|| (listener.as_fd(), Key::Listener(place), Interest::Reads))
+            is_quiet.then(|| (listener.as_fd(), Key::Listener(place), Interest::Clients))
         });
         let attempts = self.attempts.iter().filter_map(|(id, attempt)| {
             Some((attempt.socket.as_ref()?.as_fd(), Key::Conn(id), Interest::Writes))
@@ -153,7 +153,7 @@ impl<M: Machine> Driver<M> {
             match listener.accept(self.now) {
                 Accepted::Client(socket, address) => {
                     socket.tune();
-                    self.accept(socket, &[], Arrival { address, room: Room::Free, door });
+                    self.accept(socket, &[], Arrival { address, hop: Hop::None, door });
                 }
                 Accepted::Gone => {}
                 Accepted::Nobody => return,
@@ -162,6 +162,34 @@ impl<M: Machine> Driver<M> {
                     listener.backlog =
                         Backlog::Paused { until: self.now + limits::ACCEPT_RETRY_DELAY };
                     return;
+                }
+            }
+        }
+    }
+    /// Closes the doors. Whoever has come so far is accepted, to be told: the kernel would only reset
+    /// its connection.
+    pub(super) fn close_doors(&mut self) {
+        for mut listener in std::mem::take(&mut self.listeners) {
+            // Others may have it still, and they are to hear of clients.
+            if let Err(error) = self.poller.remove(&listener) {
+                log::debug!("a listener that closes is still watched: {error}");
+            }
+            listener.hasten();
+            self.accept_last(&mut listener);
+        }
+    }
+
+    fn accept_last(&mut self, listener: &mut Listener) {
+        for _ in 0..limits::LISTEN_BACKLOG {
+            match listener.accept(self.now) {
+                Accepted::Client(socket, address) => {
+                    let arrival = Arrival { address, hop: Hop::None, door: listener.door };
+                    self.accept(socket, &[], arrival);
+                }
+                Accepted::Gone => {}
+                Accepted::Nobody => return,
+                Accepted::Failed(error) => {
+                    return log::debug!("a client could not be accepted at last: {error}");
                 }
             }
         }

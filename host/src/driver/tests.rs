@@ -8,7 +8,7 @@ use crate::puppet::{self, Heard, LONG, Manner, Place, Puppet, is_closed};
 use pgherd_core::id::{BackendId, ShardId};
 use pgherd_core::job::{Job, JobId};
 use pgherd_core::limits;
-use pgherd_core::message::{Door, Room};
+use pgherd_core::message::{Door, Hop};
 
 use super::*;
 
@@ -45,7 +45,7 @@ impl Scene {
         self.driver.accept(
             Socket::Unix(near),
             &[],
-            Arrival { address: None, room: Room::Free, door: Door::Sql },
+            Arrival { address: None, hop: Hop::None, door: Door::Sql },
         );
         assert_eq!(self.driver.machine.names.len(), names + 1);
         let id = self.driver.conns.names().into_iter().max_by_key(|id| id.index()).unwrap();
@@ -155,7 +155,7 @@ fn a_talker_leaves_the_others_their_turn() {
     let (near, _) = listener.accept().unwrap();
     near.set_nonblocking(true).unwrap();
     let mut scene = Scene::new();
-    let arrival = Arrival { address: None, room: Room::Free, door: Door::Sql };
+    let arrival = Arrival { address: None, hop: Hop::None, door: Door::Sql };
     scene.driver.accept(Socket::Tcp(near), &[], arrival);
     let talker = scene.driver.conns.names()[0];
     let (quiet, mut other) = scene.client();
@@ -260,7 +260,7 @@ fn a_connection_moves_with_its_unread_bytes() {
     scene.until("the bytes", |heard| !heard.is_empty());
     let arrival = Arrival {
         address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711))),
-        room: Room::Full,
+        hop: Hop::Taken,
         door: Door::Sql,
     };
     scene.tell(Output::Move { conn: id, to: ShardId(0), arrival });
@@ -285,7 +285,7 @@ fn a_burst_of_clients_is_accepted() {
     const CLIENTS: usize = 300;
     let place = Place::new("burst");
     let config = place.config("");
-    let listeners = crate::listener::open(&config).unwrap();
+    let listeners = crate::listener::open(&config, 1).unwrap().shards.remove(0);
     let mut scene = Scene::with(&config, listeners);
     // More than the system's own bound on a backlog may wait for us to accept.
     let far = place.door();
@@ -299,6 +299,29 @@ fn a_burst_of_clients_is_accepted() {
     assert!(dialling.join().unwrap().iter().all(Result::is_ok));
     drop(scene);
     assert!(place.is_empty(), "the listener has left its path behind");
+}
+
+#[test]
+fn whoever_waits_at_a_door_that_closes_is_let_in_to_be_told() {
+    let place = Place::new("closing");
+    let config = place.config("");
+    let mut open = crate::listener::open(&config, 2).unwrap().shards;
+    let mut scene = Scene::with(&config, open.remove(0));
+    let waiting: Vec<_> = (0..3).map(|_| place.client()).collect();
+    scene.driver.machine.is_finished = true;
+    scene.driver.pump();
+    assert_eq!(scene.driver.machine.names.len(), waiting.len());
+    // The other shard has not heard of it yet, and is told of the next one.
+    let mut other = Scene::with(&config, open.remove(0));
+    let _next = place.client();
+    let end = std::time::Instant::now() + LONG;
+    while other.driver.machine.names.len() == 0 {
+        assert!(std::time::Instant::now() < end, "nobody hears of the client");
+        other.round();
+    }
+    drop(other);
+    assert!(UnixStream::connect(place.door()).is_err());
+    assert!(place.is_empty());
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn flags(interest: Interest) -> EventFlags {
             Interest::Reads => EventFlags::IN | EventFlags::RDHUP,
             Interest::Writes => EventFlags::OUT,
             Interest::Both => EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT,
+            Interest::Clients => EventFlags::IN | EventFlags::EXCLUSIVE,
         }
 }
 

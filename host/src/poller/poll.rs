@@ -61,7 +61,7 @@ impl Poller {
 
 fn flags(interest: Interest) -> PollFlags {
     match interest {
-        Interest::Reads => PollFlags::IN,
+        Interest::Reads | Interest::Clients => PollFlags::IN,
         Interest::Writes => PollFlags::OUT,
         Interest::Both => PollFlags::IN | PollFlags::OUT,
     }

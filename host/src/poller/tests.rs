@@ -3,10 +3,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use super::*;
+use crate::puppet::Place;
 
 /// Long enough for a kernel to tell of what has happened already, or of what another process does.
 const LONG: Option<Duration> = Some(Duration::from_secs(10));
@@ -102,6 +103,29 @@ macro_rules! promises {
                 while scene.far.read(&mut [0; 65536]).is_ok() {}
                 let events = scene.wait(Some(Interest::Both), LONG);
                 assert_eq!(events, [told(Incoming::Nothing, true)]);
+            }
+
+            #[test]
+            fn of_every_client_somebody_hears() {
+                let place = Place::new(concat!("heard-", stringify!($name)));
+                let listener = UnixListener::bind(place.door()).unwrap();
+                listener.set_nonblocking(true).unwrap();
+                let mut pollers = [Poller::new().unwrap(), Poller::new().unwrap()];
+                for poller in &pollers {
+                    poller.add(&listener, KEY, Interest::Clients).unwrap();
+                }
+                for _ in 0..3 {
+                    let _client = place.client();
+                    let mut heard = Vec::new();
+                    for poller in &mut pollers {
+                        let watch = (listener.as_fd(), KEY, Interest::Clients);
+                        let watches = std::iter::once(watch);
+                        poller.wait(NOT_AT_ALL, watches, &mut heard).unwrap();
+                    }
+                    assert!(heard.contains(&told(Incoming::Bytes, false)), "{heard:?}");
+                    listener.accept().unwrap();
+                    assert!(listener.accept().is_err(), "there was one");
+                }
             }
 
             #[test]

@@ -16,6 +16,7 @@ use crate::auth::exchange::{Ask, Exchange, Step};
 use crate::auth::scram::MECHANISM;
 use crate::backend::applied::Setting;
 use crate::backend::login::Failure;
+use crate::clients::Room;
 use crate::config::{Method, PoolMode};
 use crate::id::ConnId;
 use crate::limits;
@@ -108,7 +109,7 @@ impl Session {
     }
 
     fn on_startup(&mut self, desk: &mut Desk, startup: &Startup) {
-        if self.is_refused_room() {
+        if self.room == Room::Full {
             return self.end_with(desk, &Refusal::TooManyClients);
         }
         let user = startup.params.get(b"user").unwrap_or_default();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::check::KeyFile;
 use crate::config::{Files, load};
-use crate::message::{Door, Room};
+use crate::message::{Door, Hop};
 use crate::topology::{Node, Role, Status};
 use crate::wire::frontend;
 use crate::wire::startup::Params;
@@ -71,7 +71,7 @@ fn a_shutdown_ends_with_the_last_connection_even_if_it_fails() {
         };
         tell(&mut shard, Message::Topology(Arc::new(topology())));
         let client =
-            shard.handle_accept(now, Arrival { address: None, room: Room::Free, door: Door::Sql });
+            shard.handle_accept(now, Arrival { address: None, hop: Hop::None, door: Door::Sql });
         outputs(&mut shard);
         let params = [("user", "bo"), ("database", "bo")];
         let params = params.map(|(name, value)| (name.into(), value.into()));
@@ -100,7 +100,7 @@ fn a_connection_that_is_given_back_is_not_waited_for_without_end() {
     shard.handle_message(now, Peer::Control, Message::Topology(Arc::new(topology())));
     outputs(&mut shard);
     let client =
-        shard.handle_accept(now, Arrival { address: None, room: Room::Free, door: Door::Sql });
+        shard.handle_accept(now, Arrival { address: None, hop: Hop::None, door: Door::Sql });
     outputs(&mut shard);
     let params = [("user", "bo"), ("database", "bo"), ("work_mem", "5MB")];
     let params = params.map(|(name, value)| (name.into(), value.into()));

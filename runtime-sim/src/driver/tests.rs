@@ -9,8 +9,8 @@ use crate::net::Address;
 use crate::process::Process;
 use crate::{Plan, Simulation};
 
-/// The control plane takes a client, looks at its first byte and gives it to a shard, which
-/// answers with what it saw; or does something that it must not.
+/// A shard takes a client, looks at its first byte and gives it to another one, which answers with
+/// what it saw; or does something that it must not.
 struct Desk {
     name: Peer,
     conns: Slab<()>,
@@ -21,18 +21,18 @@ struct Desk {
 
 impl Machine for Desk {
     fn handle_accept(&mut self, _: Instant, arrival: Arrival) -> ConnId {
-        assert_eq!(arrival.room == Room::Full, self.name != Peer::Control);
+        assert_eq!(arrival.hop == Hop::Taken, self.name == Peer::Shard(ShardId(1)));
         self.conns.insert(())
     }
     fn handle_connect(&mut self, _: Instant, _: ConnId, _: Result<(), Closed>) {}
     fn handle_read(&mut self, _: Instant, conn: ConnId, unread: &[u8]) {
         match (self.name, unread.len()) {
-            (Peer::Control, 4..) => {
+            (Peer::Shard(ShardId(0)), 4..) => {
                 self.outputs.skip(conn, 1);
                 self.outputs.push(Output::Move {
                     conn,
                     to: ShardId(1),
-                    arrival: arrival(Room::Full, Door::Sql),
+                    arrival: arrival(Hop::Taken, Door::Sql),
                 });
                 self.conns.remove(conn);
                 let message = Message::Collect { number: 0, view: View::Traffic };
@@ -85,7 +85,7 @@ impl Machine for Desk {
         1
     }
     fn is_accepting(&self) -> bool {
-        self.name == Peer::Control
+        self.name == Peer::Shard(ShardId(0))
     }
     fn is_finished(&self) -> bool {
         false

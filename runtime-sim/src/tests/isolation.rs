@@ -61,7 +61,6 @@ fn pgherd(seed: u64, config: &Arc<Config>) -> Simulation {
         scenario: "isolation".to_owned(),
         auth: Auth::Trust,
         probe: probe::QUERY.to_owned(),
-        client_max: config.client_max,
         pools: config.pool.clone(),
         ..Plan::default()
     };

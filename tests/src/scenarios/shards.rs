@@ -1,5 +1,6 @@
 //! Threads that share limits of connections.
 
+use super::spread::thread_of;
 use crate::client::Client;
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::{Setup, Signal, World};
@@ -26,9 +27,24 @@ fn shared(threads: usize, size_max: usize) -> Setup {
         .set(&format!("pool_size_max = {size_max}"))
 }
 
-/// Some clients; one after another goes to the thread that has fewest.
-fn clients(w: &mut impl World, count: usize) -> Vec<Client> {
-    (0..count).map(|n| w.connect(&format!("client {n}"))).collect()
+/// So many clients of each thread, one of each after another.
+fn clients(w: &mut impl World, threads: usize, each: usize) -> Vec<Client> {
+    let mut of_threads: Vec<Vec<Client>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut count = 0;
+    while of_threads.iter().any(|own| own.len() < each) {
+        assert!(count < 4 * threads * each, "a thread gets no clients");
+        count += 1;
+        let client = w.connect(&format!("client {count}"));
+        match of_threads.get_mut(thread_of(&client)) {
+            Some(own) if own.len() < each => own.push(client),
+            Some(_) | None => w.terminate(&client),
+        }
+    }
+    let mut clients = Vec::new();
+    for _ in 0..each {
+        clients.extend(of_threads.iter_mut().filter_map(Vec::pop));
+    }
+    clients
 }
 
 /// Begins a transaction for each of some clients, and waits until all have their connections.
@@ -48,7 +64,7 @@ fn all_begin<'a>(w: &mut impl World, clients: impl Iterator<Item = &'a Client>, 
 
 /// The clients of one thread get all connections, and those of the other one after them.
 pub fn one_thread_may_have_every_connection(w: &mut impl World) {
-    let clients = clients(w, 8);
+    let clients = clients(w, 2, 4);
     for _ in 0..2 {
         for odd in [0, 1] {
             let of_one = || clients.iter().skip(odd).step_by(2);
@@ -64,7 +80,7 @@ pub fn one_thread_may_have_every_connection(w: &mut impl World) {
 /// A client of a thread without a connection is served although another thread has always
 /// somebody in line.
 pub fn a_thread_without_connections_has_its_turn(w: &mut impl World) {
-    let clients = clients(w, 6);
+    let clients = clients(w, 2, 3);
     let busy: Vec<&Client> = clients.iter().step_by(2).collect();
     for client in &busy {
         w.query_start(client, "select 1");
@@ -90,7 +106,7 @@ pub fn a_thread_without_connections_has_its_turn(w: &mut impl World) {
 
 /// With more threads than connections, everybody is served.
 pub fn more_threads_than_connections(w: &mut impl World) {
-    let clients = clients(w, 12);
+    let clients = clients(w, 4, 3);
     for _ in 0..3 {
         for client in &clients {
             w.query_start(client, "select 1");
@@ -107,7 +123,7 @@ pub fn more_threads_than_connections(w: &mut impl World) {
 
 /// A limit is lowered and raised while one thread has all of it.
 pub fn a_limit_changes_while_it_is_lent(w: &mut impl World) {
-    let clients = clients(w, 12);
+    let clients = clients(w, 2, 6);
     let of_one = || clients.iter().step_by(2);
     all_begin(w, of_one().take(4), 4);
     w.configure(&shared(2, 2));

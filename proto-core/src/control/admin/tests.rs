@@ -7,7 +7,7 @@ use crate::auth::pcp::challenge_response;
 use crate::config::{Files, KeyFile, load};
 use crate::entropy::Entropy;
 use crate::machine::Machine;
-use crate::message::{Arrival, Closed, Door, Message, Room};
+use crate::message::{Arrival, Closed, Door, Hop, Message};
 use crate::time::{Duration, WallClock, WallTime};
 
 const DIGEST: &str = "3090be164580c74a25efe7abdf542eb2";
@@ -85,7 +85,7 @@ impl Bench {
     }
 
     fn arrive(&mut self) -> ConnId {
-        let arrival = Arrival { address: None, room: Room::Free, door: Door::Pcp };
+        let arrival = Arrival { address: None, hop: Hop::None, door: Door::Pcp };
         self.control.handle_accept(self.now, arrival)
     }
 
