@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::Real;
+use crate::admin::{Admin, packet};
 use crate::client::Client;
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
@@ -17,19 +18,42 @@ const TELLERS: usize = 16;
 const ACCOUNTS: usize = 50;
 /// What is on all of them together, always.
 const SUM: usize = ACCOUNTS * 1000;
-/// How many primaries die; `PGHERD_DRILL` asks for more.
+/// How many primaries die, or hand over; `PGHERD_DRILL` asks for more.
 const DEATHS: usize = 2;
-/// Transfers between two deaths, and how long at least.
+/// Transfers between two of them.
 const TRANSFERS: usize = 200;
 
 /// Lists them.
 #[must_use]
 pub fn all() -> Vec<Scenario<Real>> {
-    vec![Scenario {
-        name: "a_bank_outlives_its_primaries",
-        setup: quick,
-        play: a_bank_outlives_its_primaries,
-    }]
+    vec![
+        Scenario {
+            name: "a_bank_outlives_its_primaries",
+            setup: quick,
+            play: a_bank_outlives_its_primaries,
+        },
+        Scenario {
+            name: "a_bank_moves_without_an_error",
+            setup: quick,
+            play: a_bank_moves_without_an_error,
+        },
+    ]
+}
+
+/// How often what befalls the bank is repeated.
+fn times() -> usize {
+    std::env::var("PGHERD_DRILL").ok().map_or(DEATHS, |n| n.parse().expect("a number"))
+}
+
+/// Has every commit confirmed by a standby.
+fn confirm_commits(w: &mut Real) {
+    for node in 0..=2 {
+        for sql in
+            ["alter system set synchronous_standby_names = 'ANY 1 (*)'", "select pg_reload_conf()"]
+        {
+            w.sql(node, sql).expect("the server is well");
+        }
+    }
 }
 
 fn quick() -> Setup {
@@ -39,15 +63,8 @@ fn quick() -> Setup {
 /// Clients transfer money while one primary after the other is killed. A standby confirms every
 /// commit, so everything that was acknowledged is there in the end, once, and the sum is right.
 fn a_bank_outlives_its_primaries(w: &mut Real) {
-    let deaths =
-        std::env::var("PGHERD_DRILL").ok().map_or(DEATHS, |n| n.parse().expect("a number"));
-    for node in 0..=2 {
-        for sql in
-            ["alter system set synchronous_standby_names = 'ANY 1 (*)'", "select pg_reload_conf()"]
-        {
-            w.sql(node, sql).expect("the server is well");
-        }
-    }
+    let deaths = times();
+    confirm_commits(w);
     let mut bank = Bank::open(w);
     let mut primary = PRIMARY;
     let mut gaps = Vec::new();
@@ -78,6 +95,49 @@ fn a_bank_outlives_its_primaries(w: &mut Real) {
     );
     // Two retries a second apart, and two seconds more.
     assert!(median <= secs(4), "{gaps:?}");
+}
+
+/// Clients transfer money while one primary after the other hands over to a standby. Nobody sees an
+/// error, and everything that was acknowledged is there, once.
+fn a_bank_moves_without_an_error(w: &mut Real) {
+    let moves = times();
+    confirm_commits(w);
+    let mut bank = Bank::open(w);
+    let mut primary = PRIMARY;
+    let mut stalls = Vec::new();
+    for n in 0..moves {
+        bank.work(w, TRANSFERS);
+        bank.longest = Duration::ZERO;
+        let heir = (primary + 1) % 3;
+        let mut operator = Admin::enter(w);
+        w.send(operator.conn, &packet(b'J', format!("{heir} \0s").as_bytes()));
+        let mut said = None;
+        while said.is_none() {
+            bank.work(w, 1);
+            said = operator.poll(w, |reply| reply.tag != b'N');
+        }
+        let said = said.expect("waited for");
+        assert!(!said.is_error(), "move {n}: {said:?}");
+        bank.work(w, TRANSFERS);
+        assert_eq!(bank.doubtful, 0, "move {n}: somebody saw an error");
+        stalls.push(bank.longest);
+        let admin = admin_again(w);
+        w.crash(primary);
+        w.rejoin(primary, heir);
+        w.wait_up(&admin, primary);
+        w.terminate(&admin);
+        primary = heir;
+    }
+    bank.close(w, primary);
+    assert_eq!(bank.doubtful, 0, "somebody saw an error");
+    stalls.sort_unstable();
+    let median = stalls.get(stalls.len() / 2).copied().unwrap_or_default();
+    println!(
+        "{moves} switchovers, {} transfers acknowledged, 0 errors; without writes: median \
+         {median:.2?}, longest {:.2?}",
+        bank.acknowledged.len(),
+        stalls.last().copied().unwrap_or_default()
+    );
 }
 
 /// A bank: clients at work, and what they were told.
