@@ -9,6 +9,7 @@ mod fences;
 mod follow;
 mod hold;
 mod inquiries;
+mod leave;
 pub(crate) mod ledger;
 mod order;
 mod record;
@@ -37,6 +38,7 @@ use failover::Failover;
 use fences::Fences;
 use follow::Follow;
 use inquiries::Inquiries;
+use leave::Leave;
 use ledger::Ledger;
 use order::Order;
 use recovery::Recovery;
@@ -59,6 +61,7 @@ pub struct Control {
     topology: Arc<Topology>,
     failover: Failover,
     switchover: Option<Switchover>,
+    leave: Option<Leave>,
     /// The last primary that there was.
     last_primary: Option<BackendId>,
     /// The primary, if it is one by the operator's word.
@@ -102,6 +105,7 @@ impl Control {
             topology: Arc::new(Topology::default()),
             failover: Failover::None,
             switchover: None,
+            leave: None,
             last_primary: None,
             appointed: None,
             fences: Fences::default(),
@@ -322,7 +326,10 @@ impl Machine for Control {
                 self.allotment.handle(shard, places);
                 self.post_places();
             }
-            (Peer::Shard(shard), Message::Quiet { epoch }) => self.on_quiet(shard, epoch),
+            (Peer::Shard(shard), Message::Quiet { epoch }) => {
+                self.on_quiet(shard, epoch);
+                self.on_left(shard, epoch);
+            }
             (Peer::Shard(shard), Message::Ask { asker, view }) => self.on_ask(shard, asker, view),
             (Peer::Shard(shard), Message::Collected { number, sheet }) => {
                 self.inquiries.answer(number, shard, sheet);
@@ -384,6 +391,7 @@ impl Machine for Control {
             self.failover_deadline(),
             self.switchover_deadline(),
             self.fence_deadline(),
+            self.leave_deadline(),
             self.follow_deadline(),
             self.recovery_deadline(),
             self.haste,

@@ -59,8 +59,8 @@ pub enum Message {
         /// The node.
         backend: BackendId,
     },
-    /// While a switchover holds new work: nothing is under way on the primary any more, and nobody
-    /// has anything there that would be lost with the connection. From a shard to `Control`.
+    /// Nothing is under way any more on the node where nothing new begins, and nobody has anything
+    /// there that would be lost with the connection. From a shard to `Control`.
     Quiet {
         /// The view of the cluster in which it holds.
         epoch: Epoch,

@@ -17,7 +17,7 @@ use crate::output::{Close, Output};
 use crate::session::desk::{Desk, Notice, TimerKey};
 use crate::session::{self, Session};
 use crate::time::{Instant, WallClock};
-use crate::topology::{Seen, Topology};
+use crate::topology::{Intake, Seen, Topology};
 
 /// One machine of the data plane.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Shard {
     lobby: Table<Arrival>,
     desk: Desk,
     sessions: Table<Box<Session>>,
-    /// In which view of the cluster the control plane was told that the primary is quiet.
+    /// In which view of the cluster the control plane was told that a node is quiet.
     quiet: Option<Epoch>,
 }
 
@@ -80,17 +80,16 @@ impl Shard {
             self.desk.serve(backend);
         }
         self.desk.run_errands();
-        if self.desk.topology.is_held() {
+        if self.desk.topology.intake != Intake::Open {
             self.report_quiet();
         }
     }
 
-    /// Tells once, while a switchover holds new work, that what there was on the primary is over.
+    /// Tells once that what ran on a node where nothing new begins is over.
     fn report_quiet(&mut self) {
         let epoch = self.desk.topology.epoch;
-        let Some(primary) = self.desk.topology.primary.filter(|_| self.quiet != Some(epoch)) else {
-            return;
-        };
+        let closing = self.desk.topology.closing().filter(|_| self.quiet != Some(epoch));
+        let Some(closing) = closing else { return };
         let clings = |id: ConnId, link: &Link| match link.state {
             LinkState::Lent { by } => {
                 self.sessions.get(by).is_some_and(|session| session.clings(id, link))
@@ -102,7 +101,7 @@ impl Shard {
             | LinkState::Closing => false,
         };
         let mut links = self.desk.links.iter();
-        if !links.any(|(id, link)| link.pool.backend == primary && clings(id, link)) {
+        if !links.any(|(id, link)| link.pool.backend == closing && clings(id, link)) {
             self.quiet = Some(epoch);
             self.desk.outputs.post(Peer::Control, Message::Quiet { epoch });
         }

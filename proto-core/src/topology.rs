@@ -13,21 +13,24 @@ pub struct Topology {
     pub epoch: Epoch,
     /// The one node that takes writes; none while there is no such node.
     pub primary: Option<BackendId>,
-    /// Whether new work may begin on the primary.
+    /// Where new work may begin.
     pub intake: Intake,
     /// Every configured node, in the order of their numbers.
     pub nodes: Vec<Node>,
 }
 
-/// Whether new work may begin on the primary.
+/// Where new work may begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Intake {
-    /// It may.
+    /// Wherever it belongs.
     #[default]
     Open,
-    /// A switchover is under way: what has begun goes on, what has not waits until it is over, which
+    /// Not on the primary. A switchover is under way: what has begun goes on, what has not waits until it is over, which
     /// it is by its own deadline.
     Held,
+    /// This node is to be taken out of service: what has begun there goes on, nothing new begins. If
+    /// it is the primary, new work waits for the next one.
+    Leaving(BackendId),
 }
 
 /// One node as last seen.
@@ -147,10 +150,24 @@ impl Seen {
 }
 
 impl Topology {
-    /// Tells whether new work for the primary waits for a switchover's end.
+    /// Tells whether new work for the primary waits for the end of what the operator asked for.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.intake == Intake::Held
+        match self.intake {
+            Intake::Open => false,
+            Intake::Held => true,
+            Intake::Leaving(id) => self.primary == Some(id),
+        }
+    }
+
+    /// The node where nothing new begins, while what runs there ends.
+    #[must_use]
+    pub fn closing(&self) -> Option<BackendId> {
+        match self.intake {
+            Intake::Open => None,
+            Intake::Held => self.primary,
+            Intake::Leaving(id) => Some(id),
+        }
     }
 
     /// Finds a node.

@@ -300,6 +300,8 @@ scenarios! {
         the_operator_promotes_while_there_is_no_primary with leave_it,
         a_reload_that_removes_the_heir_undoes_a_switchover with brief,
         whoever_asked_leaves_and_the_switchover_goes_on with promote,
+        a_standby_ends_what_it_is_at_before_it_leaves with one_reads,
+        a_primary_ends_what_it_is_at_before_it_leaves with promote,
     }
     recovery {
         a_lost_node_is_recovered with recovering,

@@ -98,6 +98,7 @@ impl Control {
     pub(super) fn pursue(&mut self) {
         self.pursue_failover();
         self.pursue_switchover();
+        self.pursue_leave();
         self.lift_fences();
     }
 

@@ -39,10 +39,18 @@ impl Control {
     /// # Errors
     /// There is no such node, it is detached, or it has a part in a promotion.
     pub(super) fn detach(&mut self, id: BackendId) -> Result<(), Declined> {
-        self.movable(id, |hold| hold == Hold::Detached)?;
+        self.may_detach(id)?;
         log::warn!("node {id} is detached by the operator");
         self.hold(id, Hold::Detached);
         Ok(())
+    }
+
+    /// Whether a node can be taken out of service.
+    ///
+    /// # Errors
+    /// As [`Control::detach`].
+    pub(super) fn may_detach(&self, id: BackendId) -> Result<(), Declined> {
+        self.movable(id, |hold| hold == Hold::Detached).map(drop)
     }
 
     /// Lets a node that was taken out of service in again, as soon as it answers. One that is fenced

@@ -56,9 +56,9 @@ enum Stage {
     Undoing(String),
 }
 
-/// Whether a shard has nothing under way on the primary any more.
+/// Whether a shard has nothing under way any more where nothing new begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quiet {
+pub(super) enum Quiet {
     NotYet,
     Told,
 }
@@ -132,7 +132,8 @@ impl Control {
         if self.index_of(heir).is_none() {
             return Err(Obstacle::Unknown);
         }
-        if self.switchover.is_some() || self.is_promoting() || self.recovery.is_some() {
+        let is_busy = self.switchover.is_some() || self.leave.is_some() || self.recovery.is_some();
+        if is_busy || self.is_promoting() {
             return Err(Obstacle::Busy);
         }
         Ok(())
@@ -152,12 +153,18 @@ impl Control {
         self.nodes.iter().find(|node| node.id == id)?.fact.sighting.as_ref()
     }
 
-    /// Whether new work for the primary may begin.
+    /// Where new work may begin.
     pub(super) fn intake(&self) -> Intake {
-        match &self.switchover {
-            Some(switchover) if switchover.held.is_some() => Intake::Held,
-            Some(_) | None => Intake::Open,
+        match (&self.switchover, &self.leave) {
+            (Some(switchover), _) if switchover.held.is_some() => Intake::Held,
+            (_, Some(leave)) => Intake::Leaving(leave.id),
+            (Some(_) | None, None) => Intake::Open,
         }
+    }
+
+    /// Whether a switchover is under way.
+    pub(super) const fn is_switching_at_all(&self) -> bool {
+        self.switchover.is_some()
     }
 
     /// Whether a node hands over, or takes over.

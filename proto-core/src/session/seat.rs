@@ -140,8 +140,15 @@ impl Session {
                 Some(link)
             }
             Asked::Waiting => {
+                // The time that it has waited for a server is not the pool's.
+                let was_without_server = matches!(self.wait, Wait::Node);
                 self.wait = Wait::Link(key);
-                self.arm_wait(desk, desk.config.pool.wait_timeout);
+                let limit = desk.config.pool.wait_timeout;
+                if was_without_server {
+                    self.arm(desk, limit);
+                } else {
+                    self.arm_wait(desk, limit);
+                }
                 None
             }
             Asked::Full => {
@@ -339,8 +346,8 @@ impl Session {
 }
 
 fn candidate(desk: &Desk, node: &crate::topology::Node) -> Candidate {
-    let is_held = desk.topology.is_held() && desk.topology.primary == Some(node.id);
-    let usable = desk.topology.serves_reads(node.id) && !is_held;
+    let is_closing = desk.topology.closing() == Some(node.id);
+    let usable = desk.topology.serves_reads(node.id) && !is_closing;
     Candidate {
         id: node.id,
         weight: desk.config.backend(node.id).map_or(0.0, |backend| backend.weight),

@@ -279,6 +279,50 @@ pub fn whoever_asked_leaves_and_the_switchover_goes_on(w: &mut impl World) {
     assert_eq!(w.truth(HEIR, "select sum(n) from t"), "3");
 }
 
+/// Reads of node 1 alone.
+#[must_use]
+pub fn one_reads() -> Setup {
+    Setup { weights: vec![0.0, 1.0, 0.0], ..promote() }
+}
+
+/// A standby that is detached gracefully ends what it is at; nothing new begins there.
+pub fn a_standby_ends_what_it_is_at_before_it_leaves(w: &mut impl World) {
+    let admin = begin(w);
+    let reader = w.connect("reader");
+    w.run(&reader, "select count(*) from t");
+    w.befall(HEIR, Fate::Freeze);
+    w.query_start(&reader, "select count(*) from t");
+    w.wait("the standby reads", LIMIT, |w| w.pool_nodes(&admin)[HEIR].select_count == 2);
+    let mut operator = Admin::enter(w);
+    w.send(operator.conn, &packet(b'd', format!("{HEIR}\0").as_bytes()));
+    operator.await_notice(w, "nothing new begins there");
+    let other = w.connect("other");
+    assert_eq!(w.run(&other, "select count(*) from t").value(), "0");
+    assert_eq!(w.pool_nodes(&admin)[HEIR].select_count, 2, "it went elsewhere");
+    w.befall(HEIR, Fate::Thaw);
+    assert_good(&operator.end(w));
+    assert!(!w.finish(&reader).failed(), "it was not cut off");
+    w.wait_down(&admin, HEIR);
+}
+
+/// A primary that is detached gracefully ends what it is at; then another one takes its place.
+pub fn a_primary_ends_what_it_is_at_before_it_leaves(w: &mut impl World) {
+    begin(w);
+    let (busy, late) = (w.connect("busy"), w.connect("late"));
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    w.send(operator.conn, &packet(b'd', format!("{PRIMARY}\0").as_bytes()));
+    operator.await_notice(w, "nothing new begins there");
+    w.query_start(&late, "insert into t values (2)");
+    w.run(&busy, "insert into t values (3)");
+    w.run(&busy, "commit");
+    assert_good(&operator.end(w));
+    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
+    let heir = wait_any_heir(w, PRIMARY);
+    assert_eq!(w.truth(heir, "select sum(n) from t"), "6");
+}
+
 /// A session that administers, and a table everywhere.
 fn begin(w: &mut impl World) -> Client {
     let admin = w.connect("admin");

@@ -14,7 +14,7 @@ const OTHER: usize = 2;
 const STANDBYS: usize = 2;
 
 /// A promotion takes no longer than this, and the next server is tried.
-const PATIENCE: std::time::Duration = secs(90);
+const PATIENCE: std::time::Duration = secs(100);
 
 /// Lists them.
 #[must_use]
@@ -35,6 +35,7 @@ pub fn all() -> Vec<Scenario<Sim>> {
         scenario("an_heir_that_lies_about_taking_over", an_heir_that_lies_about_taking_over),
         scenario("an_heir_that_dies_as_it_takes_over", an_heir_that_dies_as_it_takes_over),
         scenario("both_die_as_one_takes_over", both_die_as_one_takes_over),
+        scenario("a_node_that_cannot_leave_stays", a_node_that_cannot_leave_stays),
     ]
 }
 
@@ -228,6 +229,22 @@ fn both_die_as_one_takes_over(w: &mut Sim) {
     let app = w.connect("app");
     w.run(&app, "insert into t values (1)");
     assert_eq!(w.truth(OTHER, "select count(*) from t"), "1");
+}
+
+/// What does not end keeps a node in service.
+fn a_node_that_cannot_leave_stays(w: &mut Sim) {
+    begin(w);
+    let busy = w.connect("busy");
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    w.send(operator.conn, &packet(b'd', format!("{PRIMARY}\0").as_bytes()));
+    let said = end_patiently(w, &mut operator);
+    assert!(said.is_error() && said.field('D').contains("did not end"), "{said:?}");
+    w.run(&busy, "commit");
+    let late = w.connect("late");
+    w.run(&late, "insert into t values (2)");
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "3");
 }
 
 fn ask_for_heir(w: &mut Sim) -> Admin {

@@ -69,7 +69,9 @@ impl Control {
                 reply::pool_status(&settings::rows(&self.config, &self.told(), |shown| shown))
             }
             Request::Watchdog(_) => reply::no_watchdog(),
-            Request::Detach { node, .. } => self.on_detach_request(conn, node),
+            Request::Detach { node, gracefully } => {
+                return self.on_detach_request(conn, node, gracefully);
+            }
             Request::Attach(node) => self.on_attach_request(conn, node),
             Request::Promote { node, switchover, .. } => {
                 return self.on_promote_request(conn, node, switchover);
@@ -143,20 +145,25 @@ impl Control {
     }
 
     /// Takes a node out of service. The answer tells that this is decided, as Pgpool-II's does, and
-    /// not that every session has heard of it.
-    fn on_detach_request(&mut self, conn: ConnId, node: usize) -> Bytes {
+    /// not that every session has heard of it; gracefully, it comes when what ran there has ended.
+    fn on_detach_request(&mut self, conn: ConnId, node: usize, gracefully: bool) {
         const FAILED: &str = "PCP: detach node failed";
-        let Some(id) = self.backend_of(node) else { return reply::no_node(FAILED, node) };
+        let Some(id) = self.backend_of(node) else {
+            return self.answer_admin(conn, reply::no_node(FAILED, node));
+        };
         let flag = self.config.backend(id).map(|backend| backend.failover);
         if flag == Some(FailoverFlag::Disallow) {
             let message = format!(
                 "degenerate backend request for node_id: {id} is canceled because failover is \
                  disallowed on the node"
             );
-            return Report::error(message).compose();
+            return self.answer_admin(conn, Report::error(message).compose());
         }
         self.note_request(conn, &format!("detach node {id}"));
-        match self.detach(id) {
+        self.have_it_wait(conn);
+        let begun = if gracefully { self.begin_leave(id, conn) } else { self.detach(id) };
+        let answer = match begun {
+            Ok(()) if gracefully => return,
             Ok(()) => reply::done(b'd'),
             Err(Declined::Unknown) => reply::no_node(FAILED, node),
             Err(Declined::Busy | Declined::Astray) => self.busy(),
@@ -166,7 +173,8 @@ impl Control {
                 Status::Down.number()
             ))
             .compose(),
-        }
+        };
+        self.answer_waiting(conn, answer);
     }
 
     /// Lets a node in again. One that nothing keeps out is in already, which is as well.
