@@ -310,10 +310,6 @@ pub const SWITCHOVER_LOOK_PERIOD: Duration = Duration::from_millis(20);
 /// clients wait as for a primary that is lost.
 pub const SWITCHOVER_UNDO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long what runs on a node may take to end before the node is detached gracefully: as long as
-/// Pgpool-II waits by default (`recovery_timeout`).
-pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(90);
-
 /// How long an order to a server other than a promotion may take, its login included.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 

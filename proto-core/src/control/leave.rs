@@ -7,7 +7,6 @@ use super::watch::Doubt;
 use crate::admin::packet::Report;
 use crate::admin::reply;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
-use crate::limits;
 use crate::time::Instant;
 
 /// A node that is detached once nothing runs there any more.
@@ -34,7 +33,7 @@ impl Control {
         }
         log::warn!("node {id} is to be detached once nothing runs there any more");
         let quiet = vec![Quiet::NotYet; self.shards.len()];
-        let deadline = self.now + limits::LEAVE_TIMEOUT;
+        let deadline = self.now + self.config.recovery.timeout;
         self.leave = Some(Leave { id, asker, quiet, deadline });
         self.tell_progress(
             asker,
@@ -77,9 +76,10 @@ impl Control {
             }
         } else {
             self.publish(Doubt::None);
-            let seconds = limits::LEAVE_TIMEOUT.as_secs();
+            let seconds = self.config.recovery.timeout.as_secs();
             let why = format!(
-                "what runs on node {id} did not end within {seconds} s; the node stays in service"
+                "what runs on node {id} did not end within {seconds} s (recovery_timeout); the node \
+                 stays in service"
             );
             log::error!("{why}");
             Report::error("PCP: detach node failed").because(why).compose()
