@@ -288,6 +288,7 @@ scenarios! {
         a_switchover_costs_nobody_an_error with promote_shared,
         sessions_with_connections_of_their_own_move_too with promote,
         a_switchover_waits_for_what_is_running with promote,
+        those_who_waited_are_served_in_their_order with one_for_all,
         reads_go_on_during_a_switchover with standbys_read,
         a_transaction_that_does_not_end_undoes_a_switchover with brief,
         what_only_a_connection_has_undoes_a_switchover with brief,

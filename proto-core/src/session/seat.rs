@@ -162,11 +162,8 @@ impl Session {
     }
 
     fn wait_for_node(&mut self, desk: &mut Desk, side: Side) -> Option<ConnId> {
-        // A switchover's end comes by itself, and what it takes is no wait for a connection.
+        // A switchover's end comes by itself.
         let is_held = side == Side::Primary && desk.topology.is_held();
-        if is_held {
-            self.since = None;
-        }
         let since = *self.since.get_or_insert(desk.now);
         let limit = desk.config.failover_wait_timeout;
         if desk.now >= since + limit && !is_held {

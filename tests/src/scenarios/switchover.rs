@@ -84,6 +84,37 @@ pub fn a_switchover_waits_for_what_is_running(w: &mut impl World) {
     assert_eq!(w.truth(HEIR, "select sum(n) from t"), "6");
 }
 
+/// One connection for all, in one thread.
+#[must_use]
+pub fn one_for_all() -> Setup {
+    promote_shared().set("pool_size_max = 1").set("worker_threads = 1")
+}
+
+/// Those who waited for the new primary are served in the order in which they came.
+pub fn those_who_waited_are_served_in_their_order(w: &mut impl World) {
+    let admin = begin(w);
+    let busy = w.connect("busy");
+    let late: Vec<Client> = (0..4).map(|n| w.connect(&format!("late {n}"))).collect();
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (100)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "new transactions wait");
+    // Not in the order in which they connected.
+    for client in late.iter().rev() {
+        w.query_start(client, "insert into t select count(*) from t returning n");
+        // By then it is known to wait.
+        for _ in 0..5 {
+            w.pool_nodes(&admin);
+        }
+    }
+    w.run(&busy, "commit");
+    assert_good(&operator.end(w));
+    for (n, client) in late.iter().rev().enumerate() {
+        assert_eq!(w.finish(client).good().value(), (n + 1).to_string());
+    }
+}
+
 /// Reads that standbys serve know nothing of it.
 pub fn reads_go_on_during_a_switchover(w: &mut impl World) {
     begin(w);
