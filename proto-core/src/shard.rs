@@ -154,9 +154,9 @@ impl Shard {
 
     /// Has those look again who wait for what a view of the cluster may bring, first who came first.
     fn rouse_waiting(&mut self) {
-        let waiting = |(id, session): (ConnId, &Box<Session>)| Some((session.waits_since()?, id));
-        let mut waiting: Vec<(Instant, ConnId)> =
-            self.sessions.iter().filter_map(waiting).collect();
+        let sessions = self.sessions.iter();
+        let waiting = sessions.filter_map(|(id, session)| Some((session.waits_since()?, id)));
+        let mut waiting: Vec<(Instant, ConnId)> = waiting.collect();
         waiting.sort_unstable();
         for (_, id) in waiting {
             self.with_session(id, Session::handle_topology);
