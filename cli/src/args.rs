@@ -65,6 +65,9 @@ pub(crate) struct RunArgs {
     /// The file with the users of PCP; else the pcp.conf beside the configuration
     #[arg(long, short = 'F', value_name = "FILE")]
     pub(crate) pcp_file: Option<PathBuf>,
+    /// Forget which nodes were detached before: discard pgpool_status in work_dir
+    #[arg(long, short = 'D')]
+    pub(crate) discard_status: bool,
 }
 
 const CHECK_EXAMPLES: &str = "\

@@ -13,6 +13,7 @@ use pgherd_core::auth::passwd::Stored;
 use pgherd_core::auth::secret::Secret;
 use pgherd_core::config::check::KeyFile;
 use pgherd_core::config::{Config, Files, load};
+use pgherd_core::memory::Memory;
 use pgherd_core::message::Shutdown;
 use pgherd_herd::{Herd, PASSWORD, Plan, Trouble, USER};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -59,7 +60,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
         Err(trouble) => return Err(Ending::CannotStart(trouble.to_string())),
     };
     let config = files::share(config(&herd, args.port)?);
-    let operator = run::start(args.runtime, config)?;
+    let operator = run::start(args.runtime, config, Memory::default())?;
     let watched = watch(&herd, args, &stop);
     print(&format!("\nstopping pgherd and {} servers …", herd.nodes().len()));
     operator.shut_down(Shutdown::Fast);

@@ -15,6 +15,7 @@ mod ending;
 mod files;
 mod logfile;
 mod logging;
+mod memory;
 mod passwd;
 mod personality;
 mod pid;

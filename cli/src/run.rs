@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pgherd_core::config::Config;
+use pgherd_core::memory::Memory;
 use pgherd_core::message::{Shutdown, Wish};
 use pgherd_host::process::{Operator, Options};
 use pgherd_host::trouble::StartError;
@@ -13,6 +14,7 @@ use signal_hook::iterator::Signals;
 use crate::args::{RunArgs, Runtime};
 use crate::ending::Ending;
 use crate::files::{self, Disk};
+use crate::memory::{self, Keeper};
 use crate::pid::PidFile;
 use crate::{logfile, logging};
 
@@ -29,6 +31,16 @@ pub(crate) struct Start<'a> {
     pub(crate) level: Option<log::LevelFilter>,
     /// The pid file, if the configuration names none.
     pub(crate) pid_file: Option<&'a Path>,
+    pub(crate) past: Past,
+}
+
+/// What becomes of what was remembered of nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// It is taken for a hint.
+    Recalled,
+    /// It is forgotten.
+    Discarded,
 }
 
 /// Serves until a signal ends it.
@@ -40,6 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
         runtime: args.runtime,
         level: None,
         pid_file: None,
+        past: if args.discard_status { Past::Discarded } else { Past::Recalled },
     };
     serve(&start, || Ok(()))
 }
@@ -69,21 +82,50 @@ pub(crate) fn serve(
     let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1])
         .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
     let _pid_file = pid_file.map(PidFile::write).transpose()?;
-    let operator = start(what.runtime, config.clone())?;
+    let work_dir = config.work_dir.as_deref();
+    if what.past == Past::Discarded {
+        memory::discard(work_dir);
+    }
+    let keeper = Keeper::start(work_dir)
+        .map_err(|error| Ending::Broken(format!("cannot start a thread: {error}")))?;
+    let operator = start(what.runtime, config.clone(), memory::recall(work_dir))?;
+    heed(&operator, &keeper);
     started()?;
-    obey(signals, operator, config, what.config, &disk)
+    let ended = obey(signals, operator, config, what.config, &disk);
+    keeper.end();
+    ended
+}
+
+/// Fulfils the machines' wishes.
+fn heed(operator: &Operator, keeper: &Keeper) {
+    let keep = keeper.hand();
+    operator.heed(Box::new(move |wish| {
+        // As if somebody had sent the signal: it is dealt with where signals are.
+        let signal = match wish {
+            Wish::Reload => SIGHUP,
+            Wish::RotateLog => SIGUSR1,
+            Wish::Remember(texts) => return keep(texts),
+        };
+        if let Err(error) = signal_hook::low_level::raise(signal) {
+            log::error!("{wish:?} cannot be passed on: {error}");
+        }
+    }));
 }
 
 /// Starts the machines on a runtime.
-pub(crate) fn start(runtime: Runtime, config: Arc<Config>) -> Result<Operator, Ending> {
+pub(crate) fn start(
+    runtime: Runtime,
+    config: Arc<Config>,
+    memory: Memory,
+) -> Result<Operator, Ending> {
     match runtime {
-        Runtime::Smol => start_on("smol", config, pgherd_smol::start),
-        Runtime::Glommio => start_on("glommio", config, start_glommio),
+        Runtime::Smol => start_on("smol", config, memory, pgherd_smol::start),
+        Runtime::Glommio => start_on("glommio", config, memory, start_glommio),
         Runtime::Auto => match lack_of_glommio() {
-            None => start_on("glommio", config, start_glommio),
+            None => start_on("glommio", config, memory, start_glommio),
             Some(lack) => {
                 log::warn!("running on smol: {lack}");
-                start_on("smol", config, pgherd_smol::start)
+                start_on("smol", config, memory, pgherd_smol::start)
             }
         },
     }
@@ -92,13 +134,14 @@ pub(crate) fn start(runtime: Runtime, config: Arc<Config>) -> Result<Operator, E
 fn start_on(
     name: &str,
     config: Arc<Config>,
+    memory: Memory,
     start: impl FnOnce(Options) -> Result<Operator, StartError>,
 ) -> Result<Operator, Ending> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| Ending::Broken(format!("no random bytes: {error}")))?;
     let shards = config.worker_threads;
-    let options = Options { config, clock: logging::clock(), seed };
+    let options = Options { config, clock: logging::clock(), seed, memory };
     let operator = start(options).map_err(|error| Ending::CannotStart(error.to_string()))?;
     log::info!("started with {shards} shards on {name}");
     Ok(operator)
@@ -137,16 +180,6 @@ fn obey(
     disk: &Disk,
 ) -> Result<(), Ending> {
     let handle = signals.handle();
-    operator.heed(Box::new(|wish| {
-        // As if somebody had sent the signal: it is dealt with where signals are.
-        let signal = match wish {
-            Wish::Reload => SIGHUP,
-            Wish::RotateLog => SIGUSR1,
-        };
-        if let Err(error) = signal_hook::low_level::raise(signal) {
-            log::error!("{wish:?} cannot be passed on: {error}");
-        }
-    }));
     std::thread::scope(|scope| {
         let remote = operator.remote();
         let joined = scope.spawn(move || {
@@ -216,6 +249,7 @@ fn keep_what_is_settled(config: &mut Config, running: &Config) {
         ("worker_threads", config.worker_threads != running.worker_threads),
         ("cpu_affinity", config.cpu_affinity != running.cpu_affinity),
         ("pid_file_name", config.pid_file_name != running.pid_file_name),
+        ("work_dir", config.work_dir != running.work_dir),
         ("logging_collector", config.log.is_collected != running.log.is_collected),
     ];
     for (name, _) in changed.iter().filter(|(_, is_changed)| *is_changed) {

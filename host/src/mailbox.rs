@@ -155,10 +155,10 @@ impl Post {
     /// Passes a wish on; gives back what is none, or what nobody fulfils.
     fn wish(&self, mail: Mail) -> Option<Mail> {
         if let Mail::Message { message, .. } = &mail
-            && let Message::Wish(wish) = **message
+            && let Message::Wish(wish) = message.as_ref()
             && let Some(servant) = self.slots.servant.get()
         {
-            servant(wish);
+            servant(wish.clone());
             return None;
         }
         log::warn!("nobody fulfils the wishes of machines here");

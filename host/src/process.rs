@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 
 use pgherd_core::config::Config;
 use pgherd_core::id::ShardId;
+use pgherd_core::memory::Memory;
 use pgherd_core::message::{Message, Peer, Shutdown};
 use pgherd_core::time::WallClock;
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub clock: WallClock,
     /// 32 bytes from the operating system.
     pub seed: [u8; 32],
+    /// What is remembered of the nodes.
+    pub memory: Memory,
 }
 
 /// Starts a process: listens, and starts a thread for each machine, on which `run` runs it.

@@ -11,6 +11,7 @@ use pgherd_core::config::check::KeyFile;
 use pgherd_core::config::{Config, Files, load};
 use pgherd_core::id::{ConnId, ShardId, Slab};
 use pgherd_core::machine::Machine;
+use pgherd_core::memory::Memory;
 use pgherd_core::message::{Arrival, Closed, Message, Peer, Shutdown};
 use pgherd_core::output::{Output, Outputs};
 use pgherd_core::time::{Duration, Instant, WallClock};
@@ -261,7 +262,12 @@ impl Place {
     /// A process of two shards that listens here, with more settings.
     #[must_use]
     pub fn options(&self, settings: &str) -> Options {
-        Options { config: self.config(settings), clock: WallClock::default(), seed: [7; 32] }
+        Options {
+            config: self.config(settings),
+            clock: WallClock::default(),
+            seed: [7; 32],
+            memory: Memory::default(),
+        }
     }
 
     /// Comes in as a client that waits for an answer, but not for ever.

@@ -9,6 +9,7 @@ use pgherd_core::control::Control;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::ShardId;
 use pgherd_core::machine::Machine;
+use pgherd_core::memory::Memory;
 use pgherd_core::message::Peer;
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock};
@@ -25,10 +26,10 @@ use crate::trouble::StartError;
 const ROUNDS_PER_REST: u32 = 64;
 
 /// Which machine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Role {
     Shard(ShardId),
-    Control,
+    Control(Memory),
 }
 
 /// A machine that is ready to run.
@@ -45,7 +46,7 @@ pub struct Worker {
 /// # Errors
 /// An address cannot be listened on, or the system lacks what a machine waits with.
 pub fn assemble(options: Options) -> Result<(Post, Vec<Worker>), StartError> {
-    let Options { config, clock, seed } = options;
+    let Options { config, clock, seed, memory } = options;
     crate::descriptors::raise(&config);
     let count = config.worker_threads.max(1);
     let listeners = listener::open(&config, count)?;
@@ -65,7 +66,7 @@ pub fn assemble(options: Options) -> Result<(Post, Vec<Worker>), StartError> {
         workers.push(Worker { role: Role::Shard(id), clock, entropy: entropy.split(), setting });
     }
     let setting = setting(Peer::Control, control_box, listeners.control)?;
-    workers.push(Worker { role: Role::Control, clock, entropy: entropy.split(), setting });
+    workers.push(Worker { role: Role::Control(memory), clock, entropy: entropy.split(), setting });
     Ok((post, workers))
 }
 
@@ -83,7 +84,9 @@ impl Worker {
         let config = setting.config.clone();
         match role {
             Role::Shard(id) => run(Driver::new(shard(id, config, entropy, clock), setting)),
-            Role::Control => run(Driver::new(control(config, entropy, clock), setting)),
+            Role::Control(memory) => {
+                run(Driver::new(control(config, entropy, clock, memory), setting));
+            }
         }
     }
 
@@ -115,8 +118,9 @@ impl Worker {
             Role::Shard(id) => {
                 attend(Driver::new(shard(id, config, entropy, clock), setting), linger, rest).await;
             }
-            Role::Control => {
-                attend(Driver::new(control(config, entropy, clock), setting), linger, rest).await;
+            Role::Control(memory) => {
+                let control = control(config, entropy, clock, memory);
+                attend(Driver::new(control, setting), linger, rest).await;
             }
         }
     }
@@ -132,8 +136,8 @@ fn shard(id: ShardId, config: Arc<Config>, entropy: Entropy, clock: WallClock) -
     Shard::new(id, config, entropy, clock, Instant::ZERO)
 }
 
-fn control(config: Arc<Config>, entropy: Entropy, clock: WallClock) -> Control {
-    Control::new(config, entropy, clock, Instant::ZERO)
+fn control(config: Arc<Config>, entropy: Entropy, clock: WallClock, memory: Memory) -> Control {
+    Control::new(config, entropy, clock, Instant::ZERO).remembering(memory)
 }
 
 fn run<M: Machine>(mut driver: Driver<M>) {

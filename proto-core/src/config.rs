@@ -8,6 +8,7 @@
 mod affinity;
 mod backends;
 pub mod check;
+mod checks;
 mod file;
 mod findings;
 mod format;
@@ -24,12 +25,14 @@ mod routing;
 mod secrets;
 mod settings;
 mod shown;
+mod signs;
 mod value;
 
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
 use crate::id::BackendId;
 use crate::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use affinity::{BadAffinity, CpuAffinity};
@@ -42,6 +45,7 @@ pub use pcp::{Dialect, PcpPolicy};
 pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
 pub use routing::{Level, RoutingPolicy};
 pub use shown::{Override, Shown};
+pub use signs::{Failback, OnError, OnRival, OnShutdown, SignPolicy};
 
 /// Everything in effect. Cheap to share; a reload makes a new one.
 #[derive(Clone, Debug)]
@@ -62,8 +66,10 @@ pub struct Config {
     pub auth: AuthPolicy,
     /// Where statements go.
     pub routing: RoutingPolicy,
-    /// How servers are watched.
+    /// How servers are watched of which no more is said.
     pub checks: CheckPolicy,
+    /// How those are watched for which a file has parameters of their own.
+    pub node_checks: BTreeMap<BackendId, CheckPolicy>,
     /// `catalog_refresh_period`: how long facts of a database's catalog are used before they are
     /// looked up again.
     pub catalog_refresh_period: Duration,
@@ -73,6 +79,8 @@ pub struct Config {
     pub client_idle_limit: Option<Duration>,
     /// `shutdown_timeout`: how long a smart shutdown waits for transactions to finish.
     pub shutdown_timeout: Duration,
+    /// What is made of signs that a server is lost, or is back.
+    pub signs: SignPolicy,
     /// What is done when the primary is lost.
     pub failover: FailoverPolicy,
     /// How a node that is out of service is made a standby again.
@@ -94,6 +102,8 @@ pub struct Config {
     pub log: LogPolicy,
     /// `pid_file_name`; none where the file names none.
     pub pid_file_name: Option<String>,
+    /// `work_dir`: where it is written down what nodes are like; none where the file names none.
+    pub work_dir: Option<String>,
     /// `log_statement` and its like: who hears of statements.
     pub statements: StatementNotes,
     /// Every parameter with its value in effect, in the order of `SHOW pool_status`.
@@ -290,22 +300,23 @@ pub struct AuthPolicy {
     pub users: Users,
 }
 
-/// How servers are watched.
-#[derive(Clone, Debug)]
+/// How a server is watched.
+#[derive(Clone, Debug, Default)]
 pub struct CheckPolicy {
-    /// `sr_check_period`: pause between two looks at a server.
+    /// Pause between two looks at it: the shorter one of `sr_check_period` and
+    /// `health_check_period`.
     pub period: Duration,
     /// `health_check_timeout`: a look that takes longer has failed.
     pub timeout: Duration,
-    /// `health_check_max_retries`: further looks before a server counts as down.
+    /// `health_check_max_retries`: further looks before it counts as down.
     pub max_retries: u32,
     /// `health_check_retry_delay`: pause between those.
     pub retry_delay: Duration,
-    /// `sr_check_user`.
+    /// `sr_check_user`, or `health_check_user`.
     pub user: String,
-    /// `sr_check_password`, or the user's entry among the users.
+    /// The password of the same name, or the user's entry among the users.
     pub password: Option<Secret>,
-    /// `sr_check_database`.
+    /// The database of the same name.
     pub database: String,
 }
 
@@ -319,6 +330,12 @@ impl Config {
         let wanted = if self.worker_threads == 0 { cores / 2 } else { self.worker_threads };
         self.worker_threads = wanted.max(1);
         self.show_count("worker_threads", self.worker_threads);
+    }
+
+    /// Returns how a node is watched.
+    #[must_use]
+    pub fn checks_of(&self, id: BackendId) -> &CheckPolicy {
+        self.node_checks.get(&id).unwrap_or(&self.checks)
     }
 
     /// Finds a node.

@@ -4,6 +4,7 @@
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
 mod admin;
+mod failback;
 mod failover;
 mod fences;
 mod follow;
@@ -14,7 +15,9 @@ pub(crate) mod ledger;
 mod order;
 mod record;
 mod recovery;
+mod remember;
 mod switchover;
+mod unseen;
 pub mod view;
 mod watch;
 
@@ -42,7 +45,9 @@ use leave::Leave;
 use ledger::Ledger;
 use order::Order;
 use recovery::Recovery;
+use remember::Remembered;
 use switchover::Switchover;
+use unseen::Plight;
 use view::{Fact, Looks};
 use watch::{Doubt, Look, Use, Watched};
 
@@ -72,6 +77,11 @@ pub struct Control {
     recovery: Option<Recovery>,
     /// When nodes of which a change is awaited are looked at again.
     haste: Option<Instant>,
+    remembered: Remembered,
+    /// Why nothing is done about there being no primary, as the log has it.
+    plight: Option<Plight>,
+    /// The timeline of the last primary: one that takes writes on an earlier one is an old one.
+    last_timeline: Option<u32>,
     /// Until when it is waited for the first look at every node; none once they are made.
     first_looks: Option<Instant>,
     shards: Vec<Member>,
@@ -113,6 +123,9 @@ impl Control {
             orders: Table::new(),
             recovery: None,
             haste: None,
+            remembered: Remembered::default(),
+            plight: None,
+            last_timeline: None,
             first_looks: Some(now + limits::FIRST_LOOKS_TIMEOUT),
             ledger: Ledger::new(&config.pool, shards.len()),
             register: Register::new(shards.len()),
@@ -168,7 +181,7 @@ impl Control {
             .collect();
         let next = view::derive(&self.topology, &facts, looks, self.intake());
         if next == *self.topology && doubt == Doubt::None {
-            return;
+            return self.remember();
         }
         if next.primary != self.topology.primary {
             match next.primary {
@@ -181,7 +194,11 @@ impl Control {
         }
         self.last_primary = next.primary.or(self.last_primary);
         self.topology = Arc::new(next);
+        if let Some((_, timeline)) = self.leader() {
+            self.last_timeline = Some(timeline);
+        }
         self.post_all(&Message::Topology(self.topology.clone()));
+        self.remember();
     }
 
     /// Notes whether every node has been looked at.
@@ -196,8 +213,15 @@ impl Control {
     }
 
     fn on_reload(&mut self, config: Arc<Config>) {
+        let primary = self.topology.primary;
         self.config = config;
         self.watch();
+        if let Some(id) = primary.filter(|id| self.config.backend(*id).is_none()) {
+            log::error!(
+                "node {id}, the primary, is in the configuration no more: no other is promoted, for \
+                 it may go on to take writes. Whichever other node is or becomes a primary is found"
+            );
+        }
         self.ledger.set_policy(&self.config.pool);
         self.post_leases();
         self.allotment.set_max(self.config.client_max);
@@ -283,10 +307,11 @@ impl Machine for Control {
         if self.orders.get(conn).is_some() {
             return self.begin_order(conn);
         }
-        let Some(at) = self.looks.get(conn).and_then(|id| self.index_of(*id)) else { return };
-        let dialogue = Box::new(self.dialogue(frontend::compose_query(probe::QUERY)));
+        let Some(id) = self.looks.get(conn).copied() else { return };
+        let Some(at) = self.index_of(id) else { return };
+        let dialogue = Box::new(self.dialogue(id, frontend::compose_query(probe::QUERY)));
         if let Some(node) = self.nodes.get_mut(at)
-            && matches!(node.look, Look::Connecting(open) if open == conn)
+            && matches!(node.look, Look::Connecting(open, _) if open == conn)
         {
             node.look = Look::Open { conn, dialogue, use_: Use::Fresh };
         }
@@ -316,7 +341,7 @@ impl Machine for Control {
         match (from, message) {
             (_, Message::Reload(config)) => self.on_reload(config),
             (_, Message::Shutdown(how)) => self.on_shutdown(how),
-            (_, Message::Suspect { backend, .. }) => self.on_suspect(backend),
+            (_, Message::Suspect { backend, sign, .. }) => self.on_suspect(backend, sign),
             (_, Message::InUse { backend }) => self.on_in_use(backend),
             (Peer::Shard(shard), Message::Headcount(headcount)) => {
                 self.register.hear(shard, &headcount);
@@ -365,8 +390,11 @@ impl Machine for Control {
             }
             self.drive(id);
         }
+        self.expire_connects();
         if self.first_looks.is_some_and(|until| until <= now) {
             self.publish(Doubt::None);
+            self.judge_others();
+            self.seek_unseen();
         }
         self.expire_orders();
         self.pursue();
@@ -395,6 +423,7 @@ impl Machine for Control {
             self.follow_deadline(),
             self.recovery_deadline(),
             self.haste,
+            self.connect_deadline(),
             self.first_looks,
             self.register.poll_timeout(),
             admins,
@@ -413,7 +442,7 @@ impl Machine for Control {
         let at = self.looks.get(conn).and_then(|id| self.index_of(*id));
         match at.and_then(|at| self.nodes.get(at)).map(|node| &node.look) {
             Some(Look::Open { dialogue, .. }) => dialogue.read_hint(),
-            Some(Look::None | Look::Connecting(_)) | None => self.order_hint(conn),
+            Some(Look::None | Look::Connecting(..)) | None => self.order_hint(conn),
         }
     }
 

@@ -1,4 +1,5 @@
 //! How a server is watched: when to look at it, and what it says.
 
 pub mod probe;
+pub mod reply;
 pub mod rounds;

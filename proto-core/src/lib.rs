@@ -82,6 +82,7 @@ pub mod inquiry;
 pub mod job;
 pub mod limits;
 pub mod machine;
+pub mod memory;
 pub mod message;
 pub mod output;
 pub mod pool;

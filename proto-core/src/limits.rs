@@ -172,6 +172,10 @@ pub const PRIMARY_RETRY_DELAY: Duration = Duration::from_millis(200);
 /// Pause between two looks at a server that is down: short, so that it is used again soon.
 pub const LOST_LOOK_PERIOD: Duration = Duration::from_secs(1);
 
+/// How late a deadline may be noticed for the process to have run all the time. A turn of a busy
+/// control plane takes milliseconds; a process or a host that was stopped is late by seconds.
+pub const LATENESS_MAX: Duration = Duration::from_secs(1);
+
 /// Pause before a listener that failed to accept tries again: the process is likely out of file
 /// descriptors, and a client must leave first.
 pub const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);

@@ -13,9 +13,11 @@ use crate::config::Config;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
 use crate::inquiry::{Asker, Sheet, View};
 use crate::job::{Ending, JobId};
+use crate::memory::Texts;
 use crate::pool::{Lease, Limit};
 use crate::route::catalog::Catalog;
 use crate::topology::Topology;
+use crate::wire::error::Fields;
 
 /// Who a message is from or for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +55,8 @@ pub enum Message {
         backend: BackendId,
         /// The view of the cluster in which it failed.
         epoch: Epoch,
+        /// What was heard of it.
+        sign: Sign,
     },
     /// A session uses a node for the first time since it came up. From a shard to `Control`.
     InUse {
@@ -142,13 +146,35 @@ pub enum Message {
     },
 }
 
-/// What only the operator can do.
+/// What a connection to a server ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Nothing that says more than that it ended.
+    Silence,
+    /// The server has ended it (57P01, 57P02), for this session's sake or because it stops.
+    Goodbye,
+}
+
+impl Sign {
+    /// Reads it off the server's last words, the body of a fatal `ErrorResponse`.
+    #[must_use]
+    pub fn of(last_words: Option<&Bytes>) -> Self {
+        match last_words.map(|body| Fields::read(body).code) {
+            Some(b"57P01" | b"57P02") => Self::Goodbye,
+            Some(_) | None => Self::Silence,
+        }
+    }
+}
+
+/// What only the operator can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Read the configuration again, as at a `SIGHUP`.
     Reload,
     /// Begin another log file, as at a `SIGUSR1`.
     RotateLog,
+    /// Keep this for the next start.
+    Remember(Arc<Texts>),
 }
 
 /// How to stop.

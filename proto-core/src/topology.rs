@@ -68,6 +68,9 @@ pub enum Status {
     /// Not usable.
     #[default]
     Down,
+    /// It answers and is kept out of service: it may have writes that the cluster does not know of,
+    /// or is not proved to follow the primary.
+    Quarantine,
 }
 
 impl Status {
@@ -76,17 +79,18 @@ impl Status {
     pub const fn is_usable(self) -> bool {
         match self {
             Self::Waiting | Self::Up => true,
-            Self::Down => false,
+            Self::Down | Self::Quarantine => false,
         }
     }
 
-    /// Pgpool-II's number for it; 0 is a node that is not configured.
+    /// Pgpool-II's number for it, which has none of its own for the quarantine; 0 is a node that is
+    /// not configured.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
             Self::Waiting => 1,
             Self::Up => 2,
-            Self::Down => 3,
+            Self::Down | Self::Quarantine => 3,
         }
     }
 
@@ -97,6 +101,7 @@ impl Status {
             Self::Waiting => "waiting",
             Self::Up => "up",
             Self::Down => "down",
+            Self::Quarantine => "quarantine",
         }
     }
 }

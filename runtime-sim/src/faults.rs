@@ -31,6 +31,16 @@ pub enum Fault {
     ConflictNext(u32),
     /// All its sessions are terminated by an administrator (57P01).
     TerminateSessions,
+    /// It has no room for further sessions (53300).
+    TurnAway,
+    /// It has room again.
+    Admit,
+    /// It hears, and what it says does not leave its host.
+    Mute,
+    /// What it says leaves again.
+    Unmute,
+    /// It becomes a standby by itself, which follows nobody.
+    Demote,
     /// It becomes a primary.
     Promote,
     /// From now on this becomes of an order to promote.
@@ -64,6 +74,11 @@ impl Simulation {
             Fault::Conflict => server.conflict(stage),
             Fault::ConflictNext(reads) => server.conflict_next(reads),
             Fault::TerminateSessions => server.terminate_sessions(stage),
+            Fault::TurnAway => server.turn_away(true),
+            Fault::Admit => server.turn_away(false),
+            Fault::Mute => server.mute(),
+            Fault::Unmute => server.unmute(stage),
+            Fault::Demote => server.demote(stage),
             Fault::Promote => server.promote(stage),
             Fault::Obey(obedience) => server.obey(obedience),
             Fault::Scripts(scripts) => server.write_scripts(scripts),

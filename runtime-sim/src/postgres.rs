@@ -31,6 +31,7 @@ use pgherd_core::time::Instant;
 pub(crate) use self::engine::Copy;
 pub use self::engine::Obedience;
 use self::engine::{Deed, Engine, Follower, Receiver, Released, Replay, Role};
+use self::fate::{Room, Voice};
 use self::rows::rows;
 pub(crate) use self::scripts::Errand;
 pub use self::scripts::Scripts;
@@ -94,6 +95,8 @@ pub(crate) struct Server {
     breath: Breath,
     accounts: Accounts,
     sessions_max: usize,
+    room: Room,
+    voice: Voice,
     starts: u32,
     process_next: u32,
     /// The next session that says anything dies after so many bytes.
@@ -141,6 +144,8 @@ impl Server {
             breath: Breath::Free,
             accounts: Accounts { auth: plan.auth },
             sessions_max: plan.server_connections_max,
+            room: Room::Some,
+            voice: Voice::Heard,
             starts: 0,
             process_next: 1000 * (u32::try_from(node).unwrap_or(0) + 1),
             cut: None,
@@ -164,6 +169,7 @@ impl Server {
         self.process_next += 1;
         let process = self.process_next;
         let door = match self.power {
+            Power::Up if self.room == Room::None => Door::Full,
             Power::Up if self.seats.len() >= self.sessions_max => Door::Full,
             Power::Up => Door::Open,
             Power::Starting | Power::Down => Door::StartingUp,
@@ -221,7 +227,7 @@ impl Server {
                 break;
             }
             let before = seat.session.out.leaving().len();
-            let stays = seat.write(stage);
+            let stays = self.voice == Voice::Muted || seat.write(stage);
             let said = before - seat.session.out.leaving().len();
             self.cut = self.cut.map(|len| if cut.is_some() { len - said } else { len });
             if let Some(what) = seat.session.breach.take() {

@@ -74,9 +74,9 @@ impl Process {
 
     fn post(&mut self, stage: &mut Stage, from: Peer, to: Peer, letter: Letter) {
         if let (Peer::Operator, Letter::Message(message)) = (to, &letter)
-            && let Message::Wish(wish) = **message
+            && let Message::Wish(wish) = message.as_ref()
         {
-            return self.wishes.push_back(wish);
+            return self.wishes.push_back(wish.clone());
         }
         if !self.hosts.contains_key(&to) {
             return stage.checks.report(format!("{from:?} posts to {to:?}, who is not there"));

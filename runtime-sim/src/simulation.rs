@@ -404,6 +404,15 @@ impl Simulation {
         self.process.shutdown(&mut self.stage, how);
     }
 
+    /// Starts the proxy again, once it has ended.
+    ///
+    /// # Panics
+    /// It has not ended.
+    pub fn restart(&mut self, machines: &Machines) {
+        assert!(self.process.exit_code().is_some(), "the proxy runs");
+        self.process = Process::start(&self.plan, machines, &mut self.stage);
+    }
+
     /// Gives the proxy a new configuration.
     pub fn reload(&mut self, config: &Arc<Config>) {
         self.process.reload(&mut self.stage, config);
@@ -446,9 +455,13 @@ impl Simulation {
         let server = self.servers.get_mut(node).ok_or("there is no such server")?;
         let before = server.lsn();
         let result = server.sql(&mut self.stage, sql);
+        let is_changed = server.has_changed_herd();
         // Whoever asks again and again would otherwise put off what it waits for.
         if server.lsn() > before {
             self.replicate_soon();
+        }
+        if is_changed {
+            self.herd_changed();
         }
         result
     }

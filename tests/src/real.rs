@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, Signal as ProcessSignal, getrlimit, setrlimit};
 
 use crate::client::{Answer, Client, Login};
-use crate::play::Play;
+use crate::play::{LIMIT, Play};
 use crate::world::{Conn, End, Fate, Scale, Setup, Signal, World};
 use grounds::Grounds;
 use proxy::Proxy;
@@ -284,6 +284,12 @@ impl World for Real {
                 );
                 self.grounds().write_scripts(node, scripts);
             }
+            Fate::TurnAway | Fate::Admit => {
+                let limit = if fate == Fate::Admit { -1 } else { 0 };
+                let role = grounds::CHECK_USER;
+                self.sql(node, &format!("alter role {role} connection limit {limit}"))
+                    .expect("the primary is well");
+            }
             Fate::Crash
             | Fate::Stop
             | Fate::Start
@@ -307,6 +313,12 @@ impl World for Real {
     fn configure(&mut self, setup: &Setup) {
         let grounds = self.grounds.as_ref().expect("put back only when this is dropped");
         self.proxy.configure(grounds, setup);
+    }
+
+    fn restart(&mut self) {
+        self.signal(Signal::Fast);
+        self.wait("pgherd ends", LIMIT, |w| w.exit_code().is_some());
+        self.proxy.start_again().unwrap_or_else(|why| panic!("{why}"));
     }
 
     fn exit_code(&mut self) -> Option<i32> {

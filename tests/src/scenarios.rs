@@ -11,6 +11,7 @@ pub mod crowd;
 pub mod extended;
 pub mod failover;
 pub mod failures;
+pub mod health;
 pub mod hostile;
 pub mod limits;
 pub mod load;
@@ -329,6 +330,28 @@ scenarios! {
         a_transaction_that_is_over_is_not_lost,
         sessions_ended_by_an_administrator_do_not_mean_a_server_is_down,
         one_session_ended_by_another,
+    }
+    health {
+        a_node_is_watched_as_is_said_of_it with patient_with_one,
+        ended_sessions_start_no_failover with promote,
+        ended_sessions_are_no_goodbye with believe_goodbyes,
+        a_server_that_stops_is_replaced_at_once with believe_goodbyes,
+        a_loss_is_found_by_checks_alone with unhurried,
+        a_full_server_is_not_lost with promote,
+        a_full_disk_is_the_statements_trouble with promote,
+        a_node_that_disallows_it_is_not_replaced with disallowed,
+        a_standby_that_comes_and_goes with flapping,
+        a_standby_that_follows_nobody_is_kept_out with flapping,
+        a_standby_that_follows_nobody_is_attached with flapping,
+        a_lost_server_waits_for_the_operator with by_hand,
+        an_old_primary_is_in_quarantine with promote,
+        an_old_primary_is_not_taken_when_the_next_one_is_lost with promote,
+        a_primary_that_others_replace with promote,
+        a_reload_without_the_primary_promotes_nobody with prefer_the_last,
+        a_primary_lost_before_the_start_is_replaced with promote,
+        of_a_primary_lost_before_the_start_little_is_known with promote,
+        a_detached_node_stays_so_over_a_restart,
+        a_node_that_was_down_serves_after_a_restart,
     }
     login {
         a_login_by_scram,

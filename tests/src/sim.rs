@@ -12,11 +12,13 @@ use pgherd_core::control::Control;
 use pgherd_core::entropy::Entropy;
 use pgherd_core::health::probe;
 use pgherd_core::machine::Machine;
+use pgherd_core::memory::{self, Memory};
 use pgherd_core::message::{Peer, Shutdown, Wish};
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock, WallTime};
 use pgherd_sim::{Auth, Fault, Plan, Scripts, Simulation};
 
+use crate::play::{LIMIT, Play};
 use crate::world::{self, Conn, End, Fate, PCP_CONF, ServerAuth, Setup, Signal, World};
 
 /// Shards of the simulated proxy.
@@ -33,6 +35,8 @@ pub struct Sim {
     simulation: Simulation,
     /// What takes effect with the next reload.
     config: Arc<Config>,
+    /// What the proxy has had written down.
+    texts: Option<Arc<memory::Texts>>,
 }
 
 impl Sim {
@@ -72,15 +76,11 @@ impl Sim {
             pools: config.pool.clone(),
             ..Plan::default()
         };
-        let machines = {
-            let config = Arc::clone(&config);
-            move |name, entropy, now| machine(name, &config, entropy, now)
-        };
-        let mut simulation = Simulation::new(plan, &machines);
+        let mut simulation = Simulation::new(plan, &machines(&config, &Memory::default()));
         // Scenarios begin with a proxy that has looked at its servers, as in reality, where it
         // is waited for.
         simulation.run(SETTLING_TIME);
-        Self { simulation, config }
+        Self { simulation, config, texts: None }
     }
 
     /// A hash over everything that has happened.
@@ -140,17 +140,22 @@ impl Drop for Sim {
     }
 }
 
-fn machine(
-    name: Peer,
+/// Makes the machines of a proxy that remembers this.
+fn machines(
     config: &Arc<Config>,
-    entropy: Entropy,
-    now: Instant,
-) -> Option<Box<dyn Machine>> {
-    let config = Arc::clone(config);
-    match name {
-        Peer::Shard(id) => Some(Box::new(Shard::new(id, config, entropy, CLOCK, now))),
-        Peer::Control => Some(Box::new(Control::new(config, entropy, CLOCK, now))),
-        Peer::Operator => None,
+    memory: &Memory,
+) -> impl Fn(Peer, Entropy, Instant) -> Option<Box<dyn Machine>> + use<> {
+    let (config, memory) = (Arc::clone(config), memory.clone());
+    move |name, entropy, now| {
+        let config = Arc::clone(&config);
+        match name {
+            Peer::Shard(id) => Some(Box::new(Shard::new(id, config, entropy, CLOCK, now))),
+            Peer::Control => {
+                let control = Control::new(config, entropy, CLOCK, now);
+                Some(Box::new(control.remembering(memory.clone())))
+            }
+            Peer::Operator => None,
+        }
     }
 }
 
@@ -220,7 +225,8 @@ fn config_text(setup: &Setup) -> String {
         write!(
             text,
             "\n\n[[backends]]\nhostname = \"node{node}\"\nport = 5432\nweight = {weight:?}\n\
-             data_directory = \"/data/node{node}\""
+             data_directory = \"/data/node{node}\"{}",
+            setup.lines_of(node)
         )
         .expect("text can be written");
     }
@@ -304,6 +310,7 @@ impl World for Sim {
                 Wish::Reload => self.signal(Signal::Reload),
                 // There are no files here.
                 Wish::RotateLog => {}
+                Wish::Remember(texts) => self.texts = Some(texts),
             }
         }
         self.check();
@@ -326,6 +333,8 @@ impl World for Sim {
             Fate::TerminateSessions => Fault::TerminateSessions,
             Fate::Rejoin(leader) => Fault::Rejoin(leader),
             Fate::Scripts(scripts) => Fault::Scripts(simulated(scripts)),
+            Fate::TurnAway => Fault::TurnAway,
+            Fate::Admit => Fault::Admit,
         };
         self.simulation.befall(node, fault);
     }
@@ -341,6 +350,16 @@ impl World for Sim {
 
     fn configure(&mut self, setup: &Setup) {
         self.config = Arc::new(config(setup));
+    }
+
+    fn restart(&mut self) {
+        self.signal(Signal::Fast);
+        self.wait("pgherd ends", LIMIT, |w| w.exit_code().is_some());
+        let memory = self.texts.as_ref().map_or_else(Memory::default, |texts| {
+            let pgpool = texts.pgpool_status.as_deref();
+            Memory::read(pgpool, Some(&texts.pgherd_status)).expect("it is as it was written")
+        });
+        self.simulation.restart(&machines(&self.config, &memory));
     }
 
     fn exit_code(&mut self) -> Option<i32> {

@@ -43,6 +43,8 @@ pub trait World {
     fn signal(&mut self, signal: Signal);
     /// Replaces pgherd's configuration; takes effect with [`Signal::Reload`].
     fn configure(&mut self, setup: &Setup);
+    /// Stops pgherd fast and starts it again, with its files; its clients are gone.
+    fn restart(&mut self);
     /// Tells whether pgherd has ended, and with which exit code.
     fn exit_code(&mut self) -> Option<i32>;
     /// Bytes that pgherd holds for its connections: its buffers in simulation, its resident set in
@@ -127,6 +129,10 @@ pub enum Fate {
     Rejoin(usize),
     /// Its operator installs Pgpool-II's extension for recoveries, with scripts that do this.
     Scripts(Scripts),
+    /// It has no more room for whoever looks at it, and perhaps for others (53300).
+    TurnAway,
+    /// It has room again.
+    Admit,
 }
 
 /// What becomes of the scripts that make a standby of a node.
@@ -170,6 +176,8 @@ pub struct Setup {
     pub weights: Vec<f64>,
     /// Further lines for `pgherd.toml`, in front of its tables.
     pub settings: Vec<String>,
+    /// Further lines for the tables of nodes.
+    pub of_nodes: Vec<(usize, String)>,
     /// What the servers ask of clients.
     pub server_auth: ServerAuth,
     /// Further users beside `postgres` with password `postgres`: name, password.
@@ -206,6 +214,20 @@ impl Setup {
         self
     }
 
+    /// The same with one more line about a node.
+    #[must_use]
+    pub fn of_node(mut self, node: usize, line: &str) -> Self {
+        self.of_nodes.push((node, line.to_owned()));
+        self
+    }
+
+    /// The lines about a node, each with a line's end before it.
+    #[must_use]
+    pub fn lines_of(&self, node: usize) -> String {
+        let own = self.of_nodes.iter().filter(|(of, _)| *of == node);
+        own.map(|(_, line)| format!("\n{line}")).collect()
+    }
+
     /// The same with one more user.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
@@ -227,6 +249,7 @@ impl Default for Setup {
             standbys: 2,
             weights: Vec::new(),
             settings: Vec::new(),
+            of_nodes: Vec::new(),
             server_auth: ServerAuth::Scram,
             users: Vec::new(),
         }

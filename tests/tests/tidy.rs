@@ -31,7 +31,7 @@ const MEMBERS: [&str; 9] = [
 const LAYERS: [&[&str]; 8] = [
     &["shard", "control"],
     &["session", "cancel", "health", "failover", "recovery", "watchdog", "admin"],
-    &["machine", "message", "output", "inquiry", "job"],
+    &["machine", "message", "output", "inquiry", "job", "memory"],
     &["route", "pool", "backend", "auth", "cache", "clients", "config", "flow"],
     &["topology"],
     &["wire"],

@@ -11,7 +11,7 @@ use super::{Stop, VERSION, daemon, key, other, place};
 use crate::args::Runtime;
 use crate::ending::Ending;
 use crate::pid;
-use crate::run::{self, Start};
+use crate::run::{self, Past, Start};
 
 const KNOWN: [Known; 13] = [
     valued('a', "hba-file"),
@@ -39,6 +39,7 @@ struct Order {
     key_file: Option<PathBuf>,
     pcp_file: Option<PathBuf>,
     is_debug: bool,
+    past: Past,
     what: What,
 }
 
@@ -94,6 +95,7 @@ impl Order {
             key_file: None,
             pcp_file: None,
             is_debug: false,
+            past: Past::Recalled,
             what: What::Help,
         };
         for (letter, argument) in &line.options {
@@ -104,12 +106,13 @@ impl Order {
                 'F' => order.pcp_file = Some(argument.into()),
                 'm' => mode = other::Mode::read(&argument).ok_or_else(misuse)?,
                 'd' => order.is_debug = true,
+                'D' => order.past = Past::Discarded,
                 'n' => place_ = Place::Foreground,
                 DETACHED => place_ = Place::Detached,
                 'h' => return Ok(order),
                 'v' => return Ok(Self { what: What::Version, ..order }),
-                // `-a` names a file that nothing is read from yet; `-C`, `-D` and `-x` have nothing
-                // to discard or to check here.
+                // `-a` names a file that nothing is read from yet; `-C` and `-x` have nothing to
+                // discard or to check here.
                 _ => {}
             }
         }
@@ -134,6 +137,7 @@ impl Order {
             runtime: Runtime::Smol,
             level: self.is_debug.then_some(log::LevelFilter::Debug),
             pid_file: Some(Path::new(pid::PGPOOL_S)),
+            past: self.past,
         };
         run::serve(&start, started)
             .map_err(|ending| Stop { text: format!("pgpool: {ending}\n"), code: ending.number() })

@@ -144,8 +144,7 @@ impl NodeInfo<'_> {
         payload.text(self.host);
         payload.text(self.port);
         payload.text(self.status.number());
-        // Quarantine: it is the watchdog's.
-        payload.text(0);
+        payload.text(u8::from(self.status == Status::Quarantine));
         payload.text(self.actual_status.word());
         payload.text(format_args!("{:.6}", self.weight * RAND_MAX));
         // 0 and 1 are the roles where there is no streaming replication.

@@ -10,8 +10,10 @@ use super::note::{Note, NoteKind};
 use super::secrets::Vault;
 use super::settings::{Setting, Settings, Stored};
 use super::{
-    AuthPolicy, Config, backends, file, logs, parameters, pcp, pgpool, policies, pools, shown,
+    AuthPolicy, Config, backends, checks, file, logs, parameters, pcp, pgpool, policies, pools,
+    shown, signs,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Lends the text of files.
@@ -165,7 +167,14 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
     let backends = backends::assemble(&settings, findings);
     policies::check_modes(&settings, findings);
     policies::check_listening(&settings, findings);
-    let checks = policies::checks(&settings, &users, &mut vault, findings);
+    let checks = checks::policy(&settings, &users, &mut vault, findings);
+    let node_checks = match &checks {
+        Some(all) => {
+            let ids = backends.iter().map(|backend| backend.id);
+            checks::of_nodes(&settings, ids, all, &users, &mut vault, findings)
+        }
+        None => BTreeMap::new(),
+    };
     let recovery = super::recovery::policy(&settings, &users, &mut vault, findings);
     let mut config = Config {
         listen_addresses: settings.list("listen_addresses", None),
@@ -182,10 +191,12 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         routing: super::routing::routing(&settings, findings),
         checks: checks?,
         recovery,
+        node_checks,
         catalog_refresh_period: pools::refresh_period(&settings),
         client_max: settings.count("client_max"),
         client_idle_limit: settings.limit("client_idle_limit"),
         shutdown_timeout: settings.seconds("shutdown_timeout"),
+        signs: signs::policy(&settings),
         failover: policies::failover(&settings),
         failover_wait_timeout: settings.seconds("failover_wait_timeout"),
         switchover_timeout: settings.seconds("switchover_timeout"),
@@ -194,15 +205,14 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         log_level: policies::log_level(&settings),
         log_sessions: policies::log_sessions(&settings),
         log: logs::log(&settings),
-        pid_file_name: settings
-            .setting("pid_file_name", None)
-            .map(|_| settings.text("pid_file_name", None))
-            .filter(|name| !name.is_empty()),
+        pid_file_name: settings.path("pid_file_name"),
+        work_dir: settings.path("work_dir"),
         statements: policies::statements(&settings),
         shown: Arc::default(),
         not_yet: settings.not_yet.clone(),
     };
     config.shown = Arc::new(shown::list(&settings, &config));
+    signs::show(&settings, &mut config);
     config.show_word("failover_mode", config.failover.mode.word());
     config.show_word("recovery_mode", config.recovery.mode.word());
     config.show_count("pool_size_max", config.pool.defaults.size_max);

@@ -3,21 +3,8 @@
 use super::findings::Findings;
 use super::format::Format;
 use super::mistake::{Herd, Unfit};
-use super::note::NoteKind;
-use super::secrets::Vault;
 use super::settings::Settings;
-use super::{
-    CheckPolicy, CpuAffinity, FailoverMode, FailoverPolicy, LogSessions, Method, StatementNotes,
-};
-use crate::auth::passwd::Users;
-use crate::auth::secret::Secret;
-use crate::time::Duration;
-
-/// What stands for a period of zero: pgherd must look at its servers to know the primary.
-const PERIOD: Duration = Duration::from_secs(10);
-
-/// What stands for a timeout of zero, after which a silent server would never count as lost.
-const TIMEOUT: Duration = Duration::from_secs(20);
+use super::{CpuAffinity, FailoverMode, FailoverPolicy, LogSessions, Method, StatementNotes};
 
 /// Reports modes that are known words but not served.
 pub(super) fn check_modes(settings: &Settings, findings: &mut Findings) {
@@ -33,86 +20,6 @@ pub(super) fn check_listening(settings: &Settings, findings: &mut Findings) {
     if empty("listen_addresses") && empty("unix_socket_directories") {
         blame(settings, "listen_addresses", Herd::NowhereToListen, findings);
     }
-}
-
-/// Makes the policy of looking at servers; none if nobody is named to log in.
-pub(super) fn checks(
-    settings: &Settings,
-    users: &Users,
-    vault: &mut Vault<'_>,
-    findings: &mut Findings,
-) -> Option<CheckPolicy> {
-    let pairs =
-        [("sr_check_user", "sr_check_password"), ("health_check_user", "health_check_password")];
-    let named = pairs.into_iter().find(|(user, _)| !settings.text(user, None).is_empty());
-    let Some((user, password)) = named else {
-        if !findings.is_blind() && !pairs.iter().any(|(user, _)| findings.blames(user)) {
-            findings.mistake(&settings.path, None, Some("sr_check_user"), Herd::NoCheckUser);
-        }
-        return None;
-    };
-    let user = settings.text(user, None);
-    Some(CheckPolicy {
-        period: period(settings, findings),
-        timeout: or_instead(settings, "health_check_timeout", TIMEOUT, "20s", findings),
-        max_retries: u32::try_from(settings.number("health_check_max_retries", None))
-            .unwrap_or(u32::MAX),
-        retry_delay: settings.seconds("health_check_retry_delay"),
-        password: check_password(settings, &user, password, users, vault, findings),
-        user,
-        database: or_postgres(settings.text("sr_check_database", None)),
-    })
-}
-
-/// Returns the pause between two looks: the shorter one of those for lag and for health.
-fn period(settings: &Settings, findings: &mut Findings) -> Duration {
-    let lag = settings.limit("sr_check_period");
-    let health = settings.limit("health_check_period");
-    match (lag, health) {
-        (Some(lag), Some(health)) => lag.min(health),
-        (Some(period), None) | (None, Some(period)) => period,
-        (None, None) => or_instead(settings, "sr_check_period", PERIOD, "10s", findings),
-    }
-}
-
-/// Returns a time, or what stands for zero, with a note.
-fn or_instead(
-    settings: &Settings,
-    name: &'static str,
-    instead: Duration,
-    used: &'static str,
-    findings: &mut Findings,
-) -> Duration {
-    let Some(given) = settings.limit(name) else {
-        if let Some(setting) = settings.setting(name, None) {
-            let kind = NoteKind::ZeroReplaced { used };
-            findings.note(&setting.file, setting.line, Some(&setting.key), kind);
-        }
-        return instead;
-    };
-    given
-}
-
-/// Finds the password for looking at servers: the one in the setting, or the user's entry.
-fn check_password(
-    settings: &Settings,
-    user: &str,
-    name: &'static str,
-    users: &Users,
-    vault: &mut Vault<'_>,
-    findings: &mut Findings,
-) -> Option<Secret> {
-    let stored = settings.text(name, None);
-    if let Some(setting) = settings.setting(name, None).filter(|_| !stored.is_empty()) {
-        let place = (setting.file.as_str(), setting.line, setting.key.as_str());
-        return vault.decode(user, &stored, place, findings);
-    }
-    let entry = users.password(user).cloned();
-    if entry.is_none() {
-        let kind = NoteKind::NoCheckPassword { user: user.to_owned() };
-        findings.note(&settings.path, None, Some(name), kind);
-    }
-    entry
 }
 
 /// Reads `auth_method`.
@@ -175,11 +82,6 @@ pub(super) fn statements(settings: &Settings) -> StatementNotes {
         .set(StatementNotes::LOG, settings.flag("log_statement"))
         .set(StatementNotes::LOG_PER_NODE, settings.flag("log_per_node_statement"))
         .set(StatementNotes::NOTICE_PER_NODE, settings.flag("notice_per_node_statement"))
-}
-
-/// Returns the database, of which Pgpool-II takes an empty name for `postgres`.
-fn or_postgres(database: String) -> String {
-    if database.is_empty() { "postgres".to_owned() } else { database }
 }
 
 /// Reports a problem where the parameter is set, or for the file if it is not.

@@ -189,10 +189,7 @@ impl Settings {
     fn collect_not_yet(&mut self, findings: &mut Findings) {
         for ((name, node), (setting, value)) in &self.values {
             let Some(parameter) = parameters::by_name(name) else { continue };
-            // The looks at servers follow one policy; what is asked for single nodes comes later.
-            let for_one_node = node.is_some() && CHECKS_PER_NODE.contains(name);
-            let waits = parameter.effect == Effect::NotYet || for_one_node;
-            if !waits
+            if parameter.effect != Effect::NotYet
                 || (*value == Value::Bool(false) && default(parameter).as_ref() == Some(value))
             {
                 continue;
@@ -277,6 +274,12 @@ impl Settings {
         }
     }
 
+    /// Returns the name of a file or directory, if a file gives one.
+    pub(super) fn path(&self, name: &'static str) -> Option<String> {
+        let given = self.setting(name, None).map(|_| self.text(name, None));
+        given.filter(|path| !path.is_empty())
+    }
+
     /// Returns the items of a list.
     pub(super) fn list(&self, name: &'static str, node: Option<u8>) -> Vec<String> {
         match self.value(name, node) {
@@ -307,16 +310,6 @@ impl Settings {
         }
     }
 }
-
-/// Parameters that exist for every node and are in effect only for all at once.
-const CHECKS_PER_NODE: [&str; 6] = [
-    "health_check_period",
-    "health_check_timeout",
-    "health_check_user",
-    "health_check_password",
-    "health_check_max_retries",
-    "health_check_retry_delay",
-];
 
 /// Returns the value where no file gives one.
 pub(super) fn default(parameter: &Parameter) -> Option<Value> {

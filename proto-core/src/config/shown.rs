@@ -147,6 +147,15 @@ impl Config {
         }
     }
 
+    /// Corrects the value of a switch that the file leaves to others.
+    pub(super) fn show_flag(&mut self, name: &str, is_on: bool) {
+        let shown = Arc::make_mut(&mut self.shown);
+        if let Some(shown) = shown.iter_mut().find(|shown| shown.name == name) {
+            shown.status = status(shown.parameter, &Value::Bool(is_on));
+            shown.words = words(shown.parameter, &Value::Bool(is_on));
+        }
+    }
+
     /// Finds what is shown of a parameter, by its name with the node's number.
     #[must_use]
     pub fn shown(&self, name: &str) -> Option<&Shown> {

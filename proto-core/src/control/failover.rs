@@ -190,15 +190,15 @@ impl Control {
             let before = received.and_then(|received| case.received.insert(node.id, received));
             let standing = match node.hold {
                 _ if case.tried.contains(&node.id) => Standing::Tried,
-                Hold::Detached => Standing::Detached,
+                Hold::Detached | Hold::Lost => Standing::Detached,
                 Hold::Fenced => Standing::Tried,
                 // The operator may detach a primary that lives, and knows it.
-                Hold::None
+                Hold::None | Hold::Unproved
                     if !is_detached && before.is_some_and(|before| received > Some(before)) =>
                 {
                     Standing::Hears
                 }
-                Hold::None => Standing::Free,
+                Hold::None | Hold::Unproved => Standing::Free,
             };
             let priority = self.config.backend(node.id).map_or(0, |backend| backend.priority);
             candidates.push(Candidate { id: node.id, priority, sighting, standing });

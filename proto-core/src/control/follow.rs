@@ -11,7 +11,6 @@ use super::watch::Watched;
 use crate::backend::dialogue::Rows;
 use crate::config::FailoverMode;
 use crate::failover::follow::{self, Plan};
-use crate::health::probe::Receiver;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
 use crate::time::Instant;
@@ -83,25 +82,6 @@ impl Control {
         let primary = self.topology.primary?;
         let node = self.nodes.iter().find(|node| node.id == primary)?;
         Some((primary, node.fact.sighting.as_ref()?.timeline))
-    }
-
-    /// Lets a fenced node in again that is seen to follow the primary.
-    pub(super) fn release_follower(&mut self, id: BackendId) {
-        let Some((primary, timeline)) = self.leader() else { return };
-        let follows = |node: &Watched| {
-            let sighting = node.fact.sighting.as_ref();
-            node.id == id
-                && node.hold == Hold::Fenced
-                && sighting.is_some_and(|s| {
-                    s.role == Role::Standby
-                        && s.receiver == Receiver::Streaming
-                        && s.timeline >= timeline
-                })
-        };
-        if self.nodes.iter().any(follows) {
-            log::info!("node {id} follows node {primary}, and serves again");
-            self.unfence(id);
-        }
     }
 
     fn end_follow(&mut self, id: BackendId) {

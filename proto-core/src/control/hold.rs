@@ -1,11 +1,10 @@
 //! Nodes that are kept out of service, whatever looks at them tell.
 
 use super::Control;
-use super::view::Fact;
 use super::watch::{Doubt, Watched};
 use crate::failover::decide::Loss;
 use crate::id::BackendId;
-use crate::topology::{Role, Seen, Status};
+use crate::topology::Role;
 
 /// Whether a node is kept out of service, and who may let it in again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +14,10 @@ pub(super) enum Hold {
     None,
     /// By the operator, who alone lets it in again.
     Detached,
+    /// It was lost, and `auto_failback` is off: the operator lets it in again.
+    Lost,
+    /// It is back, or new, and not yet proved to follow the primary. It is let in when it is.
+    Unproved,
     /// It may take writes that the cluster does not know of: it was the primary before a promotion,
     /// or was told to become it. It is let in again when it is seen as a standby.
     Fenced,
@@ -64,13 +67,19 @@ impl Control {
         let role = node.fact.sighting.as_ref().map(|sighting| sighting.role);
         let is_doubtful = match node.hold {
             Hold::Fenced => role != Some(Role::Standby),
-            Hold::None | Hold::Detached => role == Some(Role::Primary),
+            Hold::None | Hold::Detached | Hold::Lost | Hold::Unproved => {
+                role == Some(Role::Primary)
+            }
         };
         if is_doubtful && self.topology.primary.is_some() {
             self.hold(id, Hold::Fenced);
             return Err(Declined::Astray);
         }
         log::warn!("node {id} is attached by the operator");
+        if is_doubtful {
+            // There is no primary beside it, and the operator answers for its timeline.
+            self.last_timeline = None;
+        }
         self.release(id);
         self.pursue();
         Ok(())
@@ -91,9 +100,9 @@ impl Control {
         self.nodes.iter().find(|node| node.id == id).map_or(Hold::None, |node| node.hold)
     }
 
-    /// Keeps a node out of service that may take writes, unless the operator does so already.
+    /// Keeps a node out of service that may take writes, unless that takes the operator already.
     pub(super) fn fence(&mut self, id: BackendId) {
-        if self.hold_of(id) == Hold::None {
+        if matches!(self.hold_of(id), Hold::None | Hold::Unproved) {
             self.hold(id, Hold::Fenced);
         }
     }
@@ -105,27 +114,10 @@ impl Control {
         }
     }
 
-    /// Fences a node that takes writes on an earlier timeline than the primary does: should the
-    /// primary be lost, it must not be taken for the next one.
-    pub(super) fn fence_rival(&mut self, id: BackendId) {
-        let Some((primary, timeline)) = self.leader() else { return };
-        let node = self.nodes.iter().find(|node| node.id == id && id != primary);
-        let sighting = node.filter(|node| node.hold == Hold::None);
-        let sighting = sighting.and_then(|node| node.fact.sighting.as_ref());
-        if let Some(rival) = sighting.filter(|s| s.role == Role::Primary && s.timeline < timeline) {
-            log::error!(
-                "node {id} takes writes on timeline {}, beside node {primary} on timeline {timeline}: \
-                 it is kept out of service until it is made a standby, by pg_rewind or anew",
-                rival.timeline
-            );
-            self.fence(id);
-        }
-    }
-
     /// Keeps a node out of service. If it was the primary, another is looked for.
     pub(super) fn hold(&mut self, id: BackendId, hold: Hold) {
         let loss = self.loss_of(id);
-        self.set_hold(id, hold, |_| Status::Down);
+        self.set_hold(id, hold);
         if let Some(loss) = loss {
             self.begin_failover(loss);
         }
@@ -133,26 +125,20 @@ impl Control {
 
     /// Keeps the primary out of service while it hands over: no other is looked for.
     pub(super) fn shut_out(&mut self, id: BackendId) {
-        self.set_hold(id, Hold::Fenced, |_| Status::Down);
+        self.set_hold(id, Hold::Fenced);
     }
 
     /// Lets a node in again, if its last look succeeded.
     pub(super) fn release(&mut self, id: BackendId) {
-        self.set_hold(id, Hold::None, |fact| match (fact.seen, fact.status) {
-            (Seen::Up, Status::Down) => Status::Waiting,
-            (_, status) => status,
-        });
+        self.set_hold(id, Hold::None);
     }
 
-    fn set_hold(&mut self, id: BackendId, hold: Hold, status: impl FnOnce(&Fact) -> Status) {
-        let changed = self.clock.at(self.now);
-        let Some(node) = self.nodes.iter_mut().find(|node| node.id == id) else { return };
-        node.hold = hold;
-        let status = status(&node.fact);
-        if node.fact.status != status {
-            node.fact.status = status;
-            node.fact.changed = changed;
+    fn set_hold(&mut self, id: BackendId, hold: Hold) {
+        let Some(at) = self.index_of(id) else { return };
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.hold = hold;
         }
+        self.settle(at);
         self.publish(Doubt::None);
     }
 

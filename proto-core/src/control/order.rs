@@ -84,9 +84,12 @@ impl Control {
     /// The connection for an order stands.
     pub(super) fn begin_order(&mut self, conn: ConnId) {
         let Some(order) = self.orders.get_mut(conn) else { return };
+        let node = order.node;
         let Some(first) = order.queries.pop_front() else { return };
         let dialogue = Box::new(match order.what {
-            What::Promote | What::Follow(_) | What::Fence | What::Lift => self.dialogue(first),
+            What::Promote | What::Follow(_) | What::Fence | What::Lift => {
+                self.dialogue(node, first)
+            }
             What::Recover => self.recovery_dialogue(first),
         });
         if let Some(order) = self.orders.get_mut(conn) {

@@ -13,8 +13,10 @@ pub struct Fact {
     pub status: Status,
     /// Whether its last look succeeded.
     pub seen: Seen,
-    /// What it said at its last look, if that succeeded.
+    /// What it said at its last look, or at the last one before those at which it refused to tell.
     pub sighting: Option<Sighting>,
+    /// Whether it has refused to tell since.
+    pub sight: Sight,
     /// When `status` last changed.
     pub changed: WallTime,
 }
@@ -23,8 +25,24 @@ impl Fact {
     /// Nothing is known.
     #[must_use]
     pub const fn new(changed: WallTime) -> Self {
-        Self { status: Status::Down, seen: Seen::Unknown, sighting: None, changed }
+        Self {
+            status: Status::Down,
+            seen: Seen::Unknown,
+            sighting: None,
+            sight: Sight::Clear,
+            changed,
+        }
     }
+}
+
+/// Whether what is known of a node is as fresh as its last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// It is.
+    #[default]
+    Clear,
+    /// It lives, and refuses to tell how it is: it is taken for what it was.
+    Blind,
 }
 
 /// Whether every node has been looked at since the start.
@@ -68,9 +86,9 @@ pub fn derive(
 
 /// Decides which node is the primary.
 ///
-/// The one that says so. If several do, the one that was the primary before stays it; else the
-/// one on the latest timeline; else, because two servers that take writes on one timeline cannot
-/// be told apart safely, none.
+/// The one that says so. If several do, the one that was the primary before stays it, unless it
+/// refuses to tell and another one is on a later timeline; else the one on the latest timeline;
+/// else, because two servers that take writes on one timeline cannot be told apart safely, none.
 #[must_use]
 pub fn primary(previous: Option<BackendId>, facts: &[(&Backend, &Fact)]) -> Option<BackendId> {
     let mut claims: Vec<(u32, BackendId)> = facts
@@ -82,10 +100,12 @@ pub fn primary(previous: Option<BackendId>, facts: &[(&Backend, &Fact)]) -> Opti
         .map(|(id, sighting)| (sighting.timeline, id))
         .collect();
     claims.sort_unstable();
-    if let Some(previous) = previous
-        && claims.iter().any(|(_, id)| *id == previous)
-    {
-        return Some(previous);
+    if let Some((own, previous)) = claims.iter().find(|(_, id)| Some(*id) == previous) {
+        let mut nodes = facts.iter().filter(|(backend, _)| backend.id == *previous);
+        let is_blind = nodes.any(|(_, fact)| fact.sight == Sight::Blind);
+        if !is_blind || claims.last().is_none_or(|(latest, _)| latest == own) {
+            return Some(*previous);
+        }
     }
     let (timeline, id) = claims.pop()?;
     match claims.last() {
@@ -159,7 +179,8 @@ mod tests {
 
     fn fact(status: Status, role: Role, timeline: u32, lsn: u64) -> Fact {
         let sighting = Sighting { role, lsn: Some(lsn), timeline, ..Sighting::default() };
-        Fact { status, seen: Seen::Up, sighting: Some(sighting), changed: WallTime(0) }
+        let (seen, sight) = (Seen::Up, Sight::Clear);
+        Fact { status, seen, sighting: Some(sighting), sight, changed: WallTime(0) }
     }
 
     #[test]
@@ -168,6 +189,7 @@ mod tests {
         use Status::{Down, Up};
         let p = |timeline| fact(Up, Primary, timeline, 100);
         let s = || fact(Up, Standby, 1, 90);
+        let blind = |fact| Fact { sight: Sight::Blind, ..fact };
         let id = |n| Some(BackendId(n));
         type Case = (&'static str, Option<BackendId>, Vec<Fact>, Option<BackendId>);
         let cases: &[Case] = &[
@@ -180,6 +202,8 @@ mod tests {
                 None,
             ),
             ("the old one stays", id(0), vec![p(1), p(2)], id(0)),
+            ("the old one stays although it refuses to tell", id(0), vec![blind(p(1)), s()], id(0)),
+            ("but not beside a later one", id(0), vec![blind(p(1)), p(2)], id(1)),
             ("the latest timeline", None, vec![p(1), p(2)], id(1)),
             ("two of a timeline", None, vec![p(2), p(2)], None),
             ("a new one when the old one steps down", id(0), vec![s(), p(2)], id(1)),

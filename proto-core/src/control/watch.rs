@@ -3,16 +3,20 @@
 use bytes::Bytes;
 
 use super::Control;
+use super::failback::Presence;
 use super::hold::Hold;
 use super::record::Record;
-use super::view::Fact;
+use super::view::{Fact, Sight};
 use crate::auth::answer::Answer;
 use crate::auth::passwd::Stored;
 use crate::backend::dialogue::{Dialogue, Event, Trouble};
+use crate::config::{CheckPolicy, OnError, OnShutdown};
 use crate::health::probe::{self, Sighting};
+use crate::health::reply::Meaning;
 use crate::health::rounds::{self, Policy, Rounds};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
+use crate::message::Sign;
 use crate::output::{Close, Output};
 use crate::time::Instant;
 use crate::topology::{Seen, Status};
@@ -37,14 +41,35 @@ pub(super) struct Watched {
     pub(super) doubt: Doubt,
     /// Whether it is kept out of service whatever looks tell.
     pub(super) hold: Hold,
+    /// When it was last let in again by itself.
+    pub(super) returned: Option<Instant>,
+    /// What it said last of its being open.
+    pub(super) openness: Openness,
+}
+
+/// What a server said last of its being open to anybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Openness {
+    /// Nothing, or that it is.
+    #[default]
+    Open,
+    /// It has ended sessions, and may have stopped.
+    SaidGoodbye,
+    /// It starts, or stops: whatever it was, it is coming or going.
+    NotOpen,
 }
 
 /// The connection by which a node is looked at.
 #[derive(Debug)]
 pub(super) enum Look {
     None,
-    Connecting(ConnId),
-    Open { conn: ConnId, dialogue: Box<Dialogue>, use_: Use },
+    /// It counts as failed unless it stands by then.
+    Connecting(ConnId, Instant),
+    Open {
+        conn: ConnId,
+        dialogue: Box<Dialogue>,
+        use_: Use,
+    },
 }
 
 /// Whether a connection has carried an answer before: if it then fails, the server may still be
@@ -64,10 +89,10 @@ pub(super) enum Doubt {
 impl Control {
     /// Watches the nodes of the configuration, and no others.
     pub(super) fn watch(&mut self) {
-        let policy = self.policy();
         let mut before = std::mem::take(&mut self.nodes);
         for backend in &self.config.backends {
             let place = (backend.hostname.clone(), backend.port);
+            let policy = rounds_policy(self.config.checks_of(backend.id));
             // A number that was given to another server is another node.
             let is_it = |node: &Watched| node.id == backend.id && node.place == place;
             let at = before.iter().position(is_it);
@@ -87,24 +112,15 @@ impl Control {
                     doubt: Doubt::None,
                     hold: Hold::None,
                     looked_at: None,
+                    returned: None,
+                    openness: Openness::Open,
                 },
             });
         }
         for node in before {
-            if let Look::Connecting(conn) | Look::Open { conn, .. } = node.look {
+            if let Look::Connecting(conn, _) | Look::Open { conn, .. } = node.look {
                 self.outputs.push(Output::Close { conn, when: Close::Now });
             }
-        }
-    }
-
-    pub(super) fn policy(&self) -> Policy {
-        let checks = &self.config.checks;
-        Policy {
-            period: checks.period,
-            period_lost: checks.period.min(limits::LOST_LOOK_PERIOD),
-            timeout: checks.timeout,
-            retries_max: checks.max_retries,
-            retry_delay: checks.retry_delay,
         }
     }
 
@@ -129,7 +145,7 @@ impl Control {
         let Some(node) = self.nodes.get_mut(at) else { return };
         match &mut node.look {
             Look::Open { dialogue, .. } => dialogue.ask(frontend::compose_query(probe::QUERY)),
-            Look::None | Look::Connecting(_) => {
+            Look::None | Look::Connecting(..) => {
                 self.abandon(at);
                 self.connect(at);
             }
@@ -139,15 +155,16 @@ impl Control {
 
     pub(super) fn connect(&mut self, at: usize) {
         let Some(node) = self.nodes.get_mut(at) else { return };
+        let limit = self.config.backend(node.id).map(|backend| backend.connect_timeout);
         let conn = self.names.insert(());
         self.looks.insert(conn, node.id);
-        node.look = Look::Connecting(conn);
+        node.look = Look::Connecting(conn, self.now + limit.unwrap_or_default());
         self.outputs.push(Output::Connect { conn, to: node.id });
     }
 
     pub(super) fn abandon(&mut self, at: usize) {
         let Some(node) = self.nodes.get_mut(at) else { return };
-        if let Look::Connecting(conn) | Look::Open { conn, .. } =
+        if let Look::Connecting(conn, _) | Look::Open { conn, .. } =
             std::mem::replace(&mut node.look, Look::None)
         {
             self.looks.remove(conn);
@@ -185,44 +202,73 @@ impl Control {
         let is_raised = self.nodes.get(at).is_some_and(|node| self.is_raised(node.id));
         sighting.is_fenced |= is_raised;
         let Some(node) = self.nodes.get_mut(at) else { return };
-        let now = self.now;
+        let (now, id, role) = (self.now, node.id, sighting.role);
         node.rounds.handle_input(now, rounds::Input::Answered);
         node.record.on_success(now);
-        if node.fact.status == Status::Down && node.hold == Hold::None {
-            log::info!("node {} is up: it is a {}", node.id, sighting.role.word());
-            node.fact.status = Status::Waiting;
-            node.fact.changed = self.clock.at(now);
-        } else if node.fact.sighting.as_ref().is_some_and(|old| old.role != sighting.role) {
-            log::info!("node {} is a {} now", node.id, sighting.role.word());
+        let before = node.fact.sighting.as_ref().map(|sighting| sighting.role);
+        if before.is_some_and(|before| before != role) {
+            log::info!("node {id} is a {} now", role.word());
         }
         node.fact.seen = Seen::Up;
+        node.fact.sight = Sight::Clear;
+        node.openness = Openness::Open;
         node.looked_at = Some(now);
         node.fact.sighting = Some(sighting.since(node.fact.sighting.as_ref()));
         let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
-        let id = node.id;
+        let presence = if before.is_some() { Presence::There } else { Presence::Back };
+        let primary = self.topology.primary;
+        self.note_demotion(id, role);
+        self.judge(at, presence);
+        self.settle(at);
         self.publish(doubt);
-        self.fence_rival(id);
-        self.release_follower(id);
+        if self.topology.primary != primary || primary == Some(id) {
+            self.judge_others();
+        }
         self.pursue();
         self.gather_followers();
+        self.seek_unseen();
         self.drive(id);
     }
 
     pub(super) fn on_failed(&mut self, at: usize, use_: Use, trouble: &Trouble) {
         self.abandon(at);
         let Some(node) = self.nodes.get_mut(at) else { return };
-        log::info!("node {} was looked at in vain: {trouble}", node.id);
-        if let Trouble::Login(failure) = trouble
-            && failure.code().starts_with(b"28")
-        {
+        let id = node.id;
+        match Meaning::of(trouble) {
+            Meaning::Lives => return self.on_blind(at, trouble),
+            Meaning::SaysGoodbye => node.openness = Openness::SaidGoodbye,
+            Meaning::NotOpen if node.openness == Openness::Open => {
+                node.openness = Openness::NotOpen;
+            }
+            Meaning::NotOpen | Meaning::Nothing => {}
+        }
+        log::info!("node {id} was looked at in vain: {trouble}");
+        self.on_refused(at, use_);
+    }
+
+    /// A server lives and refuses to tell how it is. It stays what it was, for clients may well get
+    /// from it what they ask for.
+    fn on_blind(&mut self, at: usize, trouble: &Trouble) {
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let id = node.id;
+        node.rounds.handle_input(self.now, rounds::Input::Answered);
+        node.record.on_success(self.now);
+        node.fact.seen = Seen::Up;
+        node.openness = Openness::Open;
+        let was = std::mem::replace(&mut node.fact.sight, Sight::Blind);
+        if was == Sight::Clear {
+            let user = &self.config.checks_of(id).user;
             log::error!(
-                "node {}: sr_check_user \"{}\" cannot log in: {failure}; set sr_check_user and \
-                 sr_check_password to a role that can",
-                node.id,
-                self.config.checks.user
+                "node {id} lives and does not tell how it is: {trouble}. It stays what it was. \
+                 \"{user}\", who looks at it (sr_check_user, or its health_check_user), must be able \
+                 to log in there and to ask"
             );
         }
-        self.on_refused(at, use_);
+        let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
+        self.settle(at);
+        self.publish(doubt);
+        self.pursue();
+        self.drive(id);
     }
 
     /// An attempt has failed, or a kept connection has.
@@ -236,7 +282,10 @@ impl Control {
             self.connect(at);
             return;
         }
-        node.rounds.handle_input(self.now, rounds::Input::Refused);
+        let is_gone = node.openness == Openness::SaidGoodbye
+            && self.config.signs.shutdown == OnShutdown::Confirm;
+        let input = if is_gone { rounds::Input::Gone } else { rounds::Input::Refused };
+        node.rounds.handle_input(self.now, input);
         self.drive(id);
     }
 
@@ -247,26 +296,98 @@ impl Control {
         node.record.on_fail(self.now);
         node.fact.seen = Seen::Down;
         node.doubt = Doubt::None;
-        if node.fact.status != Status::Down {
-            log::error!("node {} is down: every look at it has failed", node.id);
-            node.fact.status = Status::Down;
-            node.fact.changed = self.clock.at(self.now);
-        }
         node.fact.sighting = None;
+        node.fact.sight = Sight::Clear;
+        self.keep_out_if_by_hand(at);
+        self.settle(at);
         self.publish(Doubt::None);
         match loss {
             Some(loss) => self.begin_failover(loss),
             None => self.pursue(),
         }
         self.gather_followers();
+        self.seek_unseen();
     }
 
-    pub(super) fn on_suspect(&mut self, backend: BackendId) {
+    /// A shard has lost a connection to a node.
+    pub(super) fn on_suspect(&mut self, backend: BackendId, sign: Sign) {
         let Some(at) = self.index_of(backend) else { return };
         if let Some(node) = self.nodes.get_mut(at) {
             node.doubt = Doubt::Raised;
+            if sign == Sign::Goodbye {
+                node.openness = Openness::SaidGoodbye;
+            }
         }
-        self.hurry(backend);
+        let signs = self.config.signs;
+        let is_looked_at = match sign {
+            Sign::Silence => signs.error == OnError::Look,
+            // A server that stops is lost to its sessions by an error, too.
+            Sign::Goodbye => signs.error == OnError::Look || signs.shutdown == OnShutdown::Confirm,
+        };
+        if is_looked_at {
+            self.hurry(backend);
+        }
+    }
+
+    /// Sets a node's status by what is known of it, and notes when that has changed it.
+    pub(super) fn settle(&mut self, at: usize) {
+        let changed = self.clock.at(self.now);
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let answers = node.fact.seen == Seen::Up && node.fact.sighting.is_some();
+        let status = match (node.hold, answers) {
+            (Hold::Detached | Hold::Lost, _) | (_, false) => Status::Down,
+            (Hold::Fenced | Hold::Unproved, true) => Status::Quarantine,
+            (Hold::None, true) if node.fact.status.is_usable() => node.fact.status,
+            (Hold::None, true) => Status::Waiting,
+        };
+        let before = std::mem::replace(&mut node.fact.status, status);
+        if before == status {
+            return;
+        }
+        node.fact.changed = changed;
+        let role = node.fact.sighting.as_ref().map_or("unknown", |s| s.role.word());
+        match (status, node.fact.seen) {
+            (Status::Down, Seen::Down) => {
+                log::error!("node {} is down: every look at it has failed", node.id);
+            }
+            (Status::Down, Seen::Up | Seen::Unknown) => log::info!("node {} is down", node.id),
+            (Status::Quarantine, _) => {
+                log::warn!("node {} answers, and is kept out of service: it is a {role}", node.id);
+            }
+            (Status::Waiting | Status::Up, _) => {
+                log::info!("node {} is up: it is a {role}", node.id)
+            }
+        }
+    }
+
+    /// Gives up connections to servers that do not come about in time.
+    pub(super) fn expire_connects(&mut self) {
+        let mut late = Vec::new();
+        for node in &mut self.nodes {
+            let Look::Connecting(_, until) = &mut node.look else { continue };
+            if *until + limits::LATENESS_MAX < self.now {
+                // Nobody has listened meanwhile.
+                *until = self.now + limits::LATENESS_MAX;
+            } else if *until <= self.now {
+                late.push(node.id);
+            }
+        }
+        for id in late {
+            let Some(at) = self.index_of(id) else { continue };
+            self.abandon(at);
+            self.note_silence(at);
+            log::info!("node {id} was looked at in vain: no connection within connect_timeout");
+            self.on_refused(at, Use::Fresh);
+        }
+    }
+
+    /// When a connection that is being made has taken too long.
+    pub(super) fn connect_deadline(&self) -> Option<Instant> {
+        let deadline = |node: &Watched| match node.look {
+            Look::Connecting(_, until) => Some(until),
+            Look::None | Look::Open { .. } => None,
+        };
+        self.nodes.iter().filter_map(deadline).min()
     }
 
     /// Looks at a node at once, unless a look is under way.
@@ -311,10 +432,11 @@ impl Control {
     }
 
     /// Begins a conversation with a server, with this question.
-    pub(super) fn dialogue(&mut self, first: Bytes) -> Dialogue {
-        let params = introduce(&self.config.checks.user, &self.config.checks.database, "pgherd");
-        let stored = self.config.checks.password.clone().map(Stored::Plain);
-        let answer = Answer::new(&self.config.checks.user, stored.as_ref(), &mut self.entropy);
+    pub(super) fn dialogue(&mut self, node: BackendId, first: Bytes) -> Dialogue {
+        let checks = self.config.checks_of(node);
+        let params = introduce(&checks.user, &checks.database, "pgherd");
+        let stored = checks.password.clone().map(Stored::Plain);
+        let answer = Answer::new(&checks.user, stored.as_ref(), &mut self.entropy);
         Dialogue::new(&params, answer, first)
     }
 
@@ -326,11 +448,30 @@ impl Control {
         let Some(node) = self.nodes.get_mut(at) else { return };
         let use_ = match &node.look {
             Look::Open { conn: open, use_, .. } if *open == conn => *use_,
-            Look::Connecting(open) if *open == conn => Use::Fresh,
-            Look::None | Look::Connecting(_) | Look::Open { .. } => return,
+            Look::Connecting(open, _) if *open == conn => Use::Fresh,
+            Look::None | Look::Connecting(..) | Look::Open { .. } => return,
         };
         node.look = Look::None;
+        self.note_silence(at);
         self.on_refused(at, use_);
+    }
+
+    /// There is nobody any more who could say that it is not open.
+    fn note_silence(&mut self, at: usize) {
+        if let Some(node) = self.nodes.get_mut(at).filter(|n| n.openness == Openness::NotOpen) {
+            node.openness = Openness::Open;
+        }
+    }
+}
+
+/// When a node is looked at.
+fn rounds_policy(checks: &CheckPolicy) -> Policy {
+    Policy {
+        period: checks.period,
+        period_lost: checks.period.min(limits::LOST_LOOK_PERIOD),
+        timeout: checks.timeout,
+        retries_max: checks.max_retries,
+        retry_delay: checks.retry_delay,
     }
 }
 
@@ -341,3 +482,6 @@ pub(super) fn introduce(user: &str, database: &str, name: &str) -> Params {
     };
     Params(vec![pair("user", user), pair("database", database), pair("application_name", name)])
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::limits;
 use crate::time::{Duration, Instant};
 
 /// How often to look, and how patiently.
@@ -29,6 +30,8 @@ pub enum Input {
     Answered,
     /// It did not, and will not.
     Refused,
+    /// It did not, and no further attempt is wanted: it has said before that it goes.
+    Gone,
 }
 
 /// What to do.
@@ -90,14 +93,21 @@ impl Rounds {
                 self.state = State::Waiting { attempt: 0, due: now + self.policy.period };
             }
             Input::Refused => self.fail(attempt, now),
+            Input::Gone => self.lose(now),
         }
     }
 
     /// Acts on whatever became due by `now`. Calling it early does nothing.
+    ///
+    /// Calling it far too late means that this process was stopped meanwhile, or its host was: the
+    /// answer may have come and could not be heard, so the attempt has its time again.
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::Waiting { attempt, due } if due <= now => {
                 self.outputs.push_back(Output::Attempt);
+                self.state = State::Asking { attempt, deadline: now + self.policy.timeout };
+            }
+            State::Asking { attempt, deadline } if deadline + limits::LATENESS_MAX < now => {
                 self.state = State::Asking { attempt, deadline: now + self.policy.timeout };
             }
             State::Asking { attempt, deadline } if deadline <= now => {
@@ -113,6 +123,13 @@ impl Rounds {
     pub fn hurry(&mut self, now: Instant) {
         if let State::Waiting { attempt: 0, .. } = self.state {
             self.state = State::Waiting { attempt: 0, due: now };
+        }
+    }
+
+    /// Begins the next round by then at the latest.
+    pub fn look_by(&mut self, at: Instant) {
+        if let State::Waiting { attempt: 0, due } = self.state {
+            self.state = State::Waiting { attempt: 0, due: due.min(at) };
         }
     }
 
@@ -136,6 +153,10 @@ impl Rounds {
             self.state = State::Waiting { attempt: attempt + 1, due };
             return;
         }
+        self.lose(now);
+    }
+
+    fn lose(&mut self, now: Instant) {
         self.outputs.push_back(Output::Lost);
         self.last = Last::Lost;
         self.state = State::Waiting { attempt: 0, due: now + self.policy.period_lost };
@@ -199,6 +220,21 @@ mod tests {
                     (15, refused, &[]),
                 ],
             ),
+            (
+                "one that has said that it goes is not asked again",
+                &[(0, None, &[Attempt]), (1, Some(Input::Gone), &[Lost]), (3, None, &[Attempt])],
+            ),
+            (
+                "whoever was stopped meanwhile listens once more",
+                &[
+                    (0, None, &[Attempt]),
+                    (60, None, &[]),
+                    (61, answered, &[]),
+                    (71, None, &[Attempt]),
+                    (120, None, &[]),
+                    (123, None, &[Abandon]),
+                ],
+            ),
         ];
         for (name, steps) in cases {
             let mut rounds = Rounds::new(policy(1), Instant::ZERO);
@@ -221,6 +257,17 @@ mod tests {
         rounds.handle_input(Instant::ZERO, Input::Refused);
         rounds.hurry(Instant::from_micros(5));
         assert_eq!(rounds.poll_timeout(), Instant::from_micros(1_000_000));
+    }
+
+    #[test]
+    fn a_round_comes_sooner_and_not_later() {
+        let mut rounds = Rounds::new(policy(1), Instant::ZERO);
+        rounds.handle_timeout(Instant::ZERO);
+        rounds.handle_input(Instant::ZERO, Input::Answered);
+        for (by, due) in [(20, 10), (3, 3), (5, 3)] {
+            rounds.look_by(Instant::from_micros(by * 1_000_000));
+            assert_eq!(rounds.poll_timeout(), Instant::from_micros(due * 1_000_000), "by {by}");
+        }
     }
 
     #[test]

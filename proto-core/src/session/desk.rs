@@ -27,7 +27,7 @@ use crate::config::{Config, PoolMode};
 use crate::entropy::Entropy;
 use crate::id::{BackendId, ConnId, ShardId, Slab, Table};
 use crate::limits;
-use crate::message::{Closed, Message, Peer, Shutdown};
+use crate::message::{Closed, Message, Peer, Shutdown, Sign};
 use crate::output::{Close, Output, Outputs};
 use crate::pool::{PoolKey, Pools, Ticket};
 use crate::route::memo::Memo;
@@ -371,6 +371,7 @@ impl Desk {
         self.timers.forget(link.deadline, TimerKey::Link(id));
         let key = link.pool.clone();
         let backend = key.backend;
+        let sign = Sign::of(link.last_words.as_ref());
         self.pools.free(&key, id);
         match link.state {
             State::Closing => {}
@@ -381,11 +382,11 @@ impl Desk {
                 if link.last_words.is_none() {
                     self.suspect(backend);
                 } else {
-                    self.report(backend);
+                    self.report(backend, sign);
                 }
                 self.notices.push_back((by, Notice::Lost(id, link)));
             }
-            State::Idle | State::Resetting => self.report(backend),
+            State::Idle | State::Resetting => self.report(backend, sign),
         }
         self.serve(backend);
         // Not at once, for a server that closes what is kept ready would be asked all the time.
@@ -406,12 +407,12 @@ impl Desk {
     /// Leaves a node alone for a while and has it looked at.
     fn suspect(&mut self, backend: BackendId) {
         self.suspects.insert(backend, self.now + limits::SUSPICION_TIME);
-        self.report(backend);
+        self.report(backend, Sign::Silence);
     }
 
-    fn report(&mut self, backend: BackendId) {
+    fn report(&mut self, backend: BackendId, sign: Sign) {
         let epoch = self.topology.epoch;
-        self.outputs.post(Peer::Control, Message::Suspect { backend, epoch });
+        self.outputs.post(Peer::Control, Message::Suspect { backend, epoch, sign });
     }
 
     /// Tells whether a connection to a node has failed a moment ago.

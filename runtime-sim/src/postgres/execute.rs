@@ -307,6 +307,9 @@ fn called(
     Ok(statement)
 }
 
+/// The one condition that a `do` block raises by its code.
+const DISK_FULL: &str = "53100";
+
 /// Carries out the `raise` and `perform pg_sleep` statements of a `do` block.
 fn raise(body: &str, context: &mut Context) -> Result<Outcome, Stop> {
     let words = tokens(body)?;
@@ -326,6 +329,9 @@ fn raise(body: &str, context: &mut Context) -> Result<Outcome, Stop> {
             Some(Token::Text(text)) => text.clone(),
             _ => continue,
         };
+        if is(at + 1, "sqlstate") && text == DISK_FULL {
+            return Err(Stop::Error(SqlError::new(DISK_FULL, "disk full")));
+        }
         if is(at + 1, "exception") {
             return Err(Stop::Error(SqlError::new("P0001", text)));
         }

@@ -129,6 +129,31 @@ impl Server {
         }
     }
 
+    /// Has no room for further sessions, or has it again.
+    pub(crate) fn turn_away(&mut self, is_full: bool) {
+        self.room = if is_full { Room::None } else { Room::Some };
+    }
+
+    /// From now on nothing that it says leaves its host.
+    pub(crate) fn mute(&mut self) {
+        self.voice = Voice::Muted;
+    }
+
+    /// Everything that it has to say leaves now.
+    pub(crate) fn unmute(&mut self, stage: &mut Stage) {
+        self.voice = Voice::Heard;
+        self.wake_all(stage);
+    }
+
+    /// Is started anew, as a standby that follows nobody.
+    pub(crate) fn demote(&mut self, stage: &mut Stage) {
+        self.stop(stage);
+        self.engine.role = Role::Standby(Replay::Running);
+        self.engine.conninfo.clear();
+        self.engine.conninfo_next.clear();
+        self.start(stage);
+    }
+
     /// From now on this becomes of an order to promote.
     pub(crate) const fn obey(&mut self, obedience: Obedience) {
         self.engine.obedience = obedience;
@@ -192,4 +217,18 @@ impl Server {
             self.wake_all(stage);
         }
     }
+}
+
+/// Whether there is room for further sessions, below the greatest number of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Some,
+    None,
+}
+
+/// Whether what the server says leaves its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Voice {
+    Heard,
+    Muted,
 }

@@ -184,7 +184,9 @@ impl Grounds {
             | Fate::ResumeReplay
             | Fate::DelayReplay(_)
             | Fate::Scripts(_)
-            | Fate::TerminateSessions => {
+            | Fate::TerminateSessions
+            | Fate::TurnAway
+            | Fate::Admit => {
                 panic!("{fate:?} is done with statements")
             }
             Fate::Rejoin(leader) => self.herd.rejoin(node.id(), leader),
@@ -228,7 +230,7 @@ const STANDBYS: usize = 2;
 const NOT_SUPER: &str = "scenario_user";
 
 /// Removes whatever scenarios made.
-const CLEAN: &str = "drop schema public cascade; create schema public; \
+const CLEAN: &str = "alter role pgherd_check connection limit -1; drop schema public cascade; create schema public; \
      grant all on schema public to public; \
      do $$ declare name text; begin \
        for name in select rolname from pg_roles \

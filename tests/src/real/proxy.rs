@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,7 @@ use crate::world::{PCP_CONF, Setup};
 #[derive(Debug)]
 pub struct Proxy {
     child: Child,
+    runtime: String,
     /// Its files. Removed with it.
     dir: PathBuf,
     port: u16,
@@ -38,23 +39,24 @@ impl Proxy {
         // The same free port can be found twice.
         let pcp_port = std::iter::repeat_with(free).find(|other| *other != port);
         let pcp_port = pcp_port.expect("there is another");
-        let log = File::create(dir.join(LOG)).expect("a fresh directory can be written to");
-        let errors = log.try_clone().expect("a file can be opened twice");
         write_config(&dir, &config(grounds, setup, (port, pcp_port), &dir));
         let path = dir.join("pcp.conf");
         fs::write(&path, PCP_CONF).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let binary = binary()?;
-        let child = Command::new(&binary)
-            .args(["run", "--runtime", runtime, "--config"])
-            .arg(dir.join(CONFIG))
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| format!("cannot run {}: {error}", binary.display()))?;
-        let mut proxy = Self { child, dir, port, pcp_port, exit_code: None };
+        let child = spawn(runtime, &dir)?;
+        let runtime = runtime.to_owned();
+        let mut proxy = Self { child, runtime, dir, port, pcp_port, exit_code: None };
         proxy.wait_ready()?;
         Ok(proxy)
+    }
+
+    /// Starts it again, once it has ended.
+    ///
+    /// # Errors
+    /// As of [`Proxy::start`].
+    pub fn start_again(&mut self) -> Result<(), String> {
+        self.child = spawn(&self.runtime, &self.dir)?;
+        self.exit_code = None;
+        self.wait_ready()
     }
 
     fn wait_ready(&mut self) -> Result<(), String> {
@@ -138,6 +140,22 @@ impl Drop for Proxy {
     }
 }
 
+/// Starts the program on the files of a directory.
+fn spawn(runtime: &str, dir: &Path) -> Result<Child, String> {
+    let log = OpenOptions::new().create(true).append(true).open(dir.join(LOG));
+    let log = log.expect("a fresh directory can be written to");
+    let errors = log.try_clone().expect("a file can be opened twice");
+    let binary = binary()?;
+    Command::new(&binary)
+        .args(["run", "--runtime", runtime, "--config"])
+        .arg(dir.join(CONFIG))
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .spawn()
+        .map_err(|error| format!("cannot run {}: {error}", binary.display()))
+}
+
 /// Composes `pgherd.toml`.
 fn config(grounds: &Grounds, setup: &Setup, ports: (u16, u16), dir: &Path) -> String {
     let (port, pcp_port) = ports;
@@ -151,6 +169,7 @@ fn config(grounds: &Grounds, setup: &Setup, ports: (u16, u16), dir: &Path) -> St
         ("pcp_port", pcp_port.to_string()),
         ("pcp_socket_dir", quoted("")),
         ("pid_file_name", quoted(&pid_file)),
+        ("work_dir", quoted(&dir.display().to_string())),
         ("worker_threads", "2".to_owned()),
         ("sr_check_user", quoted(CHECK_USER)),
         ("sr_check_password", quoted(CHECK_PASSWORD)),
@@ -176,7 +195,8 @@ fn config(grounds: &Grounds, setup: &Setup, ports: (u16, u16), dir: &Path) -> St
         write!(
             text,
             "\n\n[[backends]]\nhostname = \"127.0.0.1\"\nport = {port}\nweight = {weight:?}\n\
-             data_directory = {data_directory}"
+             data_directory = {data_directory}{}",
+            setup.lines_of(node)
         )
         .expect("text can be written");
     }

@@ -466,7 +466,8 @@ fn assert_lost(answer: &Answer) {
     assert!(code.starts_with("08") || code.starts_with("57P"), "{}", answer.trouble());
 }
 
-fn is_promoted(w: &mut impl World, node: usize) -> bool {
+/// Tells whether a server takes writes.
+pub(crate) fn is_promoted(w: &mut impl World, node: usize) -> bool {
     w.sql(node, "select pg_is_in_recovery()").is_ok_and(|rows| rows == [["f".to_owned()]])
 }
 

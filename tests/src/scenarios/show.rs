@@ -43,7 +43,13 @@ fn cell(answer: &Answer, column: &str, key: &str, value: &str) -> String {
 }
 
 /// A number out of a table.
-fn number(w: &mut impl World, client: &Client, table: &str, column: &str, node: usize) -> u64 {
+pub(super) fn number(
+    w: &mut impl World,
+    client: &Client,
+    table: &str,
+    column: &str,
+    node: usize,
+) -> u64 {
     let answer = w.run(client, &format!("show {table}"));
     cell(&answer, column, "node_id", &node.to_string()).parse().expect("a number")
 }

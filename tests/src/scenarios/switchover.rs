@@ -47,7 +47,10 @@ pub fn a_switchover_costs_nobody_an_error(w: &mut impl World) {
     assert_eq!(w.truth(HEIR, "select count(*) from t"), written.to_string());
     w.wait_truth(other(HEIR), "select count(*) from t", &written.to_string());
     let nodes = w.pool_nodes(&admin);
-    assert_eq!((nodes[PRIMARY].status.as_str(), nodes[HEIR].role.as_str()), ("down", "primary"));
+    assert_eq!(
+        (nodes[PRIMARY].status.as_str(), nodes[HEIR].role.as_str()),
+        ("quarantine", "primary")
+    );
 }
 
 /// Sessions that keep their connections find the new primary at their next statement, with what they

@@ -6,7 +6,7 @@ use super::Sim;
 use crate::admin::{Admin, Reply, packet};
 use crate::play::{PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
-use crate::scenarios::failover::{admin_again, promote, wait_heir, write_at_last};
+use crate::scenarios::failover::{admin_again, is_promoted, promote, wait_heir, write_at_last};
 use crate::world::{Fate, World};
 
 const HEIR: usize = 1;
@@ -15,6 +15,9 @@ const STANDBYS: usize = 2;
 
 /// A promotion takes no longer than this, and the next server is tried.
 const PATIENCE: std::time::Duration = secs(100);
+
+/// Between two writes of somebody who writes all the time.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// Lists them.
 #[must_use]
@@ -36,6 +39,8 @@ pub fn all() -> Vec<Scenario<Sim>> {
         scenario("an_heir_that_dies_as_it_takes_over", an_heir_that_dies_as_it_takes_over),
         scenario("both_die_as_one_takes_over", both_die_as_one_takes_over),
         scenario("a_node_that_cannot_leave_stays", a_node_that_cannot_leave_stays),
+        scenario("a_primary_that_is_not_heard_and_lives", a_primary_that_is_not_heard_and_lives),
+        scenario("a_primary_that_others_demote", a_primary_that_others_demote),
     ]
 }
 
@@ -260,4 +265,37 @@ fn end_patiently(w: &mut Sim, operator: &mut Admin) -> Reply {
         end.is_some()
     });
     end.expect("waited for")
+}
+
+/// What pgherd says arrives at the primary, and no answer comes back, while others write there: the
+/// standbys receive that, so nobody is promoted.
+fn a_primary_that_is_not_heard_and_lives(w: &mut Sim) {
+    begin(w);
+    let admin = w.connect("admin");
+    w.simulation().befall(PRIMARY, Fault::Mute);
+    w.wait_down(&admin, PRIMARY);
+    for _ in 0..40 {
+        w.sql(PRIMARY, "insert into t values (1)").expect("it lives");
+        w.never("somebody is promoted", PAUSE, |w| is_promoted(w, HEIR) || is_promoted(w, OTHER));
+    }
+    w.simulation().befall(PRIMARY, Fault::Unmute);
+    w.wait_primary(&admin, PRIMARY);
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (2)");
+}
+
+/// A primary that somebody else has made a standby is not replaced: whoever does that has a plan.
+fn a_primary_that_others_demote(w: &mut Sim) {
+    begin(w);
+    let admin = w.connect("admin");
+    w.simulation().befall(PRIMARY, Fault::Demote);
+    w.wait("it is seen as a standby", secs(20), |w| {
+        let nodes = w.pool_nodes(&admin);
+        nodes[PRIMARY].seen == "up" && nodes[PRIMARY].role == "standby"
+    });
+    w.never("somebody is promoted", secs(8), |w| is_promoted(w, HEIR) || is_promoted(w, OTHER));
+    w.simulation().befall(OTHER, Fault::Promote);
+    w.wait_primary(&admin, OTHER);
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
 }

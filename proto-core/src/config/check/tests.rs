@@ -307,7 +307,7 @@ fn notes_say_what_a_line_does_not_do() {
         ("backend_port0 = 012470", &["the leading zero makes the number octal: it is 5432"]),
         ("use_watchdog = off", &[]),
         ("use_watchdog = on", &["6: use_watchdog: is not in effect yet"]),
-        ("health_check_timeout3 = 5", &["6: health_check_timeout3: is not in effect yet"]),
+        ("health_check_timeout0 = 0", &["6: health_check_timeout0: 0 would switch"]),
         ("health_check_timeout = 0", &["6: health_check_timeout: 0 would switch"]),
         ("sr_check_period = 0", &["6: sr_check_period: 0 would switch"]),
         ("sr_check_period = 0\nhealth_check_period = 3", &[]),

@@ -16,7 +16,7 @@ pub(super) const TABLE: &[Parameter] = &[
     measure("health_check_timeout", Unit::Seconds, 0, INT_MAX, "20").node_or_all().now(),
     text("health_check_user", "").node_or_all().now(),
     secret("health_check_password").node_or_all().now(),
-    text("health_check_database", "postgres").node_or_all(),
+    text("health_check_database", "postgres").node_or_all().now(),
     count("health_check_max_retries", 0, INT_MAX, "0").node_or_all().now(),
     measure("health_check_retry_delay", Unit::Seconds, 0, INT_MAX, "1").node_or_all().now(),
     measure("connect_timeout", Unit::Milliseconds, 0, INT_MAX, "10000").node_or_all().now(),

@@ -32,6 +32,6 @@ pub(super) const TABLE: &[Parameter] = &[
     measure("log_rotation_age", Unit::Minutes, 0, INT_MAX, "1440").now(),
     measure("log_rotation_size", Unit::Kilobytes, 0, 2_097_151, "10240").now(),
     text("pid_file_name", "/var/run/pgpool/pgpool.pid").start().now(),
-    text("work_dir", "/tmp").start().since("4.7"),
+    text("work_dir", "/tmp").start().since("4.7").now(),
     text("logdir", "").start().alias("work_dir"),
 ];

@@ -1,0 +1,199 @@
+//! The way of a node back into service: whoever was away has to be seen to follow the primary.
+//!
+//! A server that answers again may be anything: an old primary, a standby that follows one, or a
+//! copy of yesterday. None of them serves anybody before it is known to be what clients take it for.
+
+use super::Control;
+use super::hold::Hold;
+use super::watch::{Doubt, Watched};
+use crate::config::{Failback, FailoverFlag, FailoverMode, OnRival};
+use crate::health::probe::{Receiver, Sighting};
+use crate::id::BackendId;
+use crate::limits;
+use crate::topology::{Role, Seen};
+
+/// Whether a node has answered at its look before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It has.
+    There,
+    /// It is new, or was lost.
+    Back,
+}
+
+impl Control {
+    /// Decides whether a node that answers may serve, by what it says and by what the primary is.
+    pub(super) fn judge(&mut self, at: usize, presence: Presence) {
+        let Some(node) = self.nodes.get(at) else { return };
+        let Some(sighting) = node.fact.sighting.as_ref().filter(|_| node.fact.seen == Seen::Up)
+        else {
+            return;
+        };
+        let (id, hold) = (node.id, node.hold);
+        let is_by_hand = self.config.signs.failback == Failback::ByHand;
+        let next = match self.leader() {
+            _ if hold == Hold::Detached || (hold == Hold::Lost && is_by_hand) => hold,
+            Some((primary, _)) if primary == id => hold,
+            Some(leader) => self.judge_beside(node, sighting, leader, presence),
+            None => self.judge_alone(id, sighting, hold),
+        };
+        let (now, late) = (self.now, self.now + limits::LOST_LOOK_PERIOD);
+        if let Some(node) = self.nodes.get_mut(at) {
+            if hold == Hold::Unproved && next == Hold::None {
+                node.returned = Some(now);
+            }
+            node.hold = next;
+            if matches!(next, Hold::Fenced | Hold::Unproved) {
+                node.rounds.look_by(late);
+            }
+        }
+    }
+
+    /// Judges all other nodes again, because of who is the primary now.
+    pub(super) fn judge_others(&mut self) {
+        let Some((primary, _)) = self.leader() else { return };
+        let mut is_changed = false;
+        for at in 0..self.nodes.len() {
+            let Some(before) = self.nodes.get(at).filter(|node| node.id != primary) else {
+                continue;
+            };
+            let before = before.hold;
+            self.judge(at, Presence::There);
+            if self.nodes.get(at).is_some_and(|node| node.hold != before) {
+                self.settle(at);
+                is_changed = true;
+            }
+        }
+        if is_changed {
+            self.publish(Doubt::None);
+        }
+    }
+
+    /// Judges a node beside the primary.
+    fn judge_beside(
+        &self,
+        node: &Watched,
+        sighting: &Sighting,
+        leader: (BackendId, u32),
+        presence: Presence,
+    ) -> Hold {
+        let (primary, timeline) = leader;
+        match (sighting.role, node.hold) {
+            (Role::Primary, hold) if sighting.timeline <= timeline => {
+                if hold != Hold::Fenced {
+                    self.on_rival(node.id, sighting.timeline, leader);
+                }
+                Hold::Fenced
+            }
+            (Role::Standby, Hold::None) if presence == Presence::There => Hold::None,
+            (Role::Standby, hold) => {
+                let is_proved = self.is_proved(node, sighting, timeline);
+                match (hold, self.config.signs.failback) {
+                    (Hold::Fenced, Failback::Proved { .. }) if is_proved => {
+                        log::info!("node {} follows node {primary}, and serves again", node.id);
+                        Hold::None
+                    }
+                    (Hold::Fenced, _) => Hold::Fenced,
+                    (_, Failback::Proved { interval }) if is_proved => {
+                        let is_soon = node.returned.is_some_and(|at| self.now < at + interval);
+                        if is_soon { Hold::Unproved } else { Hold::None }
+                    }
+                    (_, Failback::ByHand) if is_proved => Hold::None,
+                    (_, _) => {
+                        if hold == Hold::None {
+                            log::warn!(
+                                "node {} is there and not seen to follow node {primary} on timeline \
+                                 {timeline}: it serves nobody until it does, or is attached",
+                                node.id
+                            );
+                        }
+                        Hold::Unproved
+                    }
+                }
+            }
+            (Role::Primary | Role::Unknown, hold) => hold,
+        }
+    }
+
+    /// Judges a node while there is no primary. Nobody can be proved to follow one then.
+    fn judge_alone(&self, id: BackendId, sighting: &Sighting, hold: Hold) -> Hold {
+        match (hold, self.last_timeline) {
+            (Hold::Fenced, _) => Hold::Fenced,
+            (_, Some(last)) if sighting.role == Role::Primary && sighting.timeline < last => {
+                log::error!(
+                    "node {id} takes writes on timeline {}, and the last primary was on timeline \
+                     {last}: it is an old one and serves nobody. If it is to be the primary all the \
+                     same, attach it",
+                    sighting.timeline
+                );
+                Hold::Fenced
+            }
+            (_, _) => Hold::None,
+        }
+    }
+
+    /// Whether a standby is seen to follow the primary: it is on its timeline, and receives WAL by
+    /// its own account or is listed by the primary. Another standby may be in between.
+    fn is_proved(&self, node: &Watched, sighting: &Sighting, timeline: u32) -> bool {
+        sighting.timeline >= timeline
+            && (sighting.receiver == Receiver::Streaming || self.is_listed(node.id))
+    }
+
+    /// Whether the primary lists a standby as streaming, by the name that is configured for it.
+    fn is_listed(&self, id: BackendId) -> bool {
+        let name = self.config.backend(id).map(|backend| backend.application_name.as_str());
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return false };
+        let primary = self.nodes.iter().find(|node| Some(node.id) == self.topology.primary);
+        let sighting = primary.and_then(|node| node.fact.sighting.as_ref());
+        sighting.is_some_and(|sighting| {
+            sighting.standbys.iter().any(|s| s.name == name && s.state == "streaming")
+        })
+    }
+
+    /// Somebody else takes writes beside the primary, or did when it was lost. What is written there
+    /// is not in the cluster, and is lost when the server is made a standby.
+    fn on_rival(&self, id: BackendId, timeline: u32, (primary, latest): (BackendId, u32)) {
+        let then = match self.config.signs.rival {
+            OnRival::Demote => "no command for that is configured, so",
+            OnRival::Leave => "detach_false_primary is off, so",
+        };
+        log::error!(
+            "node {id} takes writes on timeline {timeline}, beside node {primary} on timeline \
+             {latest}: it serves nobody until it is made a standby; {then} it is left as it is. Stop \
+             it, rewind it with pg_rewind or copy it anew with pg_basebackup, and start it as a \
+             standby of node {primary}"
+        );
+    }
+
+    /// A node was lost. Where the operator decides who comes back, it is kept out from now on,
+    /// unless losing it is no matter for anybody else.
+    pub(super) fn keep_out_if_by_hand(&mut self, at: usize) {
+        let promotes = self.config.failover.mode == FailoverMode::Promote;
+        let Some(node) = self.nodes.get_mut(at) else { return };
+        let backend = self.config.backend(node.id);
+        let is_kept = backend.is_some_and(|backend| backend.failover == FailoverFlag::Disallow);
+        let is_handled = promotes && self.topology.primary == Some(node.id);
+        if self.config.signs.failback == Failback::ByHand
+            && node.fact.status.is_usable()
+            && !is_kept
+            && !is_handled
+        {
+            node.hold = Hold::Lost;
+            log::warn!(
+                "node {} is kept out until it is attached, for auto_failback is off",
+                node.id
+            );
+        }
+    }
+
+    /// Says so if the primary has become a standby without pgherd.
+    pub(super) fn note_demotion(&self, id: BackendId, role: Role) {
+        if self.topology.primary == Some(id) && role == Role::Standby {
+            log::error!(
+                "node {id} was the primary and is a standby now: somebody else has made it one. \
+                 Nobody is promoted in its place; whichever node is or becomes a primary on a later \
+                 timeline is found"
+            );
+        }
+    }
+}
