@@ -56,7 +56,7 @@ fn lacking(dial: &mut Dial) -> Result<Lacks, Unanswered> {
 
 /// Tries a server as the user of the checks, then as every user; returns what failed.
 fn try_server(config: &Config, backend: &Backend) -> usize {
-    let checks = &config.checks;
+    let checks = config.checks_of(backend.id);
     let stored = checks.password.clone().map(Stored::Plain);
     let name = format!("node {} ({}:{})", backend.id, backend.hostname, backend.port);
     let line = |user, stored| Line {
@@ -81,6 +81,14 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
             let is_standby = rows.first().and_then(|row| row.first()).is_some_and(|v| v == "t");
             let role = if is_standby { "standby" } else { "primary" };
             print(&format!("{name}: {role}; sr_check_user \"{}\" can look at it", checks.user));
+            print(&format!(
+                "{name}: looked at every {} s, for {} s at most; lost after {} more looks in vain, {} s \
+                 apart",
+                checks.period.as_secs(),
+                checks.timeout.as_secs(),
+                checks.max_retries,
+                checks.retry_delay.as_secs()
+            ));
             if !lacks.failover.is_empty() {
                 print(&format!(
                     "{name}: sr_check_user \"{}\" cannot do what a failover takes: it lacks {}; grant \
