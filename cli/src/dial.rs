@@ -3,8 +3,6 @@
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use pgherd_core::auth::answer::Answer;
@@ -17,12 +15,15 @@ use pgherd_core::wire::frame::{Frame, Framer};
 use pgherd_core::wire::frontend;
 use pgherd_core::wire::startup::Params;
 
+use crate::stream::{Stream, Unreachable};
+
 /// The longest message that is read, in bytes: the rows asked for are far shorter.
 const MESSAGE_LEN_MAX: usize = 1 << 20;
 
 /// Why a question was not answered.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
+    Unreachable(Unreachable),
     Network(io::Error),
     Login(Failure),
     Query(String),
@@ -32,11 +33,18 @@ pub(crate) enum Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreachable(why) => why.fmt(f),
             Self::Network(error) => error.fmt(f),
             Self::Login(failure) => write!(f, "login {failure}"),
             Self::Query(message) => f.write_str(message),
             Self::Violation(violation) => violation.fmt(f),
         }
+    }
+}
+
+impl From<Unreachable> for Unanswered {
+    fn from(why: Unreachable) -> Self {
+        Self::Unreachable(why)
     }
 }
 
@@ -56,12 +64,9 @@ pub(crate) struct Line<'a> {
     pub(crate) timeout: Duration,
 }
 
-trait Stream: io::Read + io::Write {}
-impl<T: io::Read + io::Write> Stream for T {}
-
 /// A logged-in connection.
 pub(crate) struct Dial {
-    stream: Box<dyn Stream>,
+    stream: Stream,
     unread: Vec<u8>,
     framer: Framer,
 }
@@ -75,8 +80,9 @@ impl fmt::Debug for Dial {
 impl Dial {
     /// Connects and logs in.
     pub(crate) fn up(line: &Line<'_>) -> Result<Self, Unanswered> {
-        let mut dial =
-            Self { stream: connect(line)?, unread: Vec::new(), framer: Framer::default() };
+        let stream = Stream::connect(line.host, line.port, line.timeout)?;
+        stream.set_patience(Some(line.timeout))?;
+        let mut dial = Self { stream, unread: Vec::new(), framer: Framer::default() };
         let pair = |name: &'static str, value: &str| {
             (name.as_bytes().into(), value.as_bytes().to_vec().into())
         };
@@ -144,25 +150,6 @@ impl Dial {
             }
         }
     }
-}
-
-fn connect(line: &Line<'_>) -> io::Result<Box<dyn Stream>> {
-    if line.host.starts_with('/') {
-        let stream = UnixStream::connect(format!("{}/.s.PGSQL.{}", line.host, line.port))?;
-        stream.set_read_timeout(Some(line.timeout))?;
-        return Ok(Box::new(stream));
-    }
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in (line.host, line.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, line.timeout) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(line.timeout))?;
-                return Ok(Box::new(stream));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 fn row(body: &[u8]) -> Option<Vec<String>> {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod account;
 mod args;
 mod check;
 mod demo;
@@ -16,11 +17,15 @@ mod files;
 mod logfile;
 mod logging;
 mod memory;
+mod moment;
 mod passwd;
+mod pcp;
 mod personality;
 mod pid;
 mod run;
 mod say;
+mod stream;
+mod terminal;
 
 use args::{Args, Command};
 use personality::Personality;

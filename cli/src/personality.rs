@@ -10,12 +10,12 @@ mod key;
 mod options;
 mod other;
 mod pairs;
+mod pcp;
 mod pg_enc;
 mod pg_md5;
 mod pgpool;
 mod pool_passwd;
 mod prompt;
-mod user;
 
 /// A program that pgherd can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) enum Personality {
     PgMd5,
     /// Pgpool-II's `pg_enc`.
     PgEnc,
+    /// One of Pgpool-II's `pcp_…`.
+    Pcp(pcp::Tool),
 }
 
 impl Personality {
@@ -38,7 +40,7 @@ impl Personality {
             "pgpool" => Self::Pgpool,
             "pg_md5" => Self::PgMd5,
             "pg_enc" => Self::PgEnc,
-            _ => Self::Pgherd,
+            _ => pcp::Tool::called(name).map_or(Self::Pgherd, Self::Pcp),
         }
     }
 
@@ -50,12 +52,13 @@ impl Personality {
             Self::Pgpool => Some(ended(pgpool::run(program, args))),
             Self::PgMd5 => Some(ended(pg_md5::run(&name, args))),
             Self::PgEnc => Some(ended(pg_enc::run(&name, args))),
+            Self::Pcp(tool) => Some(ended(pcp::run(tool, &name, args))),
         }
     }
 }
 
 /// Why one of the tools ends before its work is done: what it says on standard error, and its exit
-/// code.
+/// code, which is 0 where Pgpool-II's says so.
 #[derive(Debug, PartialEq, Eq)]
 struct Stop {
     text: String,
@@ -83,6 +86,9 @@ fn ended(result: Result<(), Stop>) -> ExitCode {
 /// Scripts look for Pgpool-II's name and a number here, which is the one of `SHOW pool_version`. What
 /// follows says whose program it is.
 const VERSION: &str = concat!("pgpool-II version 4.5.0 (pgherd ", env!("CARGO_PKG_VERSION"), ")");
+
+/// The same where the program's name stands in front.
+const VERSION_BEHIND: &str = concat!("(pgpool-II) 4.5.0 (pgherd ", env!("CARGO_PKG_VERSION"), ")");
 
 /// Takes a text from the command line.
 fn text(argument: &OsStr) -> Result<String, Stop> {
@@ -112,6 +118,9 @@ mod tests {
             ("/usr/local/bin/pg_md5", Personality::PgMd5),
             ("./pg_enc", Personality::PgEnc),
             ("pg_enc2", Personality::Pgherd),
+            ("/usr/sbin/pcp_node_info", Personality::Pcp(pcp::Tool::NodeInfo)),
+            ("pcp_log_rotate", Personality::Pcp(pcp::Tool::RotateLog)),
+            ("pcp_", Personality::Pgherd),
             ("pg_md5/", Personality::PgMd5),
             ("", Personality::Pgherd),
         ] {

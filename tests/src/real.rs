@@ -13,6 +13,7 @@ mod sockets;
 pub mod wire;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,12 @@ impl Real {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.proxy.port()
+    }
+
+    /// The file with pgherd's configuration.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.proxy.config_file()
     }
 
     /// The port at which pgherd serves PCP.

@@ -14,6 +14,8 @@ use pgherd_tests::world::Setup;
 
 #[path = "clients/pcp.rs"]
 mod pcp;
+#[path = "clients/pcp_twins.rs"]
+mod pcp_twins;
 #[path = "clients/pgbench.rs"]
 mod pgbench;
 #[path = "clients/psql.rs"]
@@ -45,7 +47,7 @@ const TESTS: [(&str, Traffic); 15] = [
 /// A test of administration, which is another port's business, and may end pgherd.
 type Administration = fn(&mut Real);
 
-const ADMINISTRATION: [(&str, Administration); 10] = [
+const ADMINISTRATION: [(&str, Administration); 14] = [
     ("pcp_tells_of_nodes", pcp::nodes),
     ("pcp_tells_of_sessions", pcp::sessions),
     ("pcp_tells_of_settings_and_checks", pcp::settings_and_checks),
@@ -56,6 +58,10 @@ const ADMINISTRATION: [(&str, Administration); 10] = [
     ("pcp_stops_smartly", pcp::a_smart_stop),
     ("pcp_stops_fast", pcp::a_fast_stop),
     ("pcp_stops_at_once", pcp::an_immediate_stop),
+    ("pcp_twins_tell_the_same", pcp_twins::tell_the_same),
+    ("pcp_twins_do_the_same", pcp_twins::do_the_same),
+    ("pcp_twins_read_command_lines_alike", pcp_twins::read_command_lines_alike),
+    ("pcp_twins_find_passwords_alike", pcp_twins::find_passwords_alike),
 ];
 
 fn main() {

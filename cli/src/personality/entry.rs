@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use super::options::{Known, Line, flag, valued};
 use super::pairs::LEN_MAX;
 use super::pool_passwd::PoolPasswd;
-use super::{Stop, place, user};
+use super::{Stop, place};
+use crate::account;
 
 /// `-h`: tells how the program is used.
 pub(super) const HELP: Known = flag('h', "help");
@@ -86,6 +87,10 @@ pub(super) fn store(
     name: &str,
     entry: impl FnOnce(&str) -> String,
 ) -> Result<(), Stop> {
-    let name = if name.is_empty() { user::own_name()? } else { name.to_owned() };
+    let name = if name.is_empty() {
+        account::own_name().map_err(|why| Stop::new(format!("{why}; give one with -u\n")))?
+    } else {
+        name.to_owned()
+    };
     PoolPasswd::of(config)?.store(&name, &entry(&name))
 }

@@ -13,16 +13,43 @@ pub(super) struct Known {
     letter: char,
     name: &'static str,
     takes_argument: bool,
+    spelling: Spelling,
+}
+
+/// How an option may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spelling {
+    /// By its letter and by its name.
+    Either,
+    /// By its name alone: the letter is only what it is told by.
+    Name,
 }
 
 /// An option without an argument.
 pub(super) const fn flag(letter: char, name: &'static str) -> Known {
-    Known { letter, name, takes_argument: false }
+    Known { letter, name, takes_argument: false, spelling: Spelling::Either }
 }
 
 /// An option with an argument.
 pub(super) const fn valued(letter: char, name: &'static str) -> Known {
-    Known { letter, name, takes_argument: true }
+    Known { letter, name, takes_argument: true, spelling: Spelling::Either }
+}
+
+impl Known {
+    /// The same by its name alone.
+    pub(super) const fn by_name(self) -> Self {
+        Self { spelling: Spelling::Name, ..self }
+    }
+
+    /// Its letter.
+    pub(super) const fn letter(&self) -> char {
+        self.letter
+    }
+
+    /// Its name.
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 /// A command line that has been read as far as it can be understood.
@@ -106,7 +133,9 @@ impl Reader<'_> {
         let mut rest = letters;
         while let [letter, behind @ ..] = rest {
             let letter = char::from(*letter);
-            let known = self.known.iter().find(|known| known.letter == letter);
+            let is_meant =
+                |known: &&Known| known.letter == letter && known.spelling == Spelling::Either;
+            let known = self.known.iter().find(is_meant);
             let known = known.ok_or(Fault::Letter(letter))?;
             let mut argument = OsString::new();
             rest = behind;
@@ -166,12 +195,13 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    const KNOWN: [Known; 5] = [
+    const KNOWN: [Known; 6] = [
         flag('h', "help"),
         flag('p', "prompt"),
         flag('P', "prompt-for-key"),
         valued('u', "username"),
         valued('f', "config-file"),
+        flag('w', "whole").by_name(),
     ];
 
     /// A command line, what is understood of it, and what is not.
@@ -195,6 +225,8 @@ mod tests {
             ("- -h", &[('h', "")], &["-"], ""),
             ("a -h -z", &[('h', "")], &[], "invalid option -- 'z'"),
             ("-hz", &[('h', "")], &[], "invalid option -- 'z'"),
+            ("-w", &[], &[], "invalid option -- 'w'"),
+            ("--whole", &[('w', "")], &[], ""),
             ("-u", &[], &[], "option requires an argument -- 'u'"),
             ("--user", &[], &[], "option '--username' requires an argument"),
             ("--prompt-for-key=3", &[], &[], "option '--prompt-for-key' doesn't allow an argument"),

@@ -127,7 +127,9 @@ impl Request {
         matches!(self, Self::Detach { .. } | Self::Promote { .. } | Self::Recover { .. })
     }
 
-    const fn tag(self) -> u8 {
+    /// Its type byte.
+    #[must_use]
+    pub const fn tag(self) -> u8 {
         match self {
             Self::NodeCount => b'L',
             Self::NodeInfo(_) => b'I',

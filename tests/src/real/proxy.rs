@@ -80,6 +80,11 @@ impl Proxy {
         self.port
     }
 
+    /// The file with its configuration.
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.join(CONFIG)
+    }
+
     /// Where it serves PCP.
     pub fn pcp_port(&self) -> u16 {
         self.pcp_port
@@ -228,7 +233,10 @@ fn fresh_dir() -> PathBuf {
 }
 
 /// Finds the program: `$PGHERD_BIN`, or what `cargo build` put beside the tests.
-fn binary() -> Result<PathBuf, String> {
+///
+/// # Errors
+/// There is none; the message says how to get it.
+pub fn binary() -> Result<PathBuf, String> {
     if let Some(path) = env::var_os("PGHERD_BIN") {
         return Ok(path.into());
     }

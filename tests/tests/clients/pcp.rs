@@ -25,10 +25,10 @@ pub(crate) fn setup() -> Setup {
 }
 
 /// A directory with the administrator's password in it.
-struct Home(PathBuf);
+pub(crate) struct Home(pub(crate) PathBuf);
 
 impl Home {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = std::env::temp_dir().join(format!("pgherd-pcp-{}", std::process::id()));
         fs::create_dir_all(&dir).expect("a directory can be made");
         let home = Self(dir);
@@ -36,11 +36,20 @@ impl Home {
         home
     }
 
-    fn keep(&self, password: &str) {
-        let path = self.0.join("pcppass");
-        fs::write(&path, format!("127.0.0.1:*:{ADMIN}:{password}\n")).expect("it can be written");
-        let mode = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(&path, mode).expect("it is ours");
+    pub(crate) fn keep(&self, password: &str) {
+        self.write(&format!("127.0.0.1:*:{ADMIN}:{password}\n"), 0o600);
+    }
+
+    /// Writes the file of passwords, with this mode.
+    pub(crate) fn write(&self, text: &str, mode: u32) {
+        let path = self.file();
+        fs::write(&path, text).expect("it can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    }
+
+    /// The file of passwords.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("pcppass")
     }
 }
 
@@ -50,13 +59,17 @@ impl Drop for Home {
     }
 }
 
-/// Runs one of the programs, wherever the package has put it.
-fn run(home: &Path, name: &str, args: &[&str]) -> Output {
+/// Finds one of the programs, wherever the package has put it.
+pub(crate) fn find(name: &str) -> PathBuf {
     let path = std::env::var("PATH").unwrap_or_default();
     let places = format!("{path}:/usr/sbin:/usr/local/sbin:/usr/local/bin");
     let found = places.split(':').map(|place| Path::new(place).join(name)).find(|it| it.exists());
-    let program = found.unwrap_or_else(|| panic!("no {name}; install the package \"pgpool2\""));
-    let mut command = Command::new(program);
+    found.unwrap_or_else(|| panic!("no {name}; install the package \"pgpool2\""))
+}
+
+/// Runs one of the programs.
+fn run(home: &Path, name: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(find(name));
     command.args(args).env("PCPPASSFILE", home.join("pcppass")).env("LC_ALL", "C");
     command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{name}: {error}"))
 }
@@ -160,10 +173,17 @@ pub(crate) fn a_node_out_and_in(world: &mut Real) {
     assert!(line.contains(" down up standby standby "), "{line}");
     good(world, &home, "pcp_attach_node", &["1"]);
     world.wait_up(&app, 1);
-    for (name, args) in [("pcp_promote_node", ["-s", "1"]), ("pcp_recovery_node", ["-n", "1"])] {
-        let told = bad(world, &home, name, &args);
-        assert!(told.starts_with("ERROR:  "), "{name}: {told}");
-    }
+    let told = bad(world, &home, "pcp_recovery_node", &["-n", "1"]);
+    assert!(told.starts_with("ERROR:  "), "{told}");
+}
+
+pub(crate) fn a_switchover(world: &mut Real) {
+    world.settle();
+    let home = Home::new();
+    let app = world.connect("app");
+    let told = good(world, &home, "pcp_promote_node", &["-s", "1"]);
+    assert_eq!(told, "pcp_promote_node -- Command Successful\n");
+    world.wait_primary(&app, 1);
 }
 
 pub(crate) fn a_lost_node(world: &mut Real) {

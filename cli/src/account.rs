@@ -1,15 +1,16 @@
 //! Who runs the program.
 
-use super::Stop;
-
 /// Finds the name of the user who runs this, as the accounts of this machine have it.
-pub(super) fn own_name() -> Result<String, Stop> {
+///
+/// # Errors
+/// The name is nowhere to be found.
+pub(crate) fn own_name() -> Result<String, String> {
     let uid = rustix::process::geteuid().as_raw();
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     named(&accounts, uid)
         // Accounts may come from elsewhere than that file. Whoever logged in has a name then.
         .or_else(|| std::env::var("USER").ok())
-        .ok_or_else(|| Stop::new(format!("user {uid} has no name; give one with -u\n")))
+        .ok_or_else(|| format!("user {uid} has no name"))
 }
 
 fn named(accounts: &str, uid: u32) -> Option<String> {
