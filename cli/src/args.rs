@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+mod admin;
+
+pub(crate) use admin::{AdminCommand, Mode, PeerArgs};
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  stopped as asked, or everything checked is well
@@ -12,6 +16,7 @@ Exit codes:
   3  mistakes in the configuration
   4  something needed to start is taken or missing
   5  `pgherd check` found a server or a credential that does not work
+  6  the pgherd that was asked cannot be reached, or does not do what it was asked
 
 Signals of `pgherd run`:
   SIGHUP   reads the configuration again
@@ -22,6 +27,7 @@ Signals of `pgherd run`:
 Environment:
   RUST_LOG       log levels by module, e.g. RUST_LOG=info,pgherd_core::session=debug
   PGPOOLKEYFILE  the key to AES entries of pool_passwd; else ~/.pgpoolkey
+  PCPPASSFILE    the passwords of administrators, host:port:user:password; else ~/.pcppass
   PG_BINDIR      where PostgreSQL's programs are, for `pgherd demo`";
 
 /// One address in front of a herd of PostgreSQL servers.
@@ -42,6 +48,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Print an encrypted entry of pool_passwd for a password read from standard input
     Passwd(PasswdArgs),
+    #[command(flatten)]
+    Admin(AdminCommand),
+    /// Print a script that has a shell complete these commands
+    Completion(CompletionArgs),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -131,6 +141,28 @@ pub(crate) struct PasswdArgs {
     /// The file with the key; else $PGPOOLKEYFILE, else ~/.pgpoolkey
     #[arg(long, short = 'k', value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+}
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  source <(pgherd completion bash)
+  pgherd completion zsh > ~/.zfunc/_pgherd
+  pgherd completion fish > ~/.config/fish/completions/pgherd.fish";
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = COMPLETION_EXAMPLES)]
+pub(crate) struct CompletionArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// A shell that completes commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// What moves the bytes.

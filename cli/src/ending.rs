@@ -14,6 +14,8 @@ pub(crate) enum Ending {
     CannotStart(String),
     /// So many servers or credentials do not work.
     CheckFailed(usize),
+    /// A pgherd that serves was not reached, or does not do what it was asked.
+    NotDone(String),
 }
 
 impl Ending {
@@ -29,6 +31,7 @@ impl Ending {
             Self::Mistakes(_) => 3,
             Self::CannotStart(_) => 4,
             Self::CheckFailed(_) => 5,
+            Self::NotDone(_) => 6,
         }
     }
 }
@@ -36,7 +39,7 @@ impl Ending {
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Broken(why) | Self::CannotStart(why) => f.write_str(why),
+            Self::Broken(why) | Self::CannotStart(why) | Self::NotDone(why) => f.write_str(why),
             Self::Mistakes(1) => f.write_str("1 mistake in the configuration"),
             Self::Mistakes(count) => write!(f, "{count} mistakes in the configuration"),
             Self::CheckFailed(1) => f.write_str("1 check failed"),

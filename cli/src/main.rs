@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 mod account;
+mod admin;
 mod args;
 mod check;
+mod completion;
 mod demo;
 mod dial;
 mod ending;
@@ -42,6 +44,11 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Passwd(args) => passwd::passwd(&args),
+        Command::Admin(command) => admin::admin(&command),
+        Command::Completion(args) => {
+            completion::completion(&args);
+            Ok(())
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

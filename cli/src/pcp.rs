@@ -134,16 +134,13 @@ impl<'a> Session<'a> {
 
     fn read(&mut self) -> Result<(), Trouble> {
         let mut room = [0; 8192];
-        loop {
-            return match self.stream.read(&mut room) {
-                Ok(0) => Err(Trouble::Unread(io::ErrorKind::UnexpectedEof.into())),
-                Ok(len) => {
-                    self.unread.extend_from_slice(room.get(..len).unwrap_or_default());
-                    Ok(())
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => Err(Trouble::Unread(error)),
-            };
+        match self.stream.read(&mut room) {
+            Ok(0) => Err(Trouble::Unread(io::ErrorKind::UnexpectedEof.into())),
+            Ok(len) => {
+                self.unread.extend_from_slice(room.get(..len).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) => Err(Trouble::Unread(error)),
         }
     }
 }

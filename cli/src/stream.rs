@@ -80,9 +80,16 @@ pub(crate) fn cause(error: &io::Error) -> String {
 
 impl Read for Stream {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(room),
-            Self::Unix(stream) => stream.read(room),
+        loop {
+            let read = match self {
+                Self::Tcp(stream) => stream.read(room),
+                Self::Unix(stream) => stream.read(room),
+            };
+            // A signal has nothing to do with what is read; whoever awaits one looks for it.
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
         }
     }
 }

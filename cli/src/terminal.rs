@@ -1,12 +1,12 @@
-//! The terminal: secrets that are typed and not shown.
+//! The terminal: secrets that are typed and not shown, and how wide it is.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write as _, stdin};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Write as _, stdin, stdout};
 use std::os::fd::AsFd;
 
 use pgherd_core::auth::secret::Secret;
 use pgherd_core::limits;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// Reads a line that is typed at a terminal without its being shown; `ask` says what for.
 pub(crate) fn hidden_line(
@@ -58,6 +58,15 @@ pub(crate) fn cut(line: &str, len_max: usize) -> Secret {
     // Between two characters: half of one is no text.
     let end = (0..=line.len().min(len_max)).rev().find(|&end| line.is_char_boundary(end));
     Secret::new(line.get(..end.unwrap_or(0)).unwrap_or_default())
+}
+
+/// How many columns standard output has; none if it is no terminal.
+pub(crate) fn width() -> Option<usize> {
+    if !stdout().is_terminal() {
+        return None;
+    }
+    let size = tcgetwinsize(stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub use logs::{LogFiles, LogPolicy};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};
-pub use pcp::{Dialect, PcpPolicy};
+pub use pcp::{Dialect, PcpPolicy, pcp_doors};
 pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
 pub use routing::{Level, RoutingPolicy};
 pub use shown::{Override, Shown};

@@ -12,6 +12,8 @@ use pgherd_tests::real::{Lot, Real};
 use pgherd_tests::scenarios::panic_text;
 use pgherd_tests::world::Setup;
 
+#[path = "clients/native.rs"]
+mod native;
 #[path = "clients/pcp.rs"]
 mod pcp;
 #[path = "clients/pcp_twins.rs"]
@@ -47,12 +49,13 @@ const TESTS: [(&str, Traffic); 15] = [
 /// A test of administration, which is another port's business, and may end pgherd.
 type Administration = fn(&mut Real);
 
-const ADMINISTRATION: [(&str, Administration); 14] = [
+const ADMINISTRATION: [(&str, Administration); 20] = [
     ("pcp_tells_of_nodes", pcp::nodes),
     ("pcp_tells_of_sessions", pcp::sessions),
     ("pcp_tells_of_settings_and_checks", pcp::settings_and_checks),
     ("pcp_takes_a_node_out_and_in", pcp::a_node_out_and_in),
     ("pcp_recovers_a_node", pcp::a_lost_node),
+    ("pcp_switches_over", pcp::a_switchover),
     ("pcp_reloads", pcp::a_reload),
     ("pcp_with_a_wrong_password", pcp::a_wrong_password),
     ("pcp_stops_smartly", pcp::a_smart_stop),
@@ -62,6 +65,11 @@ const ADMINISTRATION: [(&str, Administration); 14] = [
     ("pcp_twins_do_the_same", pcp_twins::do_the_same),
     ("pcp_twins_read_command_lines_alike", pcp_twins::read_command_lines_alike),
     ("pcp_twins_find_passwords_alike", pcp_twins::find_passwords_alike),
+    ("pgherd_tells_of_nodes", native::nodes),
+    ("pgherd_takes_a_node_out_and_in", native::a_node_out_and_in),
+    ("pgherd_switches_over", native::a_switchover),
+    ("pgherd_tells_why_not", native::refusals),
+    ("pgherd_reloads_and_stops", native::a_reload_and_a_stop),
 ];
 
 fn main() {

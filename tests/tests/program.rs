@@ -17,6 +17,8 @@ use pgherd_tests::real::child::ends_within;
 use pgherd_tests::scenarios::panic_text;
 use rustix::process::{Pid, Signal, kill_process};
 
+#[path = "program/admin.rs"]
+mod admin;
 #[path = "program/personality.rs"]
 mod personality;
 
@@ -52,6 +54,7 @@ fn main() {
     let trials = TESTS
         .into_iter()
         .chain(personality::TESTS)
+        .chain(admin::TESTS)
         .map(|(name, test)| {
             Trial::test(name, move || {
                 let played = catch_unwind(AssertUnwindSafe(test));
@@ -385,6 +388,7 @@ impl Room {
         command.args(args).env("TMPDIR", self.path(TEMPORARY));
         // What the tester has set is not what is tested.
         command.env("HOME", &self.dir).env_remove("RUST_LOG").env_remove("PGPOOLKEYFILE");
+        command.env_remove("PCPPASSFILE");
         command
     }
 
@@ -550,22 +554,9 @@ fn taken_port() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Finds the program: `$PGHERD_BIN`, or what `cargo build` put beside the tests.
+/// Finds the program.
 fn binary() -> PathBuf {
-    if let Some(path) = env::var_os("PGHERD_BIN") {
-        return path.into();
-    }
-    // A test is target/<profile>/deps/<name>-<hash>.
-    let own = env::current_exe().expect("a process knows its program");
-    let profile = own.ancestors().nth(2).expect("a test is in target/<profile>/deps");
-    let path = profile.join("pgherd");
-    let name = path.display();
-    assert!(
-        path.is_file(),
-        "no program {name}: run `cargo build -p pgherd` with the same profile first, or set \
-         PGHERD_BIN"
-    );
-    path
+    pgherd_tests::real::proxy::binary().unwrap_or_else(|why| panic!("{why}"))
 }
 
 /// Where a room's programs put temporary files.

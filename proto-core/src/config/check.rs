@@ -129,6 +129,11 @@ pub fn password_file(path: &str, files: &dyn Files) -> Result<String, Vec<Mistak
 /// # Errors
 /// Every mistake, if there are any in how the file is written; other values are not looked at.
 pub fn text(path: &str, name: &'static str, files: &dyn Files) -> Result<String, Vec<Mistake>> {
+    lookup(path, files).map(|settings| settings.text(name, None))
+}
+
+/// Reads a file's settings without checking what they mean together.
+pub(super) fn lookup(path: &str, files: &dyn Files) -> Result<Settings, Vec<Mistake>> {
     let mut findings = Findings::default();
     let text = files.read(path).unwrap_or_else(|why| {
         findings.mistake(path, None, None, Syntax::Unreadable(why));
@@ -138,7 +143,7 @@ pub fn text(path: &str, name: &'static str, files: &dyn Files) -> Result<String,
     if !findings.mistakes.is_empty() {
         return Err(findings.mistakes);
     }
-    Ok(Settings::resolve(path, format, written, &mut findings).text(name, None))
+    Ok(Settings::resolve(path, format, written, &mut findings))
 }
 
 /// Takes the settings and the users from the text of a file, in whichever format it is.

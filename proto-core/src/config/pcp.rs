@@ -1,8 +1,8 @@
 //! PCP, Pgpool-II's protocol for administrators: where it is served, and to whom.
 
-use super::check::Files;
+use super::check::{Files, lookup};
 use super::findings::Findings;
-use super::mistake::Herd;
+use super::mistake::{Herd, Mistake};
 use super::policies::blame;
 use super::settings::Settings;
 use crate::auth::pcp::{BadLine, Users};
@@ -41,9 +41,26 @@ impl PcpPolicy {
     }
 }
 
+/// Tells where a configuration has PCP served, for a tool that asks there; its users, which are
+/// nobody else's business, are not looked at.
+///
+/// # Errors
+/// As of [`text`](super::text).
+pub fn pcp_doors(path: &str, files: &dyn Files) -> Result<PcpPolicy, Vec<Mistake>> {
+    lookup(path, files).map(|settings| doors(&settings))
+}
+
 /// Makes the policy, with the users of the file that there is.
 pub(super) fn policy(settings: &Settings, files: &dyn Files, findings: &mut Findings) -> PcpPolicy {
-    let policy = PcpPolicy {
+    let policy = PcpPolicy { users: users(&settings.path, files, findings), ..doors(settings) };
+    if policy.is_served() && u64::from(policy.port) == settings.number("port", None) {
+        blame(settings, "pcp_port", Herd::PcpPort, findings);
+    }
+    policy
+}
+
+fn doors(settings: &Settings) -> PcpPolicy {
+    PcpPolicy {
         listen_addresses: settings.list("pcp_listen_addresses", None),
         port: u16::try_from(settings.number("pcp_port", None)).unwrap_or_default(),
         socket_directories: settings.list("pcp_socket_dir", None),
@@ -51,12 +68,8 @@ pub(super) fn policy(settings: &Settings, files: &dyn Files, findings: &mut Find
             Some("4.3") => Dialect::V43,
             _ => Dialect::V44,
         },
-        users: users(&settings.path, files, findings),
-    };
-    if policy.is_served() && u64::from(policy.port) == settings.number("port", None) {
-        blame(settings, "pcp_port", Herd::PcpPort, findings);
+        users: Users::default(),
     }
-    policy
 }
 
 fn users(path: &str, files: &dyn Files, findings: &mut Findings) -> Users {
@@ -96,6 +109,12 @@ mod tests {
         let PcpPolicy { listen_addresses, port, socket_directories, dialect, users } = config.pcp;
         assert_eq!((listen_addresses, port, dialect, !users.is_empty()), expected);
         assert!(socket_directories.is_empty());
+
+        // Whoever only asks there need not be able to read who may.
+        let sealed = Texts::new(&[("/etc/pgherd.toml", &text), ("/etc/pcp.conf", "sealed")]);
+        let doors = pcp_doors("/etc/pgherd.toml", &sealed).expect("it is right");
+        assert_eq!((&*doors.listen_addresses, doors.port), (&["*".to_owned()][..], 9000));
+        assert!(pcp_doors("absent", &sealed).is_err());
 
         let plain = toml("");
         let loaded = load("pgherd.toml", &Texts::new(&[("pgherd.toml", &plain)]));

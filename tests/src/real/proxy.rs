@@ -61,7 +61,8 @@ impl Proxy {
 
     fn wait_ready(&mut self) -> Result<(), String> {
         let end = Instant::now() + START_LIMIT;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+        let listens = |port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        while !listens(self.port) || !listens(self.pcp_port) {
             if let Some(code) = self.exit_code() {
                 let log = self.log();
                 return Err(format!("pgherd ended with {code} instead of starting:\n{log}"));

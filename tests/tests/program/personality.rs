@@ -270,7 +270,7 @@ fn assert_cases(room: &Room, tool: &str, cases: &[Case<'_>]) {
 
 impl Room {
     /// Runs the program by another name, in the room.
-    fn tool(&self, name: &str, args: &[&str]) -> Ended {
+    pub(super) fn tool(&self, name: &str, args: &[&str]) -> Ended {
         let link = self.path(name);
         if !link.exists() {
             symlink(binary(), &link).unwrap_or_else(|error| panic!("{}: {error}", link.display()));
@@ -278,6 +278,7 @@ impl Room {
         let mut command = Command::new(link);
         command.arg0(name).args(args).current_dir(self.path("."));
         command.env("HOME", self.path(".")).env_remove("RUST_LOG").env_remove("PGPOOLKEYFILE");
+        command.env_remove("PCPPASSFILE");
         self.start(&mut command).ended()
     }
 
