@@ -120,6 +120,12 @@ impl Node {
         if live_pid(&mut server).is_some() {
             return Ok(());
         }
+        // A server that somebody else has started takes its lock files along when it is told to stop.
+        // Killed, it may stay a zombie, which is not ours to reap and passes for one that runs.
+        for pid in processes::of_server(None, &self.data_dir) {
+            processes::signal(pid, Mode::Immediate.signal());
+        }
+        poll(KILL_LIMIT, || processes::of_server(None, &self.data_dir).is_empty());
         // A server that was killed on its own may have left children that hold on to its memory;
         // the next one would refuse to start.
         if !processes::kill_all(None, &self.data_dir) {

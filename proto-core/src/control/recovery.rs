@@ -19,7 +19,7 @@ use crate::config::Backend;
 use crate::health::probe::Receiver;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
-use crate::recovery::extension::{self, Offer, Sites};
+use crate::recovery::extension::{self, Caller, Offer, Sites};
 use crate::time::Instant;
 use crate::topology::{Role, Seen, Status};
 use bytes::Bytes;
@@ -198,7 +198,7 @@ impl Control {
                 policy.databases.join(" or ")
             ));
         }
-        if !offer.is_superuser {
+        if offer.caller != Caller::Superuser {
             return Err("recovery_user is no superuser, which pgpool_recovery demands".to_owned());
         }
         if let Some(process) = offer.busy {

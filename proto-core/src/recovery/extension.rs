@@ -32,10 +32,19 @@ pub struct Offer {
     pub arguments: u8,
     /// Whether there is `pgpool_remote_start`.
     pub can_start: bool,
-    /// Whether whoever asked is a superuser, as both functions demand.
-    pub is_superuser: bool,
+    /// Who has asked: both functions demand a superuser.
+    pub caller: Caller,
     /// The process in which a script of an earlier recovery still runs.
     pub busy: Option<u32>,
+}
+
+/// Whether somebody may call the functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A superuser may.
+    Superuser,
+    /// Nobody else may.
+    Other,
 }
 
 impl Offer {
@@ -47,7 +56,7 @@ impl Offer {
         Some(Self {
             arguments: arguments.parse().ok()?,
             can_start: can_start == "t",
-            is_superuser: is_superuser == "t",
+            caller: if is_superuser == "t" { Caller::Superuser } else { Caller::Other },
             busy: Some(busy.parse().ok()?).filter(|process| *process != 0),
         })
     }
@@ -146,9 +155,10 @@ mod tests {
     #[test]
     fn what_a_server_offers_is_read() {
         let rows = |values: [&str; 4]| vec![values.map(str::to_owned).to_vec()];
-        let all = Offer { arguments: 7, can_start: true, is_superuser: true, busy: None };
+        let all = Offer { arguments: 7, can_start: true, caller: Caller::Superuser, busy: None };
         assert_eq!(Offer::read(&rows(["7", "t", "t", "0"])), Some(all));
-        let none = Offer { arguments: 0, can_start: false, is_superuser: false, busy: Some(4711) };
+        let none =
+            Offer { arguments: 0, can_start: false, caller: Caller::Other, busy: Some(4711) };
         assert_eq!(Offer::read(&rows(["0", "f", "f", "4711"])), Some(none));
         assert_eq!(Offer::read(&rows(["x", "t", "t", "0"])), None);
         assert_eq!(Offer::read(&[]), None);

@@ -67,8 +67,9 @@ impl Folder {
     }
 
     /// Finds another session than this in which a script runs.
-    pub(super) fn busy(&self, process: u32) -> Option<u32> {
-        self.running.keys().copied().find(|other| *other != process)
+    pub(super) fn busy(&self, process: u32, now: Instant) -> Option<u32> {
+        let running = self.running.iter().filter(|(_, until)| **until > now);
+        running.map(|(other, _)| *other).find(|other| *other != process)
     }
 
     /// Whatever runs dies with the server.
@@ -89,10 +90,10 @@ impl Folder {
         let failed = || SqlError::new("XX000", format!("{function} failed"));
         let node = node.ok_or_else(failed)?;
         let Some(until) = self.running.get(&process).copied() else {
-            let takes = match self.scripts {
-                Scripts::CopyHangs if is_copy => HANG_TIME,
-                _ if is_copy => COPY_TIME,
-                _ => START_TIME,
+            let takes = match (is_copy, self.scripts == Scripts::CopyHangs) {
+                (true, true) => HANG_TIME,
+                (true, false) => COPY_TIME,
+                (false, _) => START_TIME,
             };
             self.running.insert(process, now + takes);
             return Ok(Some(takes));

@@ -81,7 +81,7 @@ fn rows<const N: usize>(
 /// What the extension of recoveries has here. It is in no database but one.
 fn offer(context: &Context, engine: &Engine) -> RowSet {
     let is_here = engine.folder.has_functions() && context.own.database == "template1";
-    let busy = engine.folder.busy(context.process).map_or(0, i64::from);
+    let busy = engine.folder.busy(context.process, engine.now).map_or(0, i64::from);
     let row = vec![
         Value::Int(if is_here { 7 } else { 0 }),
         Value::Bool(is_here),
