@@ -91,6 +91,8 @@ pub struct Control {
     register: Register,
     allotment: Allotment,
     shutdown: Option<Shutdown>,
+    /// Until when the end waits for servers that are to take writes again.
+    stop_by: Option<Instant>,
 }
 
 /// A shard, as the control plane sees it.
@@ -134,6 +136,7 @@ impl Control {
             inquiries: Inquiries::default(),
             admins: Admins::default(),
             shutdown: None,
+            stop_by: None,
             config,
         };
         control.watch();
@@ -236,6 +239,13 @@ impl Control {
             log::info!("stopping: {how:?}");
         }
         self.shutdown = self.shutdown.max(Some(how));
+        self.stop_by = match how {
+            Shutdown::Immediate => None,
+            Shutdown::Smart | Shutdown::Fast => Some(self.now + limits::ORDER_TIMEOUT),
+        };
+        if how != Shutdown::Immediate {
+            self.abandon_switchover();
+        }
         if how == Shutdown::Immediate {
             self.dismiss_admins(Close::Now);
         }
@@ -251,7 +261,12 @@ impl Control {
         self.allotment.leave(from);
         self.post_places();
         self.tell_askers();
-        if self.shards.iter().all(|member| member.is_drained) {
+        self.end_if_drained();
+    }
+
+    /// Ends what is under way once there are no clients and no server is stopped on their behalf.
+    fn end_if_drained(&mut self) {
+        if self.is_over() {
             // The shards may have ended before this machine has heard that they are to.
             self.stop_recovery();
             self.orders.names().into_iter().for_each(|conn| self.recall(conn));
@@ -374,6 +389,7 @@ impl Machine for Control {
         self.now = now;
         self.look_after_admins();
         if self.is_over() {
+            self.end_if_drained();
             return;
         }
         let due: Vec<BackendId> = self
@@ -419,6 +435,7 @@ impl Machine for Control {
             self.failover_deadline(),
             self.switchover_deadline(),
             self.fence_deadline(),
+            self.stop_by.filter(|_| self.is_lifting()),
             self.leave_deadline(),
             self.follow_deadline(),
             self.recovery_deadline(),
@@ -457,6 +474,9 @@ impl Machine for Control {
 
 impl Control {
     fn is_over(&self) -> bool {
-        self.shutdown.is_some() && self.shards.iter().all(|member| member.is_drained)
+        let is_patient = self.stop_by.is_some_and(|until| self.now < until);
+        self.shutdown.is_some()
+            && self.shards.iter().all(|member| member.is_drained)
+            && !(is_patient && self.is_lifting())
     }
 }

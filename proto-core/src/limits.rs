@@ -310,6 +310,10 @@ pub const SWITCHOVER_LAG_MAX: u64 = 16 << 20;
 /// promotion takes, which is what they wait for most.
 pub const SWITCHOVER_LOOK_PERIOD: Duration = Duration::from_millis(20);
 
+/// How long a fence is left alone that this process has not raised, while all other servers follow:
+/// a promotion that somebody else has just ordered shows within some looks.
+pub const FENCE_SETTLE_TIME: Duration = Duration::from_secs(5);
+
 /// How long the old primary may take to be the primary again when a switchover is undone; then
 /// clients wait as for a primary that is lost.
 pub const SWITCHOVER_UNDO_TIMEOUT: Duration = Duration::from_secs(10);

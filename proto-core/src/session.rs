@@ -356,13 +356,19 @@ impl Session {
         self.look_again(desk);
     }
 
+    /// Whoever waits for the session's server to be quiet wants to know what it holds there.
+    pub fn tell_what_is_held(&mut self, desk: &mut Desk, id: ConnId) {
+        self.ask_again_what_is_held(desk, id);
+    }
+
     /// Whether something would be lost for the client with this link, which the session holds: an
     /// answer, a transaction, or what only its connection to the primary has.
     #[must_use]
     pub fn clings(&self, id: ConnId, link: &Link) -> bool {
         let is_under_way = matches!(self.turn, Turn::At(at) if at == id);
         let is_kept = self.held.primary == Some(id) && self.is_pinned();
-        self.is_serving() && (link.is_engaged() || is_under_way || is_kept)
+        let is_unnamed = self.unnamed.only_at() == Some(id);
+        self.is_serving() && (link.is_engaged() || is_under_way || is_kept || is_unnamed)
     }
 
     /// The session's deadline has passed.

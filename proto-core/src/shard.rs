@@ -150,6 +150,24 @@ impl Shard {
         self.desk.look_at_pools(self.desk.now);
         self.deliver();
         self.rouse_waiting();
+        self.ask_what_is_held();
+    }
+
+    /// Where nothing new begins, asks what sessions hold of which that is in doubt.
+    fn ask_what_is_held(&mut self) {
+        let Some(closing) = self.desk.topology.closing() else { return };
+        let lent = self.desk.links.iter().filter(|(_, link)| link.pool.backend == closing);
+        let lent = lent.filter_map(|(id, link)| match link.state {
+            LinkState::Lent { by } => Some((by, id)),
+            LinkState::Connecting { .. }
+            | LinkState::LoggingIn { .. }
+            | LinkState::Idle
+            | LinkState::Resetting
+            | LinkState::Closing => None,
+        });
+        for (by, id) in lent.collect::<Vec<_>>() {
+            self.with_session(by, |session, desk| session.tell_what_is_held(desk, id));
+        }
     }
 
     /// Has those look again who wait for what a view of the cluster may bring, first who came first.

@@ -248,6 +248,7 @@ impl Control {
         let within = limits::PROMOTION_TIMEOUT;
         if case.loss.primary != candidate {
             self.fence(case.loss.primary);
+            self.stop_lifting(case.loss.primary);
         }
         let query = format!("SELECT pg_promote(true, {})", within.as_secs());
         let order = self.order(candidate, What::Promote, [query.as_str()], within);

@@ -2,17 +2,21 @@
 //!
 //! Which servers carry one is read off the servers, not remembered: a switchover that was cut short
 //! is undone by whoever looks next, and a former primary that follows again is fit to be promoted.
+//! A fence that is not this process's own may still be somebody's: it is left alone for as long as a
+//! promotion may be under way behind it.
 
 use std::collections::BTreeMap;
 
 use super::Control;
 use super::hold::Hold;
 use super::order::What;
-use super::watch::Watched;
 use crate::failover::fence;
+use crate::health::probe::{Receiver, Sighting};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
+use crate::message::Shutdown;
 use crate::time::Instant;
+use crate::topology::Role;
 
 /// The servers that carry one, or may.
 #[derive(Debug, Default)]
@@ -22,8 +26,8 @@ pub(super) struct Fences(BTreeMap<BackendId, Fence>);
 enum Fence {
     /// It was raised by this process. A look that was under way then does not know.
     Raised,
-    /// Its server was marked, and then refused to take no more writes.
-    Marked,
+    /// It was there when its server was first looked at, or came from elsewhere.
+    Found(Instant),
     /// Its server is told to take it away.
     Lifting(ConnId),
     /// Its server could not be told, and is told again then.
@@ -43,56 +47,87 @@ impl Control {
         }
     }
 
-    /// A server that was being told so has refused it.
-    pub(super) fn note_refused(&mut self, id: BackendId) {
-        self.fences.0.insert(id, Fence::Marked);
-    }
-
     /// Whether a server carries a fence for all that is known, whatever a look says.
     pub(super) fn is_raised(&self, id: BackendId) -> bool {
         match self.fences.0.get(&id) {
-            Some(Fence::Raised | Fence::Marked | Fence::Lifting(_) | Fence::Stuck(_)) => true,
-            Some(Fence::Lifted(_)) | None => false,
+            Some(Fence::Raised | Fence::Lifting(_) | Fence::Stuck(_)) => true,
+            Some(Fence::Found(_) | Fence::Lifted(_)) | None => false,
         }
     }
 
     /// Has fences taken away that nothing needs.
     pub(super) fn lift_fences(&mut self) {
-        let fenced = self.liftable();
-        let is_over = |id: &&BackendId| !fenced.contains(*id) && !self.is_raised(**id);
-        for id in self.fences.0.keys().filter(is_over).copied().collect::<Vec<_>>() {
-            self.fences.0.remove(&id);
-        }
-        for id in fenced {
-            let is_due = match self.fences.0.get(&id) {
-                Some(Fence::Lifting(_)) => false,
-                Some(Fence::Stuck(until) | Fence::Lifted(until)) => *until <= self.now,
-                Some(Fence::Raised | Fence::Marked) | None => true,
-            };
-            if is_due {
+        for id in self.nodes.iter().map(|node| node.id).collect::<Vec<_>>() {
+            let carries = self.sighting(id).is_some_and(|sighting| sighting.is_fenced);
+            if carries {
+                self.fences.0.entry(id).or_insert(Fence::Found(self.now));
+            } else if !self.is_raised(id) {
+                self.fences.0.remove(&id);
+            }
+            if carries && self.lift_due(id).is_some_and(|due| due <= self.now) {
                 log::info!("node {id} is told to take writes again, where it is the primary");
-                let queries = match self.fences.0.get(&id) {
-                    Some(Fence::Marked) => &fence::LIFT[2..],
-                    Some(_) | None => &fence::LIFT[..],
-                };
-                let queries = queries.iter().copied();
-                let order = self.order(id, What::Lift, queries, limits::ORDER_TIMEOUT);
+                let order = self.order(id, What::Lift, fence::LIFT, limits::ORDER_TIMEOUT);
                 self.fences.0.insert(id, Fence::Lifting(order));
             }
         }
     }
 
-    /// The servers that carry a fence which nothing needs.
-    fn liftable(&self) -> Vec<BackendId> {
-        if self.shutdown.is_some() || self.first_looks.is_some() {
-            return Vec::new();
-        }
-        let carries = |node: &&Watched| {
-            node.hold == Hold::None
-                && !self.is_stopped(node.id)
-                && node.fact.sighting.as_ref().is_some_and(|s| s.is_fenced)
+    /// When a server's fence is to be taken away; none while something needs it.
+    fn lift_due(&self, id: BackendId) -> Option<Instant> {
+        let fence = *self.fences.0.get(&id)?;
+        let is_leaving = match self.shutdown {
+            None => false,
+            Some(Shutdown::Smart | Shutdown::Fast) => matches!(fence, Fence::Found(_)),
+            Some(Shutdown::Immediate) => true,
         };
-        self.nodes.iter().filter(carries).map(|node| node.id).collect()
+        let may = self.hold_of(id) == Hold::None
+            && !self.is_stopped(id)
+            && self.first_looks.is_none()
+            && !is_leaving
+            && self.is_unrivalled(id);
+        let due = match fence {
+            Fence::Raised => self.now,
+            Fence::Found(since) if self.is_followed(id) => since + limits::FENCE_SETTLE_TIME,
+            Fence::Found(since) => since + limits::PROMOTION_TIMEOUT + limits::PROMOTION_GRACE,
+            Fence::Stuck(until) | Fence::Lifted(until) => until,
+            Fence::Lifting(_) => return None,
+        };
+        may.then_some(due)
+    }
+
+    /// Whether a server is a standby, or no other is seen to have taken its place as the primary.
+    fn is_unrivalled(&self, id: BackendId) -> bool {
+        let Some(own) = self.sighting(id) else { return false };
+        let outranks =
+            |other: &Sighting| other.role == Role::Primary || other.timeline > own.timeline;
+        own.role == Role::Standby || !self.others(id).any(outranks)
+    }
+
+    /// Whether all others that answer are standbys that receive WAL: none is being promoted.
+    fn is_followed(&self, id: BackendId) -> bool {
+        let is_standby = self.sighting(id).is_some_and(|own| own.role == Role::Standby);
+        is_standby || self.others(id).all(|other| other.receiver == Receiver::Streaming)
+    }
+
+    fn others(&self, id: BackendId) -> impl Iterator<Item = &Sighting> {
+        let others = self.nodes.iter().filter(move |node| node.id != id);
+        others.filter_map(|node| node.fact.sighting.as_ref())
+    }
+
+    /// Whether a stop has to wait for a server to take writes again that this process has stopped.
+    pub(super) fn is_lifting(&self) -> bool {
+        self.fences.0.iter().any(|(id, fence)| {
+            matches!(fence, Fence::Lifting(_))
+                || self.is_raised(*id) && self.lift_due(*id).is_some()
+        })
+    }
+
+    /// A server is not to take writes again after all.
+    pub(super) fn stop_lifting(&mut self, id: BackendId) {
+        if let Some(Fence::Lifting(order)) = self.fences.0.get(&id).copied() {
+            self.recall(order);
+            self.fences.0.insert(id, Fence::Raised);
+        }
     }
 
     /// A server has answered that it takes writes again, or has not. Whether it does, a look tells.
@@ -119,14 +154,13 @@ impl Control {
         };
         self.fences.0.insert(id, next);
         self.hurry(id);
+        self.end_if_drained();
     }
 
     /// When somebody is to be told again.
     pub(super) fn fence_deadline(&self) -> Option<Instant> {
-        let due = self.liftable().into_iter().filter_map(|id| match self.fences.0.get(&id) {
-            Some(Fence::Stuck(until) | Fence::Lifted(until)) => Some(*until),
-            Some(Fence::Raised | Fence::Marked | Fence::Lifting(_)) | None => None,
-        });
-        due.min()
+        let carries = |id: &BackendId| self.sighting(*id).is_some_and(|s| s.is_fenced);
+        let ids = self.fences.0.keys().copied().filter(carries);
+        ids.filter_map(|id| self.lift_due(id)).min()
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Leave {
     pub(super) id: BackendId,
     /// The session of PCP that asked, and waits.
     asker: ConnId,
+    /// The primary then.
+    primary: Option<BackendId>,
     quiet: Vec<Quiet>,
     /// It stays in service if something still runs there then.
     deadline: Instant,
@@ -34,7 +36,8 @@ impl Control {
         log::warn!("node {id} is to be detached once nothing runs there any more");
         let quiet = vec![Quiet::NotYet; self.shards.len()];
         let deadline = self.now + self.config.recovery.timeout;
-        self.leave = Some(Leave { id, asker, quiet, deadline });
+        let primary = self.topology.primary;
+        self.leave = Some(Leave { id, asker, primary, quiet, deadline });
         self.tell_progress(
             asker,
             &format!("what runs on node {id} ends, nothing new begins there"),
@@ -59,12 +62,18 @@ impl Control {
         let Some(leave) = &self.leave else { return };
         let (id, asker) = (leave.id, leave.asker);
         let is_quiet = leave.quiet.iter().all(|quiet| *quiet == Quiet::Told);
-        let is_gone = !self.topology.serves_reads(id);
-        if !is_quiet && !is_gone && self.now < leave.deadline {
+        let is_overtaken =
+            self.topology.primary != leave.primary || !self.topology.serves_reads(id);
+        if !is_quiet && !is_overtaken && self.now < leave.deadline {
             return;
         }
         self.leave = None;
-        let answer = if is_quiet || is_gone {
+        let answer = if is_overtaken {
+            self.publish(Doubt::None);
+            Report::error("PCP: detach node failed")
+                .because(format!("a server was lost or promoted meanwhile; see how node {id} is"))
+                .compose()
+        } else if is_quiet {
             match self.detach(id) {
                 Ok(()) | Err(Declined::Already) => reply::done(b'd'),
                 Err(Declined::Unknown | Declined::Busy | Declined::Astray) => {

@@ -8,12 +8,13 @@
 use super::Control;
 use super::hold::Hold;
 use super::order::{Failed, What};
-use super::watch::Doubt;
+use super::watch::{Doubt, Watched};
 use crate::admin::packet::Report;
 use crate::admin::reply;
 use crate::backend::dialogue::Rows;
 use crate::failover::decide::Loss;
 use crate::failover::fence::{self, Progress};
+use crate::failover::privileges::{self, Lacks};
 use crate::failover::switchover::{self, Facts, Obstacle};
 use crate::health::probe::Sighting;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
@@ -34,14 +35,17 @@ pub(super) struct Switchover {
     /// Since when new work waits.
     held: Option<Instant>,
     stage: Stage,
+    began: Instant,
     /// It is undone if the heir has not been told by then.
     deadline: Instant,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// The heir comes near enough for clients to be made to wait.
-    Approaching,
+    /// The old primary is asked what it allows.
+    Asking(ConnId, Question),
+    /// The heir comes near enough for clients to be made to wait. Both are looked at then.
+    Approaching(Instant),
     /// New work waits; each shard tells when what there was is over.
     Draining(Vec<Quiet>),
     /// The old primary is told to take no more writes.
@@ -61,6 +65,15 @@ enum Stage {
 pub(super) enum Quiet {
     NotYet,
     Told,
+}
+
+/// What the old primary is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// Its version, on which the next question depends.
+    Version,
+    /// Whether it may be told all that a switchover takes.
+    Privileges,
 }
 
 #[derive(Debug)]
@@ -84,12 +97,13 @@ impl Control {
         self.check_heir(old, heir)?;
         let loss = self.loss_of(old).ok_or(Obstacle::NoPrimary)?;
         log::warn!("switchover: node {heir} is to take the place of node {old}");
-        let deadline = self.now + self.config.switchover_timeout;
-        let stage = Stage::Approaching;
-        self.switchover = Some(Switchover { old, heir, asker, loss, held: None, stage, deadline });
+        let began = self.now;
+        let deadline = began + self.config.switchover_timeout;
+        let order = self.order(old, What::Fence, [privileges::VERSION], limits::ORDER_TIMEOUT);
+        let stage = Stage::Asking(order, Question::Version);
+        let held = None;
+        self.switchover = Some(Switchover { old, heir, asker, loss, held, stage, began, deadline });
         self.tell_asker(&format!("node {heir} comes up to node {old}"));
-        [old, heir].into_iter().for_each(|id| self.hurry(id));
-        self.pursue_switchover();
         Ok(())
     }
 
@@ -103,10 +117,18 @@ impl Control {
         asker: Option<ConnId>,
     ) -> Result<(), Obstacle> {
         self.may_appoint(heir)?;
-        match self.topology.primary {
+        // Also one that is not used as the primary, or not yet, may take writes.
+        let takes_writes = |node: &&Watched| {
+            node.fact.sighting.as_ref().is_some_and(|sighting| sighting.role == Role::Primary)
+        };
+        let seen = self.nodes.iter().find(takes_writes).map(|node| node.id);
+        match self.topology.primary.or(seen) {
             Some(primary) if primary == heir => return Err(Obstacle::IsPrimary),
             Some(primary) => return Err(Obstacle::Primary(primary)),
             None => {}
+        }
+        if self.first_looks.is_some() {
+            return Err(Obstacle::Busy);
         }
         if self.hold_of(heir) != Hold::None {
             return Err(Obstacle::Detached);
@@ -117,10 +139,11 @@ impl Control {
         }
         let loss = self.last_loss(heir, sighting.timeline);
         log::warn!("node {heir} is promoted by the operator's word");
-        let (stage, deadline) = (Stage::Promoting, self.now);
-        let old = loss.primary;
-        self.switchover =
-            Some(Switchover { old, heir, asker, loss: loss.clone(), held: None, stage, deadline });
+        let (stage, began, deadline) = (Stage::Promoting, self.now, self.now);
+        let (old, held) = (loss.primary, None);
+        let switchover =
+            Switchover { old, heir, asker, loss: loss.clone(), held, stage, began, deadline };
+        self.switchover = Some(switchover);
         self.promote_heir(loss, heir);
         Ok(())
     }
@@ -149,7 +172,7 @@ impl Control {
         })
     }
 
-    fn sighting(&self, id: BackendId) -> Option<&Sighting> {
+    pub(super) fn sighting(&self, id: BackendId) -> Option<&Sighting> {
         self.nodes.iter().find(|node| node.id == id)?.fact.sighting.as_ref()
     }
 
@@ -180,7 +203,10 @@ impl Control {
                 | Stage::Emptying(_)
                 | Stage::CatchingUp { .. }
                 | Stage::Promoting => true,
-                Stage::Approaching | Stage::Draining(_) | Stage::Undoing(_) => false,
+                Stage::Asking(..)
+                | Stage::Approaching(_)
+                | Stage::Draining(_)
+                | Stage::Undoing(_) => false,
             };
             is_stopped && switchover.old == id
         })
@@ -207,11 +233,13 @@ impl Control {
     /// Goes on as far as what is known and the time allow.
     pub(super) fn pursue_switchover(&mut self) {
         let Some(switchover) = &self.switchover else { return };
-        let (old, heir) = (switchover.old, switchover.heir);
+        let (old, heir, began) = (switchover.old, switchover.heir, switchover.began);
         match &switchover.stage {
             Stage::Promoting => return,
             Stage::Undoing(_) => return self.look_for_old(),
-            Stage::Approaching | Stage::Draining(_) if self.topology.primary != Some(old) => {
+            Stage::Asking(..) | Stage::Approaching(_) | Stage::Draining(_)
+                if self.topology.primary != Some(old) =>
+            {
                 return self.call_off("the primary was lost meanwhile");
             }
             Stage::Raising(_) | Stage::Emptying(_) | Stage::CatchingUp { .. }
@@ -219,7 +247,8 @@ impl Control {
             {
                 return self.call_off("the primary was lost meanwhile");
             }
-            Stage::Approaching
+            Stage::Asking(..)
+            | Stage::Approaching(_)
             | Stage::Draining(_)
             | Stage::Raising(_)
             | Stage::Emptying(_)
@@ -234,9 +263,15 @@ impl Control {
             return self.call_off(&why);
         }
         match &switchover.stage {
-            Stage::Approaching => {
-                if self.sighting(old).is_some_and(|at_old| switchover::is_near(at_old, at_heir)) {
+            Stage::Asking(..) => {}
+            Stage::Approaching(look_at) => {
+                let is_fresh = [old, heir].into_iter().all(|id| self.is_seen_since(id, began));
+                let is_near = |at_old| switchover::is_near(at_old, at_heir);
+                if is_fresh && self.sighting(old).is_some_and(is_near) {
                     self.begin_draining();
+                } else if *look_at <= self.now {
+                    self.enter(Stage::Approaching(self.now + limits::HASTY_LOOK_PERIOD));
+                    [old, heir].into_iter().for_each(|id| self.hurry(id));
                 }
             }
             Stage::Draining(quiet) => {
@@ -265,6 +300,11 @@ impl Control {
         }
     }
 
+    fn is_seen_since(&self, id: BackendId, began: Instant) -> bool {
+        let node = self.nodes.iter().find(|node| node.id == id);
+        node.is_some_and(|node| node.looked_at.is_some_and(|at| at >= began))
+    }
+
     fn begin_draining(&mut self) {
         let quiet = vec![Quiet::NotYet; self.shards.len()];
         if let Some(switchover) = &mut self.switchover {
@@ -280,6 +320,10 @@ impl Control {
         self.tell_asker(&format!("node {old} takes no more writes"));
         let order = self.order(old, What::Fence, fence::RAISE, limits::ORDER_TIMEOUT);
         self.enter(Stage::Raising(order));
+        // What is known of it now is the last that it wrote.
+        if let (Some(loss), Some(switchover)) = (self.loss_of(old), &mut self.switchover) {
+            switchover.loss = loss;
+        }
         self.note_raised(old);
         self.shut_out(old);
     }
@@ -293,26 +337,54 @@ impl Control {
     pub(super) fn on_fence_ordered(&mut self, conn: ConnId, ended: Result<Rows, Failed>) {
         let Some(switchover) = &self.switchover else { return };
         let (old, heir) = (switchover.old, switchover.heir);
-        let was_emptied = match switchover.stage {
-            Stage::Raising(order) if order == conn => false,
-            Stage::Emptying(Asked::Ordered(order)) if order == conn => true,
-            Stage::Raising(_)
-            | Stage::Emptying(_)
-            | Stage::Approaching
-            | Stage::Draining(_)
-            | Stage::CatchingUp { .. }
-            | Stage::Promoting
-            | Stage::Undoing(_) => return,
+        let rows = match (&switchover.stage, ended) {
+            (
+                Stage::Asking(order, _)
+                | Stage::Raising(order)
+                | Stage::Emptying(Asked::Ordered(order)),
+                ended,
+            ) if *order == conn => match ended {
+                Ok(rows) => rows,
+                Err(why) => return self.call_off(&format!("node {old} could not be told: {why}")),
+            },
+            (
+                Stage::Asking(..)
+                | Stage::Raising(_)
+                | Stage::Emptying(_)
+                | Stage::Approaching(_)
+                | Stage::Draining(_)
+                | Stage::CatchingUp { .. }
+                | Stage::Promoting
+                | Stage::Undoing(_),
+                _,
+            ) => return,
         };
-        match ended {
-            Err(why) => {
-                if matches!(why, Failed::Refused(_)) && !was_emptied {
-                    self.note_refused(old);
-                }
-                self.call_off(&format!("node {old} could not be told: {why}"));
+        match &switchover.stage {
+            Stage::Asking(_, Question::Version) => {
+                let version = rows.first().and_then(|row| row.first());
+                let version = version.and_then(|text| text.parse().ok()).unwrap_or(0);
+                let query = privileges::query(version);
+                let within = limits::ORDER_TIMEOUT;
+                let order = self.order(old, What::Fence, [query.as_str()], within);
+                self.enter(Stage::Asking(order, Question::Privileges));
             }
-            Ok(_) if !was_emptied => self.empty(old),
-            Ok(rows) => match fence::progress(&rows) {
+            Stage::Asking(_, Question::Privileges) => {
+                let Lacks { failover, switchover } = privileges::lacking(&rows);
+                let lacks = [failover, switchover].concat();
+                if lacks.is_empty() {
+                    self.enter(Stage::Approaching(self.now));
+                    self.pursue_switchover();
+                } else {
+                    let user = &self.config.checks_of(old).user;
+                    let why = format!(
+                        "sr_check_user \"{user}\" lacks {} on node {old}; grant that",
+                        lacks.join(", ")
+                    );
+                    self.call_off(&why);
+                }
+            }
+            Stage::Raising(_) => self.empty(old),
+            Stage::Emptying(_) => match fence::progress(&rows) {
                 Some(Progress::Shut(end)) => {
                     self.tell_asker(&format!("node {heir} replays what is left"));
                     self.enter(Stage::CatchingUp { end, look_at: self.now });
@@ -324,6 +396,11 @@ impl Control {
                 }
                 None => self.call_off(&format!("node {old} does not tell how far it is")),
             },
+            Stage::Approaching(_)
+            | Stage::Draining(_)
+            | Stage::CatchingUp { .. }
+            | Stage::Promoting
+            | Stage::Undoing(_) => {}
         }
     }
 
@@ -339,7 +416,8 @@ impl Control {
         let Some(switchover) = &self.switchover else { return String::new() };
         let (old, heir) = (switchover.old, switchover.heir);
         let what = match &switchover.stage {
-            Stage::Approaching => {
+            Stage::Asking(..) => format!("node {old} did not answer"),
+            Stage::Approaching(_) => {
                 format!("node {heir} lacks more WAL than clients are made to wait for")
             }
             Stage::Draining(_) => format!(
@@ -359,18 +437,20 @@ impl Control {
 
     /// Undoes what was done.
     fn call_off(&mut self, why: &str) {
-        let Some(switchover) = &mut self.switchover else { return };
+        let Some(switchover) = &self.switchover else { return };
         let old = switchover.old;
         let order = match switchover.stage {
-            Stage::Raising(order) | Stage::Emptying(Asked::Ordered(order)) => Some(order),
-            Stage::Approaching
+            Stage::Asking(order, _)
+            | Stage::Raising(order)
+            | Stage::Emptying(Asked::Ordered(order)) => Some(order),
+            Stage::Approaching(_)
             | Stage::Draining(_)
             | Stage::Emptying(Asked::Again(_))
             | Stage::CatchingUp { .. }
             | Stage::Promoting
             | Stage::Undoing(_) => None,
         };
-        let was_stopped = !matches!(switchover.stage, Stage::Approaching | Stage::Draining(_));
+        let was_stopped = self.is_stopped(old);
         if let Some(order) = order {
             self.recall(order);
         }
@@ -383,21 +463,38 @@ impl Control {
             switchover.deadline = self.now + limits::SWITCHOVER_UNDO_TIMEOUT;
         }
         self.unfence(old);
+        self.hurry(old);
         self.lift_fences();
         self.look_for_old();
     }
 
-    /// Ends what is being undone, once there is a primary or it has taken too long. If the old one
-    /// was lost meanwhile, that is a loss like any other.
+    /// pgherd is to stop: a server whose writes it has stopped takes them again first.
+    pub(super) fn abandon_switchover(&mut self) {
+        let stage = self.switchover.as_ref().map(|switchover| &switchover.stage);
+        if stage.is_some_and(|stage| !matches!(stage, Stage::Promoting | Stage::Undoing(_))) {
+            self.call_off("pgherd is stopping");
+        }
+    }
+
+    /// Ends what is being undone, once there is a primary. If the old one was lost meanwhile, that is a
+    /// loss like any other. Nobody waits for it longer than for any primary.
     fn look_for_old(&mut self) {
-        let Some(switchover) = &self.switchover else { return };
+        let Some(switchover) = &mut self.switchover else { return };
         let Stage::Undoing(why) = &switchover.stage else { return };
-        let is_lost = self.seen(switchover.old) == Some(Seen::Down);
-        if is_lost || self.topology.primary.is_some() || self.now >= switchover.deadline {
-            let (why, loss) = (why.clone(), switchover.loss.clone());
+        let (old, why, loss) = (switchover.old, why.clone(), switchover.loss.clone());
+        let is_late = self.now >= switchover.deadline;
+        let is_lost = self.seen(old) == Some(Seen::Down) || self.index_of(old).is_none();
+        if is_lost || self.topology.primary.is_some() {
             self.end_switchover(Err(why));
             if is_lost && self.topology.primary.is_none() {
                 self.begin_failover(loss);
+            }
+        } else if is_late {
+            let held = self.switchover.as_mut().and_then(|switchover| switchover.held.take());
+            if let Some(held) = held {
+                let waited = (self.now - held).as_millis();
+                log::error!("switchover: node {old} does not take writes again after {waited} ms");
+                self.publish(Doubt::None);
             }
         }
     }
@@ -455,7 +552,7 @@ impl Control {
                 reply::done(b'd')
             }
             Err(why) => {
-                let waited = if ended.held.is_some() {
+                let waited = if ended.held.is_some() && self.topology.primary == Some(old) {
                     format!("; everything is as before, new work waited {stall} ms")
                 } else {
                     String::new()
@@ -477,14 +574,14 @@ impl Control {
         let deadline = switchover.deadline;
         match &switchover.stage {
             Stage::Promoting => None,
-            Stage::Emptying(Asked::Again(at)) | Stage::CatchingUp { look_at: at, .. } => {
-                Some(deadline.min(*at))
-            }
-            Stage::Approaching
+            Stage::Emptying(Asked::Again(at))
+            | Stage::CatchingUp { look_at: at, .. }
+            | Stage::Approaching(at) => Some(deadline.min(*at)),
+            Stage::Undoing(_) => switchover.held.map(|_| deadline),
+            Stage::Asking(..)
             | Stage::Draining(_)
             | Stage::Raising(_)
-            | Stage::Emptying(Asked::Ordered(_))
-            | Stage::Undoing(_) => Some(deadline),
+            | Stage::Emptying(Asked::Ordered(_)) => Some(deadline),
         }
     }
 }

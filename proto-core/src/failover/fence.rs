@@ -21,13 +21,14 @@ pub const RAISE: [&str; 3] = [
 
 /// Ends the sessions of others, as far as that is allowed (PostgreSQL docs, "Server Signaling
 /// Functions"); of the rest those count that are in a transaction, since the next one takes no
-/// writes. And asks how far the server is with all of it, and where its WAL ends. `CASE` decides
+/// writes. Nor do sessions that began since the server has read its configuration again. And asks how far the server is with all of it, and where its WAL ends. `CASE` decides
 /// what is called: the order of other conditions is the planner's.
 pub const EMPTY: &str = "SELECT current_setting('default_transaction_read_only'), \
     (SELECT count(*) FROM (SELECT CASE WHEN a.pid = pg_backend_pid() \
     OR a.backend_type <> 'client backend' \
-    OR a.application_name = 'pgherd' AND a.usename = current_user THEN NULL \
-    WHEN own.rolsuper OR pg_has_role('pg_signal_backend', 'MEMBER') \
+    OR a.application_name = 'pgherd' AND a.usename = current_user \
+    OR a.backend_start > pg_conf_load_time() AND a.backend_xid IS NULL THEN NULL \
+    WHEN own.rolsuper OR pg_has_role('pg_signal_backend', 'USAGE') \
     AND NOT coalesce(other.rolsuper, true) THEN pg_terminate_backend(a.pid) \
     WHEN a.xact_start IS NOT NULL THEN false END AS ended FROM pg_stat_activity AS a \
     JOIN pg_roles AS own ON own.rolname = current_user \

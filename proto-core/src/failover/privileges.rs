@@ -33,7 +33,7 @@ pub fn query(version: u32) -> String {
     format!(
         "SELECT has_function_privilege('pg_promote(boolean, integer)', 'EXECUTE'), \
          has_function_privilege('pg_reload_conf()', 'EXECUTE'), {point}, \
-         r.rolsuper OR r.rolreplication, {stop}, pg_has_role('pg_signal_backend', 'MEMBER') \
+         r.rolsuper OR r.rolreplication, {stop}, pg_has_role('pg_signal_backend', 'USAGE') \
          FROM pg_roles AS r WHERE r.rolname = current_user"
     )
 }

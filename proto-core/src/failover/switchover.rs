@@ -48,6 +48,8 @@ pub enum Obstacle {
     },
     /// It receives no WAL from the primary.
     Deaf,
+    /// It was a primary whose writes pgherd has stopped, and has not been told to take them again.
+    Fenced,
     /// A failover or a switchover is under way.
     Busy,
     /// pgherd is stopping.
@@ -70,6 +72,7 @@ impl fmt::Display for Obstacle {
                 write!(f, "it is on timeline {own}, the primary on timeline {primary}")
             }
             Self::Deaf => f.write_str("it receives no WAL"),
+            Self::Fenced => f.write_str("it takes no writes yet, as in the switchover before"),
             Self::Busy => f.write_str("a failover or a switchover is under way"),
             Self::Stopping => f.write_str("pgherd is stopping"),
         }
@@ -97,6 +100,9 @@ pub fn check(facts: &Facts<'_>) -> Result<(), Obstacle> {
     }
     if heir.receiver != Receiver::Streaming {
         return Err(Obstacle::Deaf);
+    }
+    if heir.is_fenced {
+        return Err(Obstacle::Fenced);
     }
     Ok(())
 }
@@ -134,6 +140,7 @@ mod tests {
             is_in_service: true,
         };
         let forked = sighting(Role::Standby, 1, Streaming, 100);
+        let fenced = Sighting { is_fenced: true, ..good.clone() };
         let deaf = sighting(Role::Standby, 2, Deaf, 100);
         for (facts, expected) in [
             (facts, Ok(())),
@@ -147,6 +154,7 @@ mod tests {
                 Err(Obstacle::Timeline { own: 1, primary: 2 }),
             ),
             (Facts { at_heir: Some(&deaf), ..facts }, Err(Obstacle::Deaf)),
+            (Facts { at_heir: Some(&fenced), ..facts }, Err(Obstacle::Fenced)),
         ] {
             assert_eq!(check(&facts), expected, "{facts:?}");
         }

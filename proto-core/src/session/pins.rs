@@ -53,7 +53,10 @@ impl Session {
     pub(super) fn ask_what_is_held(&mut self, desk: &mut Desk, id: ConnId) {
         self.note_pins(desk);
         let splits = desk.config.routing.load_balance && desk.topology.nodes.len() > 1;
-        let matters = self.is_shared() || splits;
+        // Where nothing new begins, it is waited for sessions that would lose something.
+        let is_closing =
+            desk.links.get(id).is_some_and(|l| desk.topology.closing() == Some(l.pool.backend));
+        let matters = self.is_shared() || splits || is_closing;
         if self.audit != Audit::Due || !matters || self.held.primary != Some(id) {
             return;
         }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::desk::{Asked, Desk};
+use super::nature::Opens;
 use super::refusal::Refusal;
-use super::{Session, State, Wait};
+use super::{Session, State, Turn, Wait};
+use crate::backend::link::{Batch, CopyIn, Link};
 use crate::backend::login::Failure;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
@@ -14,6 +16,7 @@ use crate::route::balance::{self, Candidate, Condition, Question};
 use crate::route::redirect::Wanted;
 use crate::route::{self, Side, Transaction};
 use crate::topology::Role;
+use crate::wire::backend::TxStatus;
 
 /// Where a statement can be carried out.
 pub(super) enum Seat {
@@ -48,6 +51,11 @@ impl Session {
                 self.wait = Wait::Turn;
                 return Seat::Wait;
             }
+            if self.is_new_at(link, id) && desk.topology.closing() == Some(link.pool.backend) {
+                // It would follow on for ever, and its server would never be quiet.
+                self.wait = Wait::Turn;
+                return Seat::Wait;
+            }
             let side = self.true_side(desk, side);
             if *self.held.at(side) == Some(id) {
                 return Seat::At(id);
@@ -56,6 +64,16 @@ impl Session {
             return Seat::Wait;
         }
         self.seat_at(desk, side)
+    }
+
+    /// Whether a statement begins something new behind what a link still owes: nothing is open there,
+    /// or will be for what was sent.
+    fn is_new_at(&self, link: &Link, id: ConnId) -> bool {
+        link.tx == TxStatus::Idle
+            && link.batch == Batch::None
+            && link.copy_in == CopyIn::No
+            && self.opens == Opens::No
+            && !matches!(self.turn, Turn::At(at) if at == id)
     }
 
     fn seat_at(&mut self, desk: &mut Desk, side: Side) -> Seat {
@@ -323,7 +341,8 @@ impl Session {
         self.wait = Wait::Nothing;
         let is_primary = desk.topology.primary == Some(backend);
         let elsewhere = match failure.code() {
-            b"57P03" => true,
+            // It is going, or has just been told to let nobody in.
+            b"57P01" | b"57P02" | b"57P03" => true,
             b"53300" => !is_primary,
             _ => false,
         };

@@ -2,7 +2,7 @@
 //! own state: a planner for them would be most of PostgreSQL.
 
 use pgherd_core::backend::audit;
-use pgherd_core::failover::fence;
+use pgherd_core::failover::{fence, privileges};
 use pgherd_core::recovery::extension;
 use pgherd_core::route::catalog;
 use pgherd_core::time::Duration;
@@ -21,6 +21,10 @@ pub(in crate::postgres) fn known(
 ) -> Option<RowSet> {
     match sql {
         fence::EMPTY => Some(empty(context, engine)),
+        privileges::VERSION => {
+            Some(rows([("server_version_num", Type::Text)], [vec![text("150000")]]))
+        }
+        _ if sql == privileges::query(VERSION) => Some(privileged()),
         _ if sql == fence::RAISE[0] => {
             let is_new = engine.slots.insert(fence::SLOT.to_owned());
             let made = is_new.then(|| vec![text("(pgherd_fence,)")]);
@@ -37,6 +41,15 @@ pub(in crate::postgres) fn known(
         _ if !engine.probe.is_empty() && sql == engine.probe => Some(probe(engine)),
         _ => None,
     }
+}
+
+/// The version that a server says to have.
+const VERSION: u32 = 150_000;
+
+/// Every user may do everything.
+fn privileged() -> RowSet {
+    let header = ["promote", "reload", "point", "replicate", "stop", "signal"];
+    rows(header.map(|name| (name, Type::Bool)), [vec![Value::Bool(true); header.len()]])
 }
 
 /// Ends the sessions of others, and tells how far the server is with it.
