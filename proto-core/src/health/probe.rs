@@ -1,8 +1,13 @@
 //! A look at one server: one query, over a connection that is kept.
 //!
 //! The query tells whether the server is a primary or a standby, how far its WAL has come and on
-//! which timeline; a primary also lists its standbys. Columns of other roles' backends in
-//! `pg_stat_replication` are only shown to members of `pg_monitor`.
+//! which timeline; a primary also lists its standbys.
+//!
+//! Whoever looks need not be a member of `pg_monitor`, and then is not shown what standbys a primary
+//! has, nor what a standby's receiver is at: of the receiver only that it is there, which it is once
+//! it has been let in. The files of the WAL may not be listed, either. That is asked for in a query
+//! of its own, which is made when the right to it is known: a function that is called by name has to
+//! be allowed even where it would not come to the call.
 
 use crate::time::Duration;
 use crate::topology::Role;
@@ -13,13 +18,16 @@ pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END \
     AS lsn, \
     CASE WHEN pg_is_in_recovery() THEN \
-    greatest(coalesce(w.received_tli, (SELECT ('x' || max(substr(f.name, 1, 8)))::bit(32)::int \
-    FROM pg_ls_waldir() AS f WHERE f.name ~ '^[0-9A-F]{24}$')), \
+    greatest(coalesce(w.received_tli, \
+    CASE WHEN has_function_privilege('pg_ls_waldir()', 'EXECUTE') THEN \
+    ('x' || substring(query_to_xml('SELECT max(name) AS n FROM pg_ls_waldir() \
+    WHERE name ~ ''^[0-9A-F]{24}$''', false, false, '')::text, '<n>(.{8})'))::bit(32)::int END), \
+    (SELECT min_recovery_end_timeline FROM pg_control_recovery()), \
     (SELECT timeline_id FROM pg_control_checkpoint())) \
     ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END \
     AS timeline, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END AS received, \
-    coalesce(w.status, '') AS receiver, \
+    coalesce(w.status, CASE WHEN w.pid IS NULL THEN '' ELSE 'streaming' END) AS receiver, \
     EXISTS (SELECT 1 FROM pg_replication_slots AS s WHERE s.slot_name = 'pgherd_fence') \
     AS fenced, \
     coalesce(r.application_name, '') AS application_name, \
