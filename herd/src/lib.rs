@@ -52,6 +52,7 @@ pub use plan::{Hba, Plan};
 pub use port::free_port;
 pub use processes::poll;
 pub use trouble::Trouble;
+pub use user::Account;
 
 /// The superuser of every node, whom replication uses too.
 pub const USER: &str = "postgres";

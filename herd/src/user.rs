@@ -10,16 +10,23 @@ use crate::trouble::Trouble;
 
 /// Whom the servers run as.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Account {
+pub enum Account {
     /// Whoever runs this process.
     Own,
     /// Another user, because this process is root's.
-    Other { name: String, uid: u32, gid: u32 },
+    Other {
+        /// Its name.
+        name: String,
+        /// Its number, which is not root's.
+        uid: u32,
+        /// The number of its group.
+        gid: u32,
+    },
 }
 
 impl Account {
     /// Chooses the account: the own one, or for root that of `postgres` or, failing that, `nobody`.
-    pub(crate) fn choose() -> Result<Account, Trouble> {
+    pub fn choose() -> Result<Account, Trouble> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Account::Own);
         }
@@ -30,14 +37,14 @@ impl Account {
 
     /// Makes a command run as this user. The standard library then also drops root's supplementary
     /// groups.
-    pub(crate) fn apply(&self, command: &mut Command) {
+    pub fn apply(&self, command: &mut Command) {
         if let Account::Other { uid, gid, .. } = self {
             command.uid(*uid).gid(*gid);
         }
     }
 
     /// Gives a file or directory to this user.
-    pub(crate) fn own(&self, path: &Path) -> Result<(), Trouble> {
+    pub fn own(&self, path: &Path) -> Result<(), Trouble> {
         match self {
             Account::Own => Ok(()),
             Account::Other { uid, gid, .. } => {

@@ -1,5 +1,6 @@
 //! Programs that people use, through pgherd in front of real servers: psql, pgbench, psycopg,
-//! tokio-postgres and the `pcp_…` programs. A program that is missing fails the test, and says what to install.
+//! tokio-postgres and the `pcp_…` programs; and a cluster that is set up from nothing as for
+//! Pgpool-II. A program that is missing fails the test, and says what to install.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,8 @@ mod pgbench;
 mod psql;
 #[path = "clients/tokio_postgres_traffic.rs"]
 mod tokio_postgres_traffic;
+#[path = "clients/tutorial.rs"]
+mod tutorial;
 
 /// A test: what one program does at this port.
 type Traffic = fn(u16);
@@ -85,7 +88,8 @@ fn main() {
         let lot = Arc::clone(&lot);
         Trial::test(name, move || play(&lot, pcp::setup, test))
     });
-    let trials = traffic.chain(administration).collect();
+    let tutorial = Trial::test("the_tutorial", tutorial::play);
+    let trials = traffic.chain(administration).chain([tutorial]).collect();
     let conclusion = libtest_mimic::run(&args, trials);
     // Exiting drops nothing.
     drop(lot.lock().unwrap_or_else(PoisonError::into_inner).take());

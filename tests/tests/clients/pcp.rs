@@ -14,12 +14,15 @@ use super::{check, text};
 
 /// What administrators' programs of this host understand: those of Pgpool-II 4.3 know one field less
 /// than later ones.
-pub(crate) fn setup() -> Setup {
+pub(crate) fn dialect() -> &'static str {
     let version = text(&run(Path::new("/"), "pcp_node_count", &["--version"]).stdout);
     let number = version.split_whitespace().find(|word| word.starts_with("4."));
-    let dialect = if number.is_none_or(|n| n.starts_with("4.3")) { "4.3" } else { "4.4" };
+    if number.is_none_or(|n| n.starts_with("4.3")) { "4.3" } else { "4.4" }
+}
+
+pub(crate) fn setup() -> Setup {
     Setup::default()
-        .set(&format!("pcp_dialect = \"{dialect}\""))
+        .set(&format!("pcp_dialect = \"{}\"", dialect()))
         .set("recovery_user = \"postgres\"")
         .set("recovery_1st_stage_command = \"recovery_1st_stage\"")
 }
