@@ -17,8 +17,9 @@ pub(crate) fn hidden_line(
     let shown = tcgetattr(&terminal)?;
     let mut hidden = shown.clone();
     hidden.local_modes -= LocalModes::ECHO;
-    ask();
+    // What is typed before is dropped, and nobody is to type on being asked and be dropped, too.
     tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
+    ask();
     let mut line = String::new();
     let read = typed.read_line(&mut line);
     // Whatever was read, the terminal is left as it was found.
