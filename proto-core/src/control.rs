@@ -249,6 +249,8 @@ impl Control {
         if how == Shutdown::Immediate {
             self.dismiss_admins(Close::Now);
         }
+        // The shards may have ended before this machine has heard that they are to.
+        self.end_if_drained();
     }
 
     fn on_drained(&mut self, from: ShardId) {
@@ -267,7 +269,6 @@ impl Control {
     /// Ends what is under way once there are no clients and no server is stopped on their behalf.
     fn end_if_drained(&mut self) {
         if self.is_over() {
-            // The shards may have ended before this machine has heard that they are to.
             self.stop_recovery();
             self.orders.names().into_iter().for_each(|conn| self.recall(conn));
             for at in 0..self.nodes.len() {

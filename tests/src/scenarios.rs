@@ -21,6 +21,7 @@ pub mod pool;
 pub mod recovery;
 pub mod repeats;
 pub mod resets;
+pub mod restarts;
 pub mod retry;
 pub mod routing;
 pub mod session;
@@ -317,6 +318,10 @@ scenarios! {
         an_asker_that_leaves_is_not_missed with recovering,
         a_primary_dies_while_it_is_copied with recovering,
         a_shutdown_ends_a_recovery with recovering,
+    }
+    restarts {
+        pgherd_is_killed_at_every_step_of_a_switchover with promote,
+        pgherd_is_killed_at_every_step_of_a_failover with promote,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

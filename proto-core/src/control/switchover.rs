@@ -418,7 +418,9 @@ impl Control {
         let what = match &switchover.stage {
             Stage::Asking(..) => format!("node {old} did not answer"),
             Stage::Approaching(_) => {
-                format!("node {heir} lacks more WAL than clients are made to wait for")
+                format!(
+                    "node {heir} lacks more WAL than clients are made to wait for, or takes no writes yet"
+                )
             }
             Stage::Draining(_) => format!(
                 "transactions on node {old} did not end, or sessions there hold what only they have \

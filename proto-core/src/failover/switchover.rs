@@ -48,8 +48,6 @@ pub enum Obstacle {
     },
     /// It receives no WAL from the primary.
     Deaf,
-    /// It was a primary whose writes pgherd has stopped, and has not been told to take them again.
-    Fenced,
     /// A failover or a switchover is under way.
     Busy,
     /// pgherd is stopping.
@@ -72,7 +70,6 @@ impl fmt::Display for Obstacle {
                 write!(f, "it is on timeline {own}, the primary on timeline {primary}")
             }
             Self::Deaf => f.write_str("it receives no WAL"),
-            Self::Fenced => f.write_str("it takes no writes yet, as in the switchover before"),
             Self::Busy => f.write_str("a failover or a switchover is under way"),
             Self::Stopping => f.write_str("pgherd is stopping"),
         }
@@ -101,15 +98,16 @@ pub fn check(facts: &Facts<'_>) -> Result<(), Obstacle> {
     if heir.receiver != Receiver::Streaming {
         return Err(Obstacle::Deaf);
     }
-    if heir.is_fenced {
-        return Err(Obstacle::Fenced);
-    }
     Ok(())
 }
 
-/// Whether a standby is so close behind its primary that clients may be made to wait for the rest.
+/// Whether a standby is so close behind its primary that clients may be made to wait for the rest,
+/// and is not about to be told to take writes again itself.
 #[must_use]
 pub fn is_near(primary: &Sighting, heir: &Sighting) -> bool {
+    if heir.is_fenced {
+        return false;
+    }
     match (primary.lsn, heir.lsn) {
         (Some(written), Some(replayed)) => {
             written.saturating_sub(replayed) <= limits::SWITCHOVER_LAG_MAX
@@ -140,7 +138,6 @@ mod tests {
             is_in_service: true,
         };
         let forked = sighting(Role::Standby, 1, Streaming, 100);
-        let fenced = Sighting { is_fenced: true, ..good.clone() };
         let deaf = sighting(Role::Standby, 2, Deaf, 100);
         for (facts, expected) in [
             (facts, Ok(())),
@@ -154,7 +151,6 @@ mod tests {
                 Err(Obstacle::Timeline { own: 1, primary: 2 }),
             ),
             (Facts { at_heir: Some(&deaf), ..facts }, Err(Obstacle::Deaf)),
-            (Facts { at_heir: Some(&fenced), ..facts }, Err(Obstacle::Fenced)),
         ] {
             assert_eq!(check(&facts), expected, "{facts:?}");
         }
@@ -167,5 +163,6 @@ mod tests {
         assert!(is_near(&at(most + 5), &at(5)));
         assert!(!is_near(&at(most + 6), &at(5)));
         assert!(!is_near(&at(5), &Sighting::default()), "nothing is known of it");
+        assert!(!is_near(&at(5), &Sighting { is_fenced: true, ..at(5) }));
     }
 }
