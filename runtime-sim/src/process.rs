@@ -15,6 +15,9 @@ use crate::plan::Plan;
 use crate::simulation::Machines;
 use crate::stage::Stage;
 
+/// What a shell calls the exit of a process that SIGKILL has ended.
+const KILLED: i32 = 137;
+
 /// The machines of one proxy.
 pub(crate) struct Process {
     hosts: BTreeMap<Peer, Host>,
@@ -140,6 +143,11 @@ impl Process {
             let letter = Letter::Message(Box::new(message.clone()));
             self.post(stage, Peer::Operator, name, letter);
         }
+    }
+
+    /// Ends at once, as by SIGKILL.
+    pub(crate) fn kill(&mut self, stage: &mut Stage) {
+        self.end(stage, KILLED);
     }
 
     fn end(&mut self, stage: &mut Stage, code: i32) {

@@ -413,6 +413,11 @@ impl Simulation {
         self.process = Process::start(&self.plan, machines, &mut self.stage);
     }
 
+    /// Ends the proxy at once, in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        self.process.kill(&mut self.stage);
+    }
+
     /// Gives the proxy a new configuration.
     pub fn reload(&mut self, config: &Arc<Config>) {
         self.process.reload(&mut self.stage, config);

@@ -328,6 +328,11 @@ impl World for Real {
         self.proxy.start_again().unwrap_or_else(|why| panic!("{why}"));
     }
 
+    fn kill(&mut self) {
+        self.proxy.end();
+        self.proxy.start_again().unwrap_or_else(|why| panic!("{why}"));
+    }
+
     fn exit_code(&mut self) -> Option<i32> {
         self.proxy.exit_code()
     }

@@ -83,6 +83,15 @@ impl Sim {
         Self { simulation, config, texts: None }
     }
 
+    /// Starts pgherd with what it has written down.
+    fn start_again(&mut self) {
+        let memory = self.texts.as_ref().map_or_else(Memory::default, |texts| {
+            let pgpool = texts.pgpool_status.as_deref();
+            Memory::read(pgpool, Some(&texts.pgherd_status)).expect("it is as it was written")
+        });
+        self.simulation.restart(&machines(&self.config, &memory));
+    }
+
     /// A hash over everything that has happened.
     #[must_use]
     pub const fn trace_hash(&self) -> u64 {
@@ -355,11 +364,12 @@ impl World for Sim {
     fn restart(&mut self) {
         self.signal(Signal::Fast);
         self.wait("pgherd ends", LIMIT, |w| w.exit_code().is_some());
-        let memory = self.texts.as_ref().map_or_else(Memory::default, |texts| {
-            let pgpool = texts.pgpool_status.as_deref();
-            Memory::read(pgpool, Some(&texts.pgherd_status)).expect("it is as it was written")
-        });
-        self.simulation.restart(&machines(&self.config, &memory));
+        self.start_again();
+    }
+
+    fn kill(&mut self) {
+        self.simulation.kill();
+        self.start_again();
     }
 
     fn exit_code(&mut self) -> Option<i32> {

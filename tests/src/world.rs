@@ -45,6 +45,8 @@ pub trait World {
     fn configure(&mut self, setup: &Setup);
     /// Stops pgherd fast and starts it again, with its files; its clients are gone.
     fn restart(&mut self);
+    /// Kills pgherd, which can do nothing about it, and starts it again.
+    fn kill(&mut self);
     /// Tells whether pgherd has ended, and with which exit code.
     fn exit_code(&mut self) -> Option<i32>;
     /// Bytes that pgherd holds for its connections: its buffers in simulation, its resident set in

@@ -32,7 +32,7 @@ pub fn pgherd_is_killed_at_every_step_of_a_switchover(w: &mut impl World) {
         let mut operator = Admin::enter(w);
         w.send(operator.conn, &packet(b'J', format!("{heir} \0s").as_bytes()));
         operator.await_notice(w, stage);
-        w.restart();
+        w.kill();
         let next = write_somewhere(w, n);
         assert!([primary, heir].contains(&next), "{stage}: node {next} was not asked for");
         mend(w, primary, next);
@@ -53,7 +53,7 @@ pub fn pgherd_is_killed_at_every_step_of_a_failover(w: &mut impl World) {
         w.crash(primary);
         let until = w.now() + std::time::Duration::from_millis(moment);
         w.wait("the moment", LIMIT, |w| w.now() >= until);
-        w.restart();
+        w.kill();
         let next = write_somewhere(w, n);
         assert_ne!(next, primary, "{moment} ms");
         mend(w, primary, next);
