@@ -9,18 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pgherd_core::auth::md5;
 use pgherd_core::auth::passwd::Stored;
 use pgherd_core::auth::secret::Secret;
 use pgherd_core::config::check::KeyFile;
 use pgherd_core::config::{Config, Files, load};
 use pgherd_core::memory::Memory;
 use pgherd_core::message::Shutdown;
-use pgherd_herd::{Herd, PASSWORD, Plan, Trouble, USER};
+use pgherd_herd::{Herd, PASSWORD, Plan, Trouble, USER, free_port};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use crate::args::DemoArgs;
 use crate::dial::{Dial, Line};
 use crate::ending::Ending;
+use crate::pcp::Peer;
 use crate::say::say;
 use crate::{files, logging, run};
 use deed::{Deed, LEGEND};
@@ -59,9 +61,11 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
         Err(Trouble::Interrupted) => return Ok(()),
         Err(trouble) => return Err(Ending::CannotStart(trouble.to_string())),
     };
-    let config = files::share(config(&herd, args.port)?);
+    let pcp_port = free_port().map_err(|trouble| Ending::CannotStart(trouble.to_string()))?;
+    let pcp = Peer { host: "127.0.0.1".to_owned(), port: pcp_port };
+    let config = files::share(config(&herd, args.port, &pcp)?);
     let operator = run::start(args.runtime, config, Memory::default())?;
-    let watched = watch(&herd, args, &stop);
+    let watched = watch(&herd, args, &pcp, &stop);
     print(&format!("\nstopping pgherd and {} servers …", herd.nodes().len()));
     operator.shut_down(Shutdown::Fast);
     let is_well = operator.join();
@@ -80,9 +84,11 @@ fn ensure_free(port: u16) -> Result<(), Ending> {
 }
 
 /// The configuration, as a file would hold it.
-fn config(herd: &Herd, port: u16) -> Result<Config, Ending> {
+fn config(herd: &Herd, port: u16, pcp: &Peer) -> Result<Config, Ending> {
+    let Peer { host, port: pcp_port } = pcp;
     let mut text = format!(
         "listen_addresses = \"127.0.0.1\"\nport = {port}\nunix_socket_directories = \"\"\n\
+         pcp_listen_addresses = \"{host}\"\npcp_port = {pcp_port}\npcp_socket_dir = \"\"\n\
          sr_check_user = \"{USER}\"\nsr_check_period = \"1s\"\n"
     );
     for node in herd.nodes() {
@@ -109,9 +115,20 @@ fn config(herd: &Herd, port: u16) -> Result<Config, Ending> {
 
 struct InMemory(String);
 
+/// The file of the users of PCP.
+const PCP_CONF: &str = "pcp.conf";
+
 impl Files for InMemory {
-    fn read(&self, _path: &str) -> Result<String, String> {
+    fn read(&self, path: &str) -> Result<String, String> {
+        if path == PCP_CONF {
+            let digest = md5::digest(PASSWORD, "");
+            return Ok(format!("{USER}:{}\n", String::from_utf8_lossy(&digest)));
+        }
         Ok(self.0.clone())
+    }
+
+    fn pcp_file(&self, _path: &str) -> Option<String> {
+        Some(PCP_CONF.to_owned())
     }
 
     fn exists(&self, _path: &str) -> bool {
@@ -123,7 +140,7 @@ impl Files for InMemory {
     }
 }
 
-fn greet(herd: &Herd, args: &DemoArgs) {
+fn greet(herd: &Herd, args: &DemoArgs, pcp: &Peer) {
     print(&format!(
         "\npgherd is in front of {} servers. In another terminal:\n",
         herd.nodes().len()
@@ -131,6 +148,10 @@ fn greet(herd: &Herd, args: &DemoArgs) {
     print(&format!(
         "  PGPASSWORD={PASSWORD} psql -h 127.0.0.1 -p {} -U {USER} -d postgres\n",
         args.port
+    ));
+    print(&format!(
+        "  pgherd nodes --host {} --port {} --user {USER}   (password {PASSWORD})\n",
+        pcp.host, pcp.port
     ));
     for node in herd.nodes() {
         print(&format!(
@@ -151,14 +172,14 @@ fn greet(herd: &Herd, args: &DemoArgs) {
 }
 
 /// Shows how the nodes are until it is time to stop.
-fn watch(herd: &Herd, args: &DemoArgs, stop: &AtomicBool) -> Result<(), Ending> {
+fn watch(herd: &Herd, args: &DemoArgs, pcp: &Peer, stop: &AtomicBool) -> Result<(), Ending> {
     let mut dial = dial(args.port)?;
     let ready = Instant::now() + READY_TIMEOUT;
     let is_known = |rows: &[Vec<String>]| rows.iter().all(|row| status(row) != "down");
     while !is_known(&ask(&mut dial)?) && Instant::now() < ready && !stop.load(Ordering::Relaxed) {
         std::thread::sleep(STOP_POLL);
     }
-    greet(herd, args);
+    greet(herd, args, pcp);
     let end = args.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let is_over = || stop.load(Ordering::Relaxed) || end.is_some_and(|end| Instant::now() >= end);
     let mut board = Board::default();
@@ -173,7 +194,7 @@ fn watch(herd: &Herd, args: &DemoArgs, stop: &AtomicBool) -> Result<(), Ending> 
             if let Ok(deed) = deeds.try_recv() {
                 board = Board::default();
                 let progress = |step: &str| print(&format!("\n{step}"));
-                if let Err(trouble) = deed.carry_out(herd, &rows, &progress) {
+                if let Err(trouble) = deed.carry_out(herd, pcp, &rows, &progress) {
                     print(&format!("{trouble}"));
                 }
             }

@@ -4,25 +4,32 @@ use std::io::BufRead as _;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use pgherd_herd::{Herd, Trouble};
+use pgherd_core::admin::request::Request;
+use pgherd_core::auth::secret::Secret;
+use pgherd_herd::{Herd, PASSWORD, Trouble, USER};
+
+use crate::pcp::{Event, Peer, Session};
 
 /// What can be done to the herd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
     /// The primary is killed.
     Kill,
+    /// The primary hands its part to a standby.
+    Switch,
     /// Every node that is down is made a standby of the primary.
     Rejoin,
 }
 
 /// What they are called.
-pub(super) const LEGEND: &str = "k and Enter kills the primary, r and Enter makes lost servers standbys of \
-     the one that took its place.";
+pub(super) const LEGEND: &str = "k and Enter kills the primary, s and Enter has it hand over to a standby, r and \
+     Enter makes servers that are out of service standbys of the primary.";
 
 impl Deed {
     fn read(line: &str) -> Option<Self> {
         match line.trim() {
             "k" => Some(Self::Kill),
+            "s" => Some(Self::Switch),
             "r" => Some(Self::Rejoin),
             _ => None,
         }
@@ -43,6 +50,7 @@ impl Deed {
     pub(super) fn carry_out(
         self,
         herd: &Herd,
+        pcp: &Peer,
         rows: &[Vec<String>],
         progress: &dyn Fn(&str),
     ) -> Result<(), Trouble> {
@@ -55,14 +63,24 @@ impl Deed {
                 progress(&format!("killing node {primary}, the primary"));
                 herd.node(primary)?.kill()
             }
+            Self::Switch => {
+                let heir = rows.iter().position(|row| {
+                    super::role(row) == "standby" && ["up", "waiting"].contains(&super::status(row))
+                });
+                match heir {
+                    Some(heir) => hand_over(heir, pcp, progress),
+                    None => progress("no standby is in service"),
+                }
+                Ok(())
+            }
             Self::Rejoin => {
                 let nodes = rows.iter().enumerate();
                 let lost: Vec<usize> = nodes
-                    .filter(|(_, row)| super::status(row) == "down")
+                    .filter(|(_, row)| ["down", "quarantine"].contains(&super::status(row)))
                     .map(|(node, _)| node)
                     .collect();
                 if lost.is_empty() {
-                    progress("no server is lost");
+                    progress("no server is out of service");
                 }
                 lost.into_iter().try_for_each(|node| {
                     progress(&format!("copying node {primary} to node {node}"));
@@ -73,14 +91,39 @@ impl Deed {
     }
 }
 
+/// Asks pgherd for a switchover, as `pgherd switchover` does.
+fn hand_over(heir: usize, pcp: &Peer, progress: &dyn Fn(&str)) {
+    progress(&format!("pgherd switchover {heir}"));
+    let mut watch = |event: Event<'_>| {
+        if let Event::Told(remark) = event {
+            progress(&remark.message);
+        }
+    };
+    let request = Request::Promote { node: heir, gracefully: false, switchover: true };
+    let asked =
+        Session::open(pcp, USER, Secret::new(PASSWORD), &mut watch).and_then(|mut session| {
+            session.ask(request)?;
+            session.close();
+            Ok(())
+        });
+    if let Err(trouble) = asked {
+        progress(&trouble.to_string());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_letter_is_a_deed() {
-        let cases =
-            [("k", Some(Deed::Kill)), (" r \n", Some(Deed::Rejoin)), ("", None), ("kill", None)];
+        let cases = [
+            ("k", Some(Deed::Kill)),
+            (" r \n", Some(Deed::Rejoin)),
+            ("s", Some(Deed::Switch)),
+            ("", None),
+            ("kill", None),
+        ];
         for (line, deed) in cases {
             assert_eq!(Deed::read(line), deed, "{line:?}");
         }
