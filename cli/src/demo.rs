@@ -65,6 +65,8 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
     let pcp = Peer { host: "127.0.0.1".to_owned(), port: pcp_port };
     let config = files::share(config(&herd, args.port, &pcp)?);
     let operator = run::start(args.runtime, config, Memory::default())?;
+    // Nothing is remembered of a throw-away herd.
+    operator.heed(Box::new(|_| ()));
     let watched = watch(&herd, args, &pcp, &stop);
     print(&format!("\nstopping pgherd and {} servers …", herd.nodes().len()));
     operator.shut_down(Shutdown::Fast);
