@@ -49,7 +49,8 @@ impl Binaries {
     }
 
     /// Returns the path of one of the programs.
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 }

@@ -85,6 +85,8 @@ pub struct Config {
     pub failover: FailoverPolicy,
     /// How a node that is out of service is made a standby again.
     pub recovery: RecoveryPolicy,
+    /// The operator's commands that are run then.
+    pub commands: Commands,
     /// `failover_wait_timeout`: how long a write waits for a primary server.
     pub failover_wait_timeout: Duration,
     /// `switchover_timeout`: how long a switchover may make clients wait until the new primary is
@@ -197,6 +199,26 @@ pub struct Backend {
     pub connect_timeout: Duration,
 }
 
+/// A command of the operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What is run, with placeholders.
+    pub line: String,
+    /// How long it may take.
+    pub within: Duration,
+}
+
+/// The operator's commands that are run when nodes are lost and come back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commands {
+    /// `failover_command`: a node is lost; if it was the primary, this promotes another.
+    pub failover: Option<Command>,
+    /// `failback_command`: a node is back.
+    pub failback: Option<Command>,
+    /// `follow_primary_command`: a standby is to follow another primary.
+    pub follow_primary: Option<Command>,
+}
+
 /// What is done when the primary is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailoverPolicy {
@@ -210,7 +232,8 @@ pub struct FailoverPolicy {
 /// `failover_mode`: by whom something is done when the primary is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailoverMode {
-    /// By pgherd: it promotes a standby, and has the others follow it.
+    /// By pgherd: it promotes a standby, and has the others follow it; where there are commands for
+    /// that, by them.
     Promote,
     /// By somebody else: pgherd waits for a primary to appear.
     Off,

@@ -4,6 +4,7 @@
 //! It decides nothing about statements, and shares nothing with shards but messages.
 
 mod admin;
+mod commands;
 mod failback;
 mod failover;
 mod fences;
@@ -37,6 +38,7 @@ use crate::time::{Instant, WallClock};
 use crate::topology::{Seen, Topology};
 use crate::wire::frontend;
 use admin::Admins;
+use commands::Commands;
 use failover::Failover;
 use fences::Fences;
 use follow::Follow;
@@ -73,6 +75,7 @@ pub struct Control {
     appointed: Option<BackendId>,
     fences: Fences,
     follows: BTreeMap<BackendId, Follow>,
+    commands: Commands,
     orders: Table<Order>,
     recovery: Option<Recovery>,
     /// When nodes of which a change is awaited are looked at again.
@@ -122,6 +125,7 @@ impl Control {
             appointed: None,
             fences: Fences::default(),
             follows: BTreeMap::new(),
+            commands: Commands::default(),
             orders: Table::new(),
             recovery: None,
             haste: None,
@@ -195,6 +199,7 @@ impl Control {
                 None => log::error!("epoch {}: there is no primary; writes wait", next.epoch),
             }
         }
+        self.note_changes(&next);
         self.last_primary = next.primary.or(self.last_primary);
         self.topology = Arc::new(next);
         if let Some((_, timeline)) = self.leader() {
@@ -381,6 +386,7 @@ impl Machine for Control {
                 self.post_leases();
             }
             (Peer::Shard(shard), Message::Drained) => self.on_drained(shard),
+            (_, Message::Ended { job, ending }) => self.on_ended(job, &ending),
             _ => {}
         }
         self.attend_recovery();
@@ -469,7 +475,9 @@ impl Machine for Control {
     }
 
     fn is_finished(&self) -> bool {
-        self.is_over() && self.names.is_empty()
+        // A command that was cut off in the middle of a promotion would leave that half done.
+        let has_time = self.shutdown != Some(Shutdown::Immediate);
+        self.is_over() && self.names.is_empty() && !(has_time && self.commands.are_running())
     }
 }
 

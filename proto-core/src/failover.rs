@@ -7,5 +7,6 @@ pub mod conninfo;
 pub mod decide;
 pub mod fence;
 pub mod follow;
+pub mod placeholders;
 pub mod privileges;
 pub mod switchover;

@@ -348,6 +348,22 @@ pub const COMMAND_KILL_DELAY: Duration = Duration::from_secs(5);
 /// that it has left running, such as a server, and is none of its output.
 pub const COMMAND_OUTPUT_DELAY: Duration = Duration::from_millis(500);
 
+/// How much longer than it may a command takes at most until its end is told: it is told to end, is
+/// killed, and is not waited for any more.
+pub const COMMAND_END_TIME_MAX: Duration =
+    COMMAND_KILL_DELAY.saturating_mul(2).saturating_add(COMMAND_OUTPUT_DELAY);
+
+/// Commands that wait to be told of nodes that were lost or are back, two for each node there can
+/// be. Where more come about, nodes come and go faster than a command tells anybody.
+pub const COMMANDS_WAITING_MAX: usize = 2 * BACKENDS_MAX;
+
+/// Pause before `follow_primary_command` is run again for a standby that does not follow after it:
+/// such scripts rewind and copy servers.
+pub const FOLLOW_COMMAND_RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// How often it is run for one standby of one primary. What has not helped so often does not help.
+pub const FOLLOW_COMMAND_TRIES_MAX: u32 = 3;
+
 /// Sessions of PCP at once, as many as Pgpool-II has places for. Its programs make one for each
 /// command, and each may hold an answer of [`VIEW_ROWS_MAX`] rows.
 pub const ADMIN_SESSIONS_MAX: usize = 20;

@@ -5,6 +5,7 @@
 //! is started anew for each.
 
 pub mod child;
+pub mod commands;
 pub mod drill;
 pub mod grounds;
 pub mod proxy;
@@ -355,6 +356,14 @@ impl World for Real {
         let answer = self.exchange(&admin)?;
         self.admins.insert(node, admin);
         if answer.failed() { Err(answer.trouble()) } else { Ok(answer.rows()) }
+    }
+
+    fn commands(&mut self) -> Vec<String> {
+        self.proxy.commands()
+    }
+
+    fn said(&mut self) -> Option<String> {
+        Some(self.log())
     }
 
     fn scale(&self) -> Scale {

@@ -6,6 +6,7 @@ pub mod ahead;
 pub mod balancing;
 pub mod broken;
 pub mod cancel;
+pub mod commands;
 pub mod copy;
 pub mod crowd;
 pub mod extended;
@@ -322,6 +323,17 @@ scenarios! {
     restarts {
         pgherd_is_killed_at_every_step_of_a_switchover with promote,
         pgherd_is_killed_at_every_step_of_a_failover with promote,
+    }
+    commands {
+        a_command_promotes_and_another_has_the_others_follow with by_commands,
+        a_command_that_fails_is_run_for_the_next_one with failing,
+        a_command_that_lies_is_not_believed with lying,
+        a_command_that_hangs_is_ended with hanging,
+        a_command_that_fails_after_it_has_promoted with stumbling,
+        the_loss_and_the_return_of_a_standby_are_told with by_commands,
+        where_others_promote_a_command_is_only_told with told,
+        a_switchover_promotes_by_the_command with switching,
+        a_stop_waits_for_a_command with hanging,
     }
     failures {
         a_standby_dies_under_read_load with standbys_only,

@@ -16,7 +16,7 @@ use pgherd_core::memory::{self, Memory};
 use pgherd_core::message::{Peer, Shutdown, Wish};
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock, WallTime};
-use pgherd_sim::{Auth, Fault, Plan, Scripts, Simulation};
+use pgherd_sim::{Auth, COMMANDS, Fault, Plan, Scripts, Simulation};
 
 use crate::play::{LIMIT, Play};
 use crate::world::{self, Conn, End, Fate, PCP_CONF, ServerAuth, Setup, Signal, World};
@@ -210,7 +210,7 @@ fn config(setup: &Setup) -> Config {
 
 /// Composes `pgherd.toml`.
 fn config_text(setup: &Setup) -> String {
-    let mut text = setup.settings.join("\n");
+    let mut text = setup.settings.join("\n").replace("{commands}", COMMANDS);
     let own = [
         ("worker_threads", SHARDS.to_string()),
         ("sr_check_user", "\"postgres\"".to_owned()),
@@ -386,5 +386,9 @@ impl World for Sim {
 
     fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String> {
         self.simulation.sql(node, sql)
+    }
+
+    fn commands(&mut self) -> Vec<String> {
+        self.simulation.commands().to_vec()
     }
 }

@@ -57,6 +57,13 @@ pub trait World {
     /// Runs a statement on a server, past pgherd, and returns its rows; for setting up and for
     /// seeing what is true.
     fn sql(&mut self, node: usize, sql: &str) -> Result<Vec<Vec<String>>, String>;
+    /// The commands that pgherd has had run, the first one first, without the directory that
+    /// `{commands}` stands for in a setting.
+    fn commands(&mut self) -> Vec<String>;
+    /// What pgherd has logged, where it writes a log.
+    fn said(&mut self) -> Option<String> {
+        None
+    }
     /// How large things are here.
     fn scale(&self) -> Scale {
         Scale::SIMULATED
@@ -176,7 +183,8 @@ pub struct Setup {
     pub standbys: usize,
     /// Weights of the nodes for reads, by number; missing ones are 1.
     pub weights: Vec<f64>,
-    /// Further lines for `pgherd.toml`, in front of its tables.
+    /// Further lines for `pgherd.toml`, in front of its tables. `{commands}` is where there are
+    /// commands to be run: those of `pgherd_sim::COMMANDS`, in every world.
     pub settings: Vec<String>,
     /// Further lines for the tables of nodes.
     pub of_nodes: Vec<(usize, String)>,

@@ -203,6 +203,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         shutdown_timeout: settings.seconds("shutdown_timeout"),
         signs: signs::policy(&settings),
         failover: policies::failover(&settings),
+        commands: policies::commands(&settings),
         failover_wait_timeout: settings.seconds("failover_wait_timeout"),
         switchover_timeout: settings.seconds("switchover_timeout"),
         worker_threads: settings.count("worker_threads"),

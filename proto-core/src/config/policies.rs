@@ -4,7 +4,10 @@ use super::findings::Findings;
 use super::format::Format;
 use super::mistake::{Herd, Unfit};
 use super::settings::Settings;
-use super::{CpuAffinity, FailoverMode, FailoverPolicy, LogSessions, Method, StatementNotes};
+use super::{
+    Command, Commands, CpuAffinity, FailoverMode, FailoverPolicy, LogSessions, Method,
+    StatementNotes,
+};
 
 /// Reports modes that are known words but not served.
 pub(super) fn check_modes(settings: &Settings, findings: &mut Findings) {
@@ -33,13 +36,29 @@ pub(super) fn method(settings: &Settings) -> Option<Method> {
 }
 
 /// Makes the policy of what is done when the primary is lost. Whoever comes with a `pgpool.conf`
-/// expects servers to be promoted by its commands, and by nobody else.
+/// expects servers to be promoted by its `failover_command`, and by nobody else.
 pub(super) fn failover(settings: &Settings) -> FailoverPolicy {
+    let has_command = !settings.text("failover_command", None).trim().is_empty();
     let mode = match (settings.choice("failover_mode"), settings.format) {
         (Some("promote"), _) | (None, Format::Toml) => FailoverMode::Promote,
+        (None, Format::Pgpool) if has_command => FailoverMode::Promote,
         (Some(_), _) | (None, Format::Pgpool) => FailoverMode::Off,
     };
     FailoverPolicy { mode, lag_max: settings.number("failover_max_lag", None) }
+}
+
+/// Reads the operator's commands. An empty one is none.
+pub(super) fn commands(settings: &Settings) -> Commands {
+    let command = |name: &'static str, timeout: &'static str| {
+        let line = settings.text(name, None);
+        let within = settings.seconds(timeout);
+        (!line.trim().is_empty()).then_some(Command { line, within })
+    };
+    Commands {
+        failover: command("failover_command", "failover_command_timeout"),
+        failback: command("failback_command", "failback_command_timeout"),
+        follow_primary: command("follow_primary_command", "follow_primary_command_timeout"),
+    }
 }
 
 /// Reads `cpu_affinity`.

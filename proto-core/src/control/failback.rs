@@ -169,6 +169,9 @@ impl Control {
     /// unless losing it is no matter for anybody else.
     pub(super) fn keep_out_if_by_hand(&mut self, at: usize) {
         let promotes = self.config.failover.mode == FailoverMode::Promote;
+        let Some(id) = self.nodes.get(at).map(|node| node.id) else { return };
+        // A command may restart whom it promotes or has follow.
+        let is_at_work = self.has_part(id) || self.is_under_command(id);
         let Some(node) = self.nodes.get_mut(at) else { return };
         let backend = self.config.backend(node.id);
         let is_kept = backend.is_some_and(|backend| backend.failover == FailoverFlag::Disallow);
@@ -177,6 +180,7 @@ impl Control {
             && node.fact.status.is_usable()
             && !is_kept
             && !is_handled
+            && !is_at_work
         {
             node.hold = Hold::Lost;
             log::warn!(

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Control;
+use super::commands::Purpose;
 use super::hold::Hold;
 use super::order::{Failed, What};
 use crate::backend::dialogue::Rows;
@@ -13,8 +14,9 @@ use crate::config::{FailoverFlag, FailoverMode};
 use crate::failover::decide::{Candidate, Loss, Standing, decide};
 use crate::health::probe::Receiver;
 use crate::id::{BackendId, ConnId};
+use crate::job::{Ending, JobId};
 use crate::limits;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::topology::{Role, Seen};
 
 /// How far the way to the next primary is gone.
@@ -29,8 +31,7 @@ pub(super) enum Failover {
     Promoting {
         case: Case,
         candidate: BackendId,
-        /// The order; none once it is answered.
-        order: Option<ConnId>,
+        call: Call,
         /// Another one is tried after that.
         deadline: Instant,
     },
@@ -39,6 +40,17 @@ pub(super) enum Failover {
     Listening(Case, Instant),
     /// Nobody can be promoted; it is decided again then.
     Waiting(Case, Instant),
+}
+
+/// How a node was told to become the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// By an order to its server.
+    Order(ConnId),
+    /// By `failover_command`, which may restart it.
+    Command(JobId),
+    /// That has come to its end, one way or another. Whether it is the primary, a look tells.
+    Ended,
 }
 
 /// A primary that is lost, and what was tried about it.
@@ -70,14 +82,21 @@ impl Control {
         let id = loss.primary;
         if self.config.failover.mode == FailoverMode::Off {
             log::warn!("node {id} was the primary; failover_mode is off, so no other is promoted");
-            return;
+            return self.tell_loss(id);
         }
         let backend = self.config.backend(id);
         if backend.is_some_and(|backend| {
             backend.failover == FailoverFlag::Disallow || backend.always_primary
         }) {
             log::warn!("node {id} was the primary; its backend_flag forbids to promote another");
+            if backend.is_some_and(|backend| backend.failover == FailoverFlag::Allow) {
+                self.tell_loss(id);
+            }
             return;
+        }
+        if !self.topology.nodes.iter().any(|node| node.status.is_usable()) {
+            // Nobody is there who could be promoted: of that, too, the command is told.
+            self.tell_loss(id);
         }
         log::warn!("failover: node {id} was the primary, on timeline {}", loss.timeline);
         self.look_for_candidates(Case::of(loss, self.now));
@@ -128,11 +147,13 @@ impl Control {
                     self.failover = Failover::Listening(case, until);
                 }
             }
-            Failover::Promoting { case, candidate, order, deadline } => {
-                if self.now >= deadline || self.seen(candidate) == Some(Seen::Down) {
-                    self.give_up_on(case, candidate, order);
+            Failover::Promoting { case, candidate, call, deadline } => {
+                let is_lost = self.seen(candidate) == Some(Seen::Down);
+                // Two commands at once might promote two servers.
+                if self.now >= deadline || is_lost && !matches!(call, Call::Command(_)) {
+                    self.give_up_on(case, candidate, call);
                 } else {
-                    self.failover = Failover::Promoting { case, candidate, order, deadline };
+                    self.failover = Failover::Promoting { case, candidate, call, deadline };
                 }
             }
             Failover::Waiting(case, until) => {
@@ -152,20 +173,29 @@ impl Control {
     }
 
     fn end_failover(&mut self, primary: BackendId) {
-        let (lost, order) = match std::mem::take(&mut self.failover) {
+        let (loss, call) = match std::mem::take(&mut self.failover) {
             Failover::None => return,
             Failover::Looking(case, _)
             | Failover::Listening(case, _)
-            | Failover::Waiting(case, _) => (case.loss.primary, None),
-            Failover::Promoting { case, order, .. } => (case.loss.primary, order),
+            | Failover::Waiting(case, _) => (case.loss, Call::Ended),
+            Failover::Promoting { case, call, .. } => (case.loss, call),
         };
-        if let Some(order) = order {
+        let lost = loss.primary;
+        if let Call::Order(order) = call {
             self.recall(order);
         }
         if primary == lost {
             log::warn!("failover: called off, node {lost} is the primary again");
         } else {
             log::warn!("failover: done, node {primary} is the primary in place of node {lost}");
+        }
+        let is_late = |(_, timeline)| timeline <= loss.timeline;
+        if primary != lost && self.leader().is_some_and(is_late) {
+            log::error!(
+                "node {primary} takes writes on timeline {}, as node {lost} did: it was not \
+                 promoted but started as a primary, and no standby will follow it by itself",
+                loss.timeline
+            );
         }
         self.on_primary_found(primary);
         self.gather_followers();
@@ -243,17 +273,54 @@ impl Control {
         self.promote(case, heir);
     }
 
-    /// Fences the lost primary and gives the order.
+    /// Fences the lost primary and has the candidate told.
     fn promote(&mut self, case: Case, candidate: BackendId) {
-        let within = limits::PROMOTION_TIMEOUT;
         if case.loss.primary != candidate {
             self.fence(case.loss.primary);
             self.stop_lifting(case.loss.primary);
         }
-        let query = format!("SELECT pg_promote(true, {})", within.as_secs());
-        let order = self.order(candidate, What::Promote, [query.as_str()], within);
+        let (call, within) = self.call(&case, candidate);
         let deadline = self.now + within + limits::PROMOTION_GRACE;
-        self.failover = Failover::Promoting { case, candidate, order: Some(order), deadline };
+        self.failover = Failover::Promoting { case, candidate, call, deadline };
+    }
+
+    /// Tells a node to become the primary, and says how long that may take.
+    fn call(&mut self, case: &Case, candidate: BackendId) -> (Call, Duration) {
+        let lost = case.loss.primary;
+        let reign = self.commands.reign_of(lost);
+        let command = self.config.commands.failover.as_ref().filter(|_| lost != candidate);
+        let job = command.and_then(|command| {
+            self.compose("failover_command", command, lost, Some(candidate), reign)
+        });
+        match job {
+            Some(job) => {
+                let within = job.within + limits::COMMAND_END_TIME_MAX;
+                (Call::Command(self.run(Purpose::Promote, job)), within)
+            }
+            None => {
+                let within = limits::PROMOTION_TIMEOUT;
+                let query = format!("SELECT pg_promote(true, {})", within.as_secs());
+                let order = self.order(candidate, What::Promote, [query.as_str()], within);
+                (Call::Order(order), within)
+            }
+        }
+    }
+
+    /// The command that promotes has ended. It need not have told the truth, and may have failed
+    /// after it had done what it was to do: a look tells.
+    pub(super) fn on_promotion_run(&mut self, job: JobId, ending: &Ending) {
+        let Failover::Promoting { candidate, call, deadline, .. } = &mut self.failover else {
+            return;
+        };
+        if *call != Call::Command(job) {
+            return;
+        }
+        *call = Call::Ended;
+        let is_vain = matches!(ending, Ending::NotStarted(_));
+        *deadline = if is_vain { self.now } else { self.now + limits::PROMOTION_GRACE };
+        let candidate = *candidate;
+        self.hurry(candidate);
+        self.pursue();
     }
 
     /// Decides again after a while. Whoever did not become the primary may yet, the next time; until
@@ -295,13 +362,13 @@ impl Control {
         conn: ConnId,
         ended: Result<Rows, Failed>,
     ) {
-        let Failover::Promoting { candidate, order, deadline, .. } = &mut self.failover else {
+        let Failover::Promoting { candidate, call, deadline, .. } = &mut self.failover else {
             return;
         };
-        if *candidate != node || *order != Some(conn) {
+        if *candidate != node || *call != Call::Order(conn) {
             return;
         }
-        *order = None;
+        *call = Call::Ended;
         let said_no = match ended {
             Ok(rows) if rows.iter().flatten().any(|value| value == "t") => {
                 log::info!("failover: node {node} says that it is promoted");
@@ -321,9 +388,9 @@ impl Control {
     }
 
     /// A candidate did not become the primary. Should it do so later, it serves nobody.
-    fn give_up_on(&mut self, mut case: Case, candidate: BackendId, order: Option<ConnId>) {
+    fn give_up_on(&mut self, mut case: Case, candidate: BackendId, call: Call) {
         log::error!("failover: node {candidate} has not become the primary");
-        if let Some(order) = order {
+        if let Call::Order(order) = call {
             self.recall(order);
         }
         case.tried.push(candidate);
@@ -414,8 +481,10 @@ impl Control {
     /// The node that is expected to become the primary any moment.
     pub(super) fn expected(&self) -> Option<BackendId> {
         match &self.failover {
-            Failover::Promoting { candidate, order: None, .. } => Some(*candidate),
-            Failover::Promoting { .. }
+            Failover::Promoting { candidate, call: Call::Command(_) | Call::Ended, .. } => {
+                Some(*candidate)
+            }
+            Failover::Promoting { call: Call::Order(_), .. }
             | Failover::None
             | Failover::Looking(..)
             | Failover::Listening(..)

@@ -5,6 +5,7 @@
 //! pgherd did not see to its end is finished all the same.
 
 use super::Control;
+use super::commands::Purpose;
 use super::hold::Hold;
 use super::order::{Failed, What};
 use super::watch::Watched;
@@ -12,9 +13,10 @@ use crate::backend::dialogue::Rows;
 use crate::config::FailoverMode;
 use crate::failover::follow::{self, Plan};
 use crate::id::{BackendId, ConnId};
+use crate::job::{Ending, JobId};
 use crate::limits;
 use crate::time::Instant;
-use crate::topology::Role;
+use crate::topology::{Role, Seen};
 
 /// A standby on its way to following the primary.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Follow {
     /// Whom it is to follow.
     primary: BackendId,
     stage: Stage,
+    /// How often a command was run for it.
+    tries: u32,
     /// It is kept out of service if it does not follow by then.
     deadline: Instant,
 }
@@ -38,6 +42,13 @@ enum Stage {
     Pointed,
     /// It could not be told, and is tried again then.
     Paused(Instant),
+    /// `follow_primary_command` is run for it when those before it are done: scripts may work on one
+    /// server after another, as in Pgpool-II.
+    Queued,
+    /// The command runs for it, and may restart it.
+    Running(JobId),
+    /// The command was run so often that it is left to the operator.
+    Spent,
 }
 
 impl Control {
@@ -58,12 +69,13 @@ impl Control {
         let strays: Vec<BackendId> = self.nodes.iter().filter(stray).map(|node| node.id).collect();
         for id in self.follows.keys().copied().collect::<Vec<_>>() {
             let is_over = self.follows.get(&id).is_some_and(|follow| follow.primary != primary);
-            if is_over || !strays.contains(&id) {
+            if is_over || !strays.contains(&id) && !self.is_under_command(id) {
                 self.end_follow(id);
             }
         }
-        let is_ours =
-            self.config.failover.mode != FailoverMode::Off || self.appointed == Some(primary);
+        let is_ours = self.config.failover.mode != FailoverMode::Off
+            || self.appointed == Some(primary)
+            || self.has_command_to_follow();
         if !is_ours || self.shutdown.is_some() {
             return;
         }
@@ -71,10 +83,79 @@ impl Control {
             if !self.follows.contains_key(&id) {
                 log::info!("node {id} is to follow node {primary}, on timeline {timeline}");
                 let deadline = self.now + limits::FOLLOW_TIMEOUT;
-                let stage = Stage::Asking(self.ask_standby(id));
-                self.follows.insert(id, Follow { primary, stage, deadline });
+                let stage = self.begin_follow(id);
+                self.follows.insert(id, Follow { primary, stage, tries: 0, deadline });
             }
         }
+        self.run_next_follow();
+    }
+
+    fn begin_follow(&mut self, id: BackendId) -> Stage {
+        if self.has_command_to_follow() {
+            Stage::Queued
+        } else {
+            Stage::Asking(self.ask_standby(id))
+        }
+    }
+
+    fn has_command_to_follow(&self) -> bool {
+        self.config.commands.follow_primary.is_some()
+    }
+
+    /// Whether a command works on a node, or has just done so: it may have stopped it, and it is
+    /// known for whom it is to be tried again.
+    pub(super) fn is_under_command(&self, id: BackendId) -> bool {
+        let is_seen = self.nodes.iter().any(|node| node.id == id && node.fact.seen == Seen::Up);
+        self.follows.get(&id).is_some_and(|follow| match follow.stage {
+            Stage::Running(_) => true,
+            Stage::Pointed | Stage::Queued | Stage::Paused(_) | Stage::Spent => {
+                follow.tries > 0 && !is_seen
+            }
+            Stage::Asking(_) | Stage::Slotting(..) | Stage::Pointing(_) => false,
+        })
+    }
+
+    /// Runs the command for the next standby in line, if it runs for none.
+    fn run_next_follow(&mut self) {
+        if self.shutdown.is_some() || self.commands.are_running_for_a_follower() {
+            return;
+        }
+        let is_next = |follow: &Follow| matches!(follow.stage, Stage::Queued);
+        let next = self.follows.iter().find(|(_, follow)| is_next(follow));
+        let Some((id, primary)) = next.map(|(id, follow)| (*id, follow.primary)) else { return };
+        let command = self.config.commands.follow_primary.as_ref();
+        let job = command.and_then(|command| {
+            let former = self.commands.former();
+            self.compose("follow_primary_command", command, id, Some(primary), former)
+        });
+        let stage = match job {
+            Some(job) => Stage::Running(self.run(Purpose::Follow(id), job)),
+            // A reload has taken it away.
+            None => Stage::Paused(self.now),
+        };
+        if let Some(follow) = self.follows.get_mut(&id) {
+            follow.stage = stage;
+            follow.tries += 1;
+        }
+    }
+
+    /// The command has ended that was to have a standby follow the primary. A look tells whether it
+    /// does; if not, the command is run again after a while.
+    pub(super) fn on_follow_run(&mut self, id: BackendId, job: JobId, ending: &Ending) {
+        let now = self.now;
+        if let Some(follow) = self.follows.get_mut(&id)
+            && matches!(follow.stage, Stage::Running(running) if running == job)
+        {
+            follow.deadline = now + limits::FOLLOW_TIMEOUT;
+            follow.stage = if ending.is_success() {
+                Stage::Pointed
+            } else {
+                Stage::Paused(now + limits::FOLLOW_COMMAND_RETRY_DELAY)
+            };
+        }
+        self.hurry(id);
+        self.gather_followers();
+        self.look_hastily();
     }
 
     /// The primary and its timeline; none while it is not decided who that is.
@@ -167,8 +248,9 @@ impl Control {
                 Stage::Paused(until) => until <= now,
                 Stage::Pointed => is_late,
                 Stage::Asking(_) | Stage::Slotting(..) | Stage::Pointing(_) => false,
+                Stage::Queued | Stage::Running(_) | Stage::Spent => false,
             };
-            let primary = follow.primary;
+            let (primary, tries) = (follow.primary, follow.tries);
             if is_late && self.nodes.iter().any(|n| n.id == id && n.hold == Hold::None) {
                 log::error!(
                     "node {id} does not follow node {primary} and is kept out of service until it \
@@ -177,21 +259,35 @@ impl Control {
                 self.hold(id, Hold::Fenced);
             }
             if is_due {
-                let stage = Stage::Asking(self.ask_standby(id));
+                let is_spent = tries >= limits::FOLLOW_COMMAND_TRIES_MAX;
+                let stage = if is_spent && self.has_command_to_follow() {
+                    log::error!(
+                        "follow_primary_command was run {tries} times for node {id}, which does not \
+                         follow node {primary}: it is left to you"
+                    );
+                    Stage::Spent
+                } else {
+                    self.begin_follow(id)
+                };
                 if let Some(follow) = self.follows.get_mut(&id) {
                     follow.stage = stage;
                 }
             }
         }
+        self.run_next_follow();
     }
 
     /// When something is due for those who are to follow.
     pub(super) fn follow_deadline(&self) -> Option<Instant> {
         let due = |follow: &Follow| match follow.stage {
             Stage::Paused(until) => follow.deadline.min(until),
-            Stage::Asking(_) | Stage::Slotting(..) | Stage::Pointing(_) | Stage::Pointed => {
-                follow.deadline
-            }
+            Stage::Asking(_)
+            | Stage::Slotting(..)
+            | Stage::Pointing(_)
+            | Stage::Pointed
+            | Stage::Queued
+            | Stage::Running(_)
+            | Stage::Spent => follow.deadline,
         };
         self.follows.values().map(due).min()
     }
@@ -201,6 +297,7 @@ impl Control {
         let pointed = self.follows.iter().filter(|(_, follow)| match follow.stage {
             Stage::Pointed => true,
             Stage::Asking(_) | Stage::Slotting(..) | Stage::Pointing(_) | Stage::Paused(_) => false,
+            Stage::Queued | Stage::Running(_) | Stage::Spent => false,
         });
         pointed.map(|(id, _)| *id)
     }

@@ -1,7 +1,7 @@
 //! The servers of a lane: made once, repaired before each scenario.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pgherd_herd::{Herd, Mode, Node, Plan};
@@ -192,6 +192,11 @@ impl Grounds {
             Fate::Rejoin(leader) => self.herd.rejoin(node.id(), leader),
         };
         done.unwrap_or_else(|trouble| panic!("{trouble}"));
+    }
+
+    /// The program with which scripts ask servers.
+    pub fn psql_path(&self) -> PathBuf {
+        self.herd.binaries().program("psql")
     }
 
     /// Writes the scripts of recoveries into a server's data directory.

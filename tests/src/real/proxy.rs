@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::child::ends_within;
+use super::commands::Commands;
 use super::grounds::{CHECK_PASSWORD, CHECK_USER, Grounds};
 use crate::world::{PCP_CONF, Setup};
 
@@ -24,6 +25,7 @@ pub struct Proxy {
     dir: PathBuf,
     port: u16,
     pcp_port: u16,
+    commands: Commands,
     exit_code: Option<i32>,
 }
 
@@ -39,12 +41,14 @@ impl Proxy {
         // The same free port can be found twice.
         let pcp_port = std::iter::repeat_with(free).find(|other| *other != port);
         let pcp_port = pcp_port.expect("there is another");
+        let ports: Vec<u16> = (0..=setup.standbys).map(|node| grounds.port(node)).collect();
+        let commands = Commands::write(dir.join("commands"), &grounds.psql_path(), &ports);
         write_config(&dir, &config(grounds, setup, (port, pcp_port), &dir));
         let path = dir.join("pcp.conf");
         fs::write(&path, PCP_CONF).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let child = spawn(runtime, &dir)?;
         let runtime = runtime.to_owned();
-        let mut proxy = Self { child, runtime, dir, port, pcp_port, exit_code: None };
+        let mut proxy = Self { child, runtime, dir, port, pcp_port, commands, exit_code: None };
         proxy.wait_ready()?;
         Ok(proxy)
     }
@@ -123,6 +127,11 @@ impl Proxy {
         kilobytes.and_then(|count| count.trim().parse::<usize>().ok()).unwrap_or(0) * 1024
     }
 
+    /// The commands that it has had run.
+    pub fn commands(&self) -> Vec<String> {
+        self.commands.run()
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.join(LOG)).unwrap_or_default()
@@ -165,7 +174,8 @@ fn spawn(runtime: &str, dir: &Path) -> Result<Child, String> {
 /// Composes `pgherd.toml`.
 fn config(grounds: &Grounds, setup: &Setup, ports: (u16, u16), dir: &Path) -> String {
     let (port, pcp_port) = ports;
-    let mut text = setup.settings.join("\n");
+    let commands = dir.join("commands").display().to_string();
+    let mut text = setup.settings.join("\n").replace("{commands}", &commands);
     let pid_file = dir.join("pgherd.pid").display().to_string();
     let own = [
         ("listen_addresses", quoted("127.0.0.1")),

@@ -377,7 +377,7 @@ pub(crate) fn switch(w: &mut impl World, heir: usize) {
 }
 
 /// Asks for a switchover.
-fn ask(w: &mut impl World, operator: &Admin, heir: usize) {
+pub(crate) fn ask(w: &mut impl World, operator: &Admin, heir: usize) {
     w.send(operator.conn, &packet(b'J', format!("{heir} \0s").as_bytes()));
 }
 

@@ -6,8 +6,11 @@ use super::Sim;
 use crate::admin::{Admin, Reply, packet};
 use crate::play::{PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
-use crate::scenarios::failover::{admin_again, is_promoted, promote, wait_heir, write_at_last};
-use crate::world::{Fate, World};
+use crate::scenarios::commands::by_commands;
+use crate::scenarios::failover::{
+    admin_again, is_promoted, other, promote, wait_any_heir, wait_heir, write_at_last,
+};
+use crate::world::{Fate, Setup, World};
 
 const HEIR: usize = 1;
 const OTHER: usize = 2;
@@ -33,6 +36,11 @@ pub fn all() -> Vec<Scenario<Sim>> {
         ),
         scenario("the_primary_is_back_in_the_middle", the_primary_is_back_in_the_middle),
         scenario("a_second_primary_in_the_middle", a_second_primary_in_the_middle),
+        Scenario {
+            name: "a_command_to_follow_that_fails",
+            setup: failing_to_follow,
+            play: a_command_to_follow_that_fails,
+        },
         scenario("an_heir_that_refuses_to_take_over", an_heir_that_refuses_to_take_over),
         scenario("an_heir_that_hangs_as_it_takes_over", an_heir_that_hangs_as_it_takes_over),
         scenario("an_heir_that_lies_about_taking_over", an_heir_that_lies_about_taking_over),
@@ -46,6 +54,10 @@ pub fn all() -> Vec<Scenario<Sim>> {
 
 const fn scenario(name: &'static str, play: fn(&mut Sim)) -> Scenario<Sim> {
     Scenario { name, setup: promote, play }
+}
+
+fn failing_to_follow() -> Setup {
+    by_commands().set("follow_primary_command = \"{commands}/fail %d %m\"")
 }
 
 fn obey(w: &mut Sim, node: usize, obedience: Obedience) {
@@ -298,4 +310,22 @@ fn a_primary_that_others_demote(w: &mut Sim) {
     w.wait_primary(&admin, OTHER);
     let app = w.connect("app");
     write_at_last(w, &app, "insert into t values (1)");
+}
+
+/// It is run again after a while, but not for ever; the standby is kept out of service until the
+/// operator has made it follow.
+fn a_command_to_follow_that_fails(w: &mut Sim) {
+    const RUNS: usize = 3;
+    begin(w);
+    w.crash(PRIMARY);
+    let heir = wait_any_heir(w, PRIMARY);
+    let stray = other(heir);
+    let line = format!("fail {stray} {heir}");
+    let runs = |w: &mut Sim| w.commands().iter().filter(|run| **run == line).count();
+    w.wait("it is given up", PATIENCE + PATIENCE, |w| runs(w) == RUNS);
+    let app = w.connect("app");
+    assert!(!w.pool_nodes(&app)[stray].is_up(), "what it serves grows old");
+    w.never("it is run once more", PATIENCE + PATIENCE, |w| runs(w) > RUNS);
+    w.rejoin(stray, heir);
+    w.wait_up(&app, stray);
 }

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::auth::secret::Secret;
-use crate::config::{Backend, CpuAffinity, FailoverFlag, LogFiles, LogPolicy, LogSessions, Method};
+use crate::config::{
+    Backend, Command, CpuAffinity, FailoverFlag, FailoverMode, LogFiles, LogPolicy, LogSessions,
+    Method,
+};
 use crate::id::BackendId;
 use crate::time::Duration;
 use proptest::prelude::*;
@@ -294,10 +297,7 @@ fn notes_say_what_a_line_does_not_do() {
         ("max_pool = 4", &["6: max_pool: has no effect: pgherd has one pool for each server"]),
         ("socket_dir = '/run'", &["6: socket_dir: is called unix_socket_directories now"]),
         ("delegate_IP = ''", &["6: delegate_IP: is called delegate_ip", "6: delegate_IP: is not"]),
-        (
-            "follow_master_command = 'x'",
-            &["6: follow_master_command: is called follow_primary", "6: follow_master_command: is"],
-        ),
+        ("follow_master_command = 'x'", &["6: follow_master_command: is called follow_primary"]),
         ("other_wd_port1 = 9000", &["6: other_wd_port1: has no effect: it named another proxy"]),
         ("replication_mode = off", &["6: replication_mode: has no effect: a leftover"]),
         ("backend_flag_x = 1", &["6: backend_flag_x: no parameter of this name exists"]),
@@ -335,7 +335,9 @@ fn a_renamed_parameter_counts_under_its_new_name() {
     let text = format!("{CONF}socket_dir = '/run/x'\nfollow_master_command = 'run %d'\n");
     let config = load_one("pgpool.conf", &text).unwrap().config;
     assert_eq!(config.unix_socket_directories, ["/run/x"]);
-    assert_eq!(config.not_yet, [("follow_primary_command".to_owned(), "run %d".to_owned())]);
+    let follow = Command { line: "run %d".to_owned(), within: Duration::from_secs(3600) };
+    assert_eq!(config.commands.follow_primary, Some(follow));
+    assert_eq!(config.not_yet, []);
 }
 
 #[test]

@@ -7,9 +7,9 @@ const SECOND_STAGE: &str = "a second stage, for which clients have to leave, is 
      native replication; a streaming standby needs none";
 
 pub(super) const TABLE: &[Parameter] = &[
-    text("failover_command", ""),
-    text("failback_command", ""),
-    text("follow_primary_command", ""),
+    text("failover_command", "").now(),
+    text("failback_command", "").now(),
+    text("follow_primary_command", "").now(),
     flag("failover_on_backend_error", "on").now(),
     flag("fail_over_on_backend_error", "on").alias("failover_on_backend_error"),
     flag("failover_on_backend_shutdown", "off").now(),

@@ -121,8 +121,12 @@ fn the_tutorials_file_loads() {
     assert_eq!(hosts, ["pg1", "pg2", "pg3", "pg4"]);
     assert!(config.backends.iter().all(|b| b.port == 5432 && b.weight == 1.0));
     assert_eq!(config.backends[2].application_name, "pgserver2");
-    assert_eq!(config.backends[0].data_directory, "/pgdata/17/data");
     assert_eq!(config.recovery.first_stage, "recovery_1st_stage");
+    assert_eq!(config.backends[3].data_directory, "/pgdata/17/data");
+    let failover = config.commands.failover.as_ref().map(|command| command.line.as_str());
+    assert_eq!(failover, Some("/etc/pgpool-II/failover.sh %d %h %p %D %m %H %M %P %r %R %N %S"));
+    // The script promotes, once pgherd has chosen whom.
+    assert_eq!(config.failover.mode, FailoverMode::Promote);
 }
 
 /// Somebody who moves over may not have the password file at hand yet.
@@ -174,5 +178,4 @@ fn each_dead_parameter_of_the_tutorial_is_named() {
 }
 
 /// What the file asks for that a later release brings.
-const NOT_YET: [(usize, &str); 3] =
-    [(20, "follow_primary_command"), (68, "failover_command"), (90, "log_destination")];
+const NOT_YET: [(usize, &str); 1] = [(90, "log_destination")];

@@ -1,0 +1,82 @@
+//! The commands that scenarios have pgherd run, as shell scripts, like those that operators write.
+//!
+//! They are the programs of the simulated host, and do the same to real servers by `psql`. Each
+//! says what it was run with, and writes it down for [`World::commands`](crate::world::World).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The scripts of one pgherd.
+#[derive(Debug)]
+pub struct Commands {
+    dir: PathBuf,
+}
+
+impl Commands {
+    /// Writes the scripts for servers on these ports, node by node.
+    ///
+    /// # Panics
+    /// The directory cannot be written to.
+    #[must_use]
+    pub fn write(dir: PathBuf, psql: &Path, ports: &[u16]) -> Self {
+        fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+        let ports: String = ports.iter().map(|port| format!(" {port}")).collect();
+        let prelude = PRELUDE
+            .replace("{psql}", &psql.display().to_string())
+            .replace("{ports}", &ports)
+            .replace("{dir}", &dir.display().to_string());
+        for (name, body) in SCRIPTS {
+            let path = dir.join(name);
+            let body = body.replace("{ports}", &ports);
+            fs::write(&path, format!("{prelude}{body}"))
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+        Self { dir }
+    }
+
+    /// What was run, the first one first.
+    #[must_use]
+    pub fn run(&self) -> Vec<String> {
+        let journal = fs::read_to_string(self.dir.join("journal")).unwrap_or_default();
+        journal.lines().map(str::to_owned).collect()
+    }
+}
+
+/// What all of them begin with. `sql NODE STATEMENTS` asks a server.
+const PRELUDE: &str = r#"#!/bin/sh
+said="${0##*/} $*"
+echo "$said" >> "{dir}/journal"
+echo "$said"
+export PGPASSWORD=postgres PGCONNECT_TIMEOUT=5
+port() { shift "$1"; shift; echo "$1"; }
+sql() {
+    "{psql}" -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -U postgres \
+        -p "$(port "$1"{ports})" -d postgres -c "$2"
+}
+"#;
+
+/// Their names and what is particular to each.
+const SCRIPTS: [(&str, &str); 6] = [
+    ("failover", "[ \"$1\" = \"$2\" ] || exit 0\nsql \"$3\" 'select pg_promote()'\n"),
+    (
+        "stumble",
+        "[ \"$1\" = \"$2\" ] || exit 0\nsql \"$3\" 'select pg_promote()'\necho 'and stumbles' >&2\nexit 1\n",
+    ),
+    (
+        "follow",
+        r#"set -e
+slot=$(sql "$1" "select current_setting('primary_slot_name')")
+sql "$2" "select pg_create_physical_replication_slot('$slot', true) where not exists
+    (select from pg_replication_slots where slot_name = '$slot')"
+there=$(sql "$1" "select regexp_replace(current_setting('primary_conninfo'),
+    'port=[0-9]+', 'port=$(port "$2"{ports})')")
+sql "$1" "alter system set primary_conninfo = \$\$$there\$\$"
+sql "$1" "select pg_reload_conf()"
+"#,
+    ),
+    ("note", ""),
+    ("fail", "echo 'nothing is done' >&2\nexit 1\n"),
+    ("hang", "sleep 1000\n"),
+];

@@ -1,0 +1,225 @@
+//! The operator's commands: `failover_command`, `failback_command`, `follow_primary_command`.
+
+use super::failover::{admin_again, other, promote, wait_any_heir, write_at_last};
+use super::switchover;
+use crate::admin::Admin;
+use crate::client::Client;
+use crate::play::{LIMIT, PRIMARY, Play, secs};
+use crate::world::{Fate, Setup, Signal, World};
+
+const HEIR: usize = 1;
+const OTHER: usize = 2;
+const STANDBYS: usize = 2;
+
+/// Commands do everything, and do it well.
+#[must_use]
+pub fn by_commands() -> Setup {
+    promote()
+        .set("failover_command = \"{commands}/failover %d %P %m\"")
+        .set("failback_command = \"{commands}/note %d is back, %m %P\"")
+        .set("follow_primary_command = \"{commands}/follow %d %m\"")
+}
+
+/// The same, and what promotes fails.
+#[must_use]
+pub fn failing() -> Setup {
+    by_commands().set("failover_command = \"{commands}/fail %d %P %m\"")
+}
+
+/// The same, and what promotes does nothing.
+#[must_use]
+pub fn lying() -> Setup {
+    by_commands().set("failover_command = \"{commands}/note %d %P %m\"")
+}
+
+/// The same, and what promotes does not end.
+#[must_use]
+pub fn hanging() -> Setup {
+    by_commands()
+        .set("failover_command = \"{commands}/hang %d %P %m\"")
+        .set("failover_command_timeout = \"4s\"")
+}
+
+/// The same, and what promotes fails when it has promoted.
+#[must_use]
+pub fn stumbling() -> Setup {
+    by_commands().set("failover_command = \"{commands}/stumble %d %P %m\"")
+}
+
+/// Commands do everything, and a switchover is undone soon.
+#[must_use]
+pub fn switching() -> Setup {
+    by_commands().set("switchover_timeout = \"2s\"")
+}
+
+/// Somebody else promotes.
+#[must_use]
+pub fn told() -> Setup {
+    lying().set("failover_mode = \"off\"")
+}
+
+/// The primary dies. The command promotes whom pgherd has chosen, the other one is made to follow,
+/// and the old primary's return is told.
+pub fn a_command_promotes_and_another_has_the_others_follow(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let heir = wait_any_heir(w, PRIMARY);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(other(heir), "select count(*) from t", "1");
+    assert_eq!(w.commands().first(), Some(&format!("failover 0 0 {heir}")));
+    let follow = format!("follow {} {heir}", other(heir));
+    assert!(w.commands().contains(&follow), "{:?}", w.commands());
+    if let Some(log) = w.said() {
+        let line = format!("failover_command for node 0: failover 0 0 {heir}");
+        assert!(log.lines().any(|logged| logged.ends_with(&line)), "{log}");
+    }
+    w.rejoin(PRIMARY, heir);
+    w.wait_up(&app, PRIMARY);
+    wait_for(w, &format!("note 0 is back, 0 {heir}"));
+    assert_eq!(count(w, "failover"), 1, "{:?}", w.commands());
+}
+
+/// Every standby is tried. Reads go on meanwhile, and another command is heeded.
+pub fn a_command_that_fails_is_run_for_the_next_one(w: &mut impl World) {
+    begin_in_vain(w, "fail");
+    mend(w);
+}
+
+/// It is looked whether whom it says to have promoted is the primary.
+pub fn a_command_that_lies_is_not_believed(w: &mut impl World) {
+    begin_in_vain(w, "note");
+    mend(w);
+}
+
+/// Clients do not wait for it, and it is not waited for longer than it may take.
+pub fn a_command_that_hangs_is_ended(w: &mut impl World) {
+    let reader = w.connect("reader");
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_for_beginning(w, "hang 0 0");
+    for _ in 0..20 {
+        w.run(&admin, "show pool_nodes");
+        assert_eq!(w.run(&reader, "select count(*) from t").value(), "0");
+        assert_eq!(count(w, "hang"), 1);
+    }
+    for heir in [HEIR, OTHER] {
+        wait_for(w, &format!("hang 0 0 {heir}"));
+    }
+    mend(w);
+}
+
+/// Whether it has promoted somebody, a look tells; nobody else is promoted beside.
+pub fn a_command_that_fails_after_it_has_promoted(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let heir = wait_any_heir(w, PRIMARY);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(other(heir), "select count(*) from t", "1");
+    assert_eq!(count(w, "stumble"), 1, "{:?}", w.commands());
+}
+
+/// Scripts tell by `%d` and `%P` that nobody is to be promoted.
+pub fn the_loss_and_the_return_of_a_standby_are_told(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(OTHER);
+    w.wait_down(&admin, OTHER);
+    wait_for(w, "failover 2 0 0");
+    w.run(&admin, "insert into t values (1)");
+    w.start(OTHER);
+    w.wait_up(&admin, OTHER);
+    wait_for(w, "note 2 is back, 0 0");
+    assert_eq!(w.commands().len(), 2, "{:?}", w.commands());
+    assert_eq!(w.pool_nodes(&admin)[PRIMARY].role, "primary");
+}
+
+/// Where pgherd leaves promotions to others, it says what has happened and waits.
+pub fn where_others_promote_a_command_is_only_told(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_for(w, "note 0 0 1");
+    w.never("it is run again", secs(8), |w| count(w, "note 0") > 1);
+    w.sql(OTHER, "select pg_promote(false)").expect("it can be promoted");
+    let app = admin_again(w);
+    w.wait_primary(&app, OTHER);
+    wait_for(w, "follow 1 2");
+    write_at_last(w, &app, "insert into t values (1)");
+    w.wait_truth(HEIR, "select count(*) from t", "1");
+}
+
+/// Who hands over is `%d` and `%P`, as if it were lost. Of a switchover that is undone nothing is told.
+pub fn a_switchover_promotes_by_the_command(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.befall(HEIR, Fate::PauseReplay);
+    w.run(&admin, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    switchover::ask(w, &operator, HEIR);
+    let said = operator.end(w);
+    assert!(said.is_error() && said.field('D').contains("did not replay"), "{said:?}");
+    w.befall(HEIR, Fate::ResumeReplay);
+    switchover::switch(w, HEIR);
+    assert_eq!(w.commands().first().map(String::as_str), Some("failover 0 0 1"));
+    w.run(&admin, "insert into t values (2)");
+    w.wait_truth(OTHER, "select sum(n) from t", "3");
+    assert!(w.commands().contains(&"follow 2 1".to_owned()), "{:?}", w.commands());
+    w.crash(PRIMARY);
+    w.rejoin(PRIMARY, HEIR);
+    w.wait_up(&admin, PRIMARY);
+    wait_for(w, "note 0 is back, 0 1");
+    assert_eq!((count(w, "failover"), count(w, "note")), (1, 1), "{:?}", w.commands());
+}
+
+/// A promotion is not cut off in the middle.
+pub fn a_stop_waits_for_a_command(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.terminate(&admin);
+    w.crash(PRIMARY);
+    wait_for_beginning(w, "hang 0 0");
+    w.signal(Signal::Fast);
+    w.never("pgherd ends", secs(2), |w| w.exit_code().is_some());
+    w.wait("pgherd ends", LIMIT, |w| w.exit_code() == Some(0));
+    assert_eq!(count(w, "hang"), 1, "{:?}", w.commands());
+}
+
+/// The primary dies, and the command that is to promote another, and does not, is run for each.
+fn begin_in_vain(w: &mut impl World, program: &str) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    for heir in [HEIR, OTHER] {
+        wait_for(w, &format!("{program} 0 0 {heir}"));
+    }
+    let reader = w.connect("reader");
+    assert_eq!(w.run(&reader, "select count(*) from t").value(), "0");
+}
+
+/// The operator writes a better command.
+fn mend(w: &mut impl World) {
+    w.configure(&by_commands());
+    w.signal(Signal::Reload);
+    let heir = wait_any_heir(w, PRIMARY);
+    let app: Client = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
+    w.wait_truth(other(heir), "select count(*) from t", "1");
+}
+
+fn wait_for(w: &mut impl World, command: &str) {
+    w.wait(command, LIMIT, |w| w.commands().iter().any(|line| line == command));
+}
+
+fn wait_for_beginning(w: &mut impl World, command: &str) {
+    w.wait(command, LIMIT, |w| count(w, command) > 0);
+}
+
+/// How many commands were run that begin like this.
+fn count(w: &mut impl World, command: &str) -> usize {
+    w.commands().iter().filter(|line| line.starts_with(command)).count()
+}
