@@ -1,4 +1,6 @@
-//! `pgherd check`: every mistake of the files, then every server and every credential.
+//! `pgherd check`: every mistake of the files, then every command, server and credential.
+
+mod commands;
 
 use pgherd_core::auth::passwd::Stored;
 use pgherd_core::config::{Backend, Config, FailoverMode, Note, NoteKind};
@@ -24,7 +26,10 @@ pub(crate) fn check(args: &CheckArgs) -> Result<(), Ending> {
     if args.offline {
         return Ok(());
     }
-    let failures: usize = config.backends.iter().map(|backend| try_server(&config, backend)).sum();
+    let commands = commands::look(&config);
+    commands.lines.iter().for_each(|line| print(line));
+    let servers: usize = config.backends.iter().map(|backend| try_server(&config, backend)).sum();
+    let failures = commands.failures + servers;
     if failures == 0 { Ok(()) } else { Err(Ending::CheckFailed(failures)) }
 }
 
@@ -70,9 +75,11 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
     let mut failures = 0;
     let looked = Dial::up(&line(&checks.user, stored.as_ref())).and_then(|mut dial| {
         let rows = dial.ask(QUERY)?;
+        let commands = &config.commands;
+        let by_commands = commands.failover.is_some() && commands.follow_primary.is_some();
         let lacks = match config.failover.mode {
-            FailoverMode::Promote => lacking(&mut dial)?,
-            FailoverMode::Off => Lacks::default(),
+            FailoverMode::Promote if !by_commands => lacking(&mut dial)?,
+            FailoverMode::Promote | FailoverMode::Off => Lacks::default(),
         };
         Ok((rows, lacks))
     });
