@@ -330,6 +330,7 @@ scenarios! {
         a_command_that_lies_is_not_believed with lying,
         a_command_that_hangs_is_ended with hanging,
         a_command_that_fails_after_it_has_promoted with stumbling,
+        a_command_replaces_a_primary_lost_before_the_start with by_commands,
         the_loss_and_the_return_of_a_standby_are_told with by_commands,
         where_others_promote_a_command_is_only_told with told,
         a_switchover_promotes_by_the_command with switching,

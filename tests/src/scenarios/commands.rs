@@ -123,6 +123,21 @@ pub fn a_command_that_fails_after_it_has_promoted(w: &mut impl World) {
     assert_eq!(count(w, "stumble"), 1, "{:?}", w.commands());
 }
 
+/// It is `%P`, although pgherd has not seen it since the start: with -1 there, scripts may take any loss
+/// for the primary's.
+pub fn a_command_replaces_a_primary_lost_before_the_start(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    w.restart();
+    let heir = wait_any_heir(w, PRIMARY);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    assert_eq!(w.commands().first(), Some(&format!("failover 0 0 {heir}")));
+    w.wait_truth(other(heir), "select count(*) from t", "1");
+    assert_eq!(count(w, "failover"), 1, "{:?}", w.commands());
+}
+
 /// Scripts tell by `%d` and `%P` that nobody is to be promoted.
 pub fn the_loss_and_the_return_of_a_standby_are_told(w: &mut impl World) {
     let admin = w.connect("admin");
