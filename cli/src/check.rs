@@ -52,7 +52,7 @@ fn print(line: &str) {
     say(&format!("{line}\n"));
 }
 
-/// Asks what the user of the checks lacks for a failover.
+/// Asks what the user lacks who tells servers what to do.
 fn lacking(dial: &mut Dial) -> Result<Lacks, Unanswered> {
     let rows = dial.ask(privileges::VERSION)?;
     let version = rows.first().and_then(|row| row.first()).and_then(|text| text.parse().ok());
@@ -72,14 +72,19 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
         stored,
         timeout: backend.connect_timeout,
     };
+    let (commander, password) = config.commander_of(backend.id);
+    let password = password.cloned().map(Stored::Plain);
+    let key = if commander == checks.user { "sr_check_user" } else { "recovery_user" };
     let mut failures = 0;
     let looked = Dial::up(&line(&checks.user, stored.as_ref())).and_then(|mut dial| {
         let rows = dial.ask(QUERY)?;
         let commands = &config.commands;
         let by_commands = commands.failover.is_some() && commands.follow_primary.is_some();
         let lacks = match config.failover.mode {
-            FailoverMode::Promote if !by_commands => lacking(&mut dial)?,
-            FailoverMode::Promote | FailoverMode::Off => Lacks::default(),
+            FailoverMode::Promote if by_commands => Lacks::default(),
+            FailoverMode::Promote if commander == checks.user => lacking(&mut dial)?,
+            FailoverMode::Promote => lacking(&mut Dial::up(&line(commander, password.as_ref()))?)?,
+            FailoverMode::Off => Lacks::default(),
         };
         Ok((rows, lacks))
     });
@@ -98,17 +103,15 @@ fn try_server(config: &Config, backend: &Backend) -> usize {
             ));
             if !lacks.failover.is_empty() {
                 print(&format!(
-                    "{name}: sr_check_user \"{}\" cannot do what a failover takes: it lacks {}; grant \
+                    "{name}: {key} \"{commander}\" cannot do what a failover takes: it lacks {}; grant \
                      that, or set failover_mode to off",
-                    checks.user,
                     lacks.failover.join(", ")
                 ));
                 failures += 1;
             }
             if !lacks.switchover.is_empty() {
                 print(&format!(
-                    "{name}: sr_check_user \"{}\" cannot do what a switchover takes: it lacks {}",
-                    checks.user,
+                    "{name}: {key} \"{commander}\" cannot do what a switchover takes: it lacks {}",
                     lacks.switchover.join(", ")
                 ));
             }

@@ -361,6 +361,17 @@ impl Config {
         self.node_checks.get(&id).unwrap_or(&self.checks)
     }
 
+    /// Finds who tells a node what to do, and with which password: the user who recovers, where there
+    /// is one who can log in, since whoever looks is often allowed no more than that.
+    #[must_use]
+    pub fn commander_of(&self, id: BackendId) -> (&str, Option<&Secret>) {
+        if let Some((user, Some(password))) = &self.recovery.user {
+            return (user, Some(password));
+        }
+        let checks = self.checks_of(id);
+        (&checks.user, checks.password.as_ref())
+    }
+
     /// Finds a node.
     #[must_use]
     pub fn backend(&self, id: BackendId) -> Option<&Backend> {

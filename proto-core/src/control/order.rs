@@ -5,7 +5,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::Control;
+use super::watch::introduce;
+use crate::auth::answer::Answer;
+use crate::auth::passwd::Stored;
 use crate::backend::dialogue::{Dialogue, Event, Rows, Trouble};
+use crate::failover::fence;
 use crate::id::{BackendId, ConnId};
 use crate::output::{Close, Output};
 use crate::time::{Duration, Instant};
@@ -88,7 +92,7 @@ impl Control {
         let Some(first) = order.queries.pop_front() else { return };
         let dialogue = Box::new(match order.what {
             What::Promote | What::Follow(_) | What::Fence | What::Lift => {
-                self.dialogue(node, first)
+                self.order_dialogue(node, first)
             }
             What::Recover => self.recovery_dialogue(first),
         });
@@ -96,6 +100,20 @@ impl Control {
             order.dialogue = Some(dialogue);
         }
         self.carry_on(conn);
+    }
+
+    /// Begins a conversation in which a server is told what to do.
+    fn order_dialogue(&mut self, node: BackendId, first: Bytes) -> Dialogue {
+        let checks = self.config.checks_of(node);
+        let (user, password) = self.config.commander_of(node);
+        let mut params = introduce(user, &checks.database, "pgherd");
+        if user != checks.user {
+            let looker = Bytes::copy_from_slice(checks.user.as_bytes());
+            params.0.push((Bytes::from_static(fence::LOOKER.as_bytes()), looker));
+        }
+        let stored = password.cloned().map(Stored::Plain);
+        let answer = Answer::new(user, stored.as_ref(), &mut self.entropy);
+        Dialogue::new(&params, answer, first)
     }
 
     /// Reads what a server says to an order and returns how many bytes were taken.

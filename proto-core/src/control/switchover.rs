@@ -375,9 +375,10 @@ impl Control {
                     self.enter(Stage::Approaching(self.now));
                     self.pursue_switchover();
                 } else {
-                    let user = &self.config.checks_of(old).user;
+                    let (user, _) = self.config.commander_of(old);
                     let why = format!(
-                        "sr_check_user \"{user}\" lacks {} on node {old}; grant that",
+                        "\"{user}\", who tells servers what to do (recovery_user, or else \
+                         sr_check_user), lacks {} on node {old}; grant that",
                         lacks.join(", ")
                     );
                     self.call_off(&why);

@@ -10,6 +10,10 @@ use super::follow::RELOAD;
 /// Marks a server whose writes pgherd has stopped.
 pub const SLOT: &str = "pgherd_fence";
 
+/// The parameter of an order's session that names who looks at the server, whose sessions are
+/// spared, where somebody else gives the order.
+pub const LOOKER: &str = "pgherd.looker";
+
 /// Marks the server, and has sessions that begin take no writes; the next ones of those that are
 /// there take none either.
 pub const RAISE: [&str; 3] = [
@@ -21,12 +25,14 @@ pub const RAISE: [&str; 3] = [
 
 /// Ends the sessions of others, as far as that is allowed (PostgreSQL docs, "Server Signaling
 /// Functions"); of the rest those count that are in a transaction, since the next one takes no
-/// writes. Nor do sessions that began since the server has read its configuration again. And asks how far the server is with all of it, and where its WAL ends. `CASE` decides
-/// what is called: the order of other conditions is the planner's.
+/// writes. Nor do sessions that began since the server has read its configuration again. And asks
+/// how far the server is with all of it, and where its WAL ends. `CASE` decides what is called: the
+/// order of other conditions is the planner's.
 pub const EMPTY: &str = "SELECT current_setting('default_transaction_read_only'), \
     (SELECT count(*) FROM (SELECT CASE WHEN a.pid = pg_backend_pid() \
     OR a.backend_type <> 'client backend' \
-    OR a.application_name = 'pgherd' AND a.usename = current_user \
+    OR a.application_name = 'pgherd' AND (a.usename = current_user \
+    OR a.usename = current_setting('pgherd.looker', true)) \
     OR a.backend_start > pg_conf_load_time() AND a.backend_xid IS NULL THEN NULL \
     WHEN own.rolsuper OR pg_has_role('pg_signal_backend', 'USAGE') \
     AND NOT coalesce(other.rolsuper, true) THEN pg_terminate_backend(a.pid) \

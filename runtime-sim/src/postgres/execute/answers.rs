@@ -54,8 +54,10 @@ fn privileged() -> RowSet {
 
 /// Ends the sessions of others, and tells how far the server is with it.
 fn empty(context: &Context, engine: &mut Engine) -> RowSet {
+    let looker = context.settings.show(fence::LOOKER).unwrap_or_default();
     let is_other = |(process, [user, _, name]): &(&u32, &[String; 3])| {
-        **process != context.process && !(name == "pgherd" && *user == context.user)
+        let is_pgherd = name == "pgherd" && [&context.user, &looker].contains(&user);
+        **process != context.process && !is_pgherd
     };
     let others: Vec<u32> = engine.activity.iter().filter(is_other).map(|(id, _)| *id).collect();
     engine.deeds.extend(others.iter().map(|process| Deed::Terminate(*process)));
