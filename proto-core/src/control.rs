@@ -73,6 +73,8 @@ pub struct Control {
     last_primary: Option<BackendId>,
     /// The primary, if it is one by the operator's word.
     appointed: Option<BackendId>,
+    /// Who has handed over to it, where somebody has.
+    deposed: Option<BackendId>,
     fences: Fences,
     follows: BTreeMap<BackendId, Follow>,
     commands: Commands,
@@ -123,6 +125,7 @@ impl Control {
             leave: None,
             last_primary: None,
             appointed: None,
+            deposed: None,
             fences: Fences::default(),
             follows: BTreeMap::new(),
             commands: Commands::default(),

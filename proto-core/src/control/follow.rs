@@ -60,11 +60,18 @@ impl Control {
             });
             return;
         };
+        // A primary that has handed over has nothing that its heir lacks. Only a script can make it
+        // a standby, which it does as for any other node, as with Pgpool-II.
+        let deposed = self
+            .deposed
+            .filter(|_| self.has_command_to_follow() && self.appointed == Some(primary));
         let stray = |node: &&Watched| {
             let sighting = node.fact.sighting.as_ref();
             node.id != primary
                 && node.hold != Hold::Detached
-                && sighting.is_some_and(|s| s.role == Role::Standby && s.timeline < timeline)
+                && sighting.is_some_and(|s| {
+                    (s.role == Role::Standby || deposed == Some(node.id)) && s.timeline < timeline
+                })
         };
         let strays: Vec<BackendId> = self.nodes.iter().filter(stray).map(|node| node.id).collect();
         for id in self.follows.keys().copied().collect::<Vec<_>>() {
@@ -98,7 +105,7 @@ impl Control {
         }
     }
 
-    fn has_command_to_follow(&self) -> bool {
+    pub(super) fn has_command_to_follow(&self) -> bool {
         self.config.commands.follow_primary.is_some()
     }
 

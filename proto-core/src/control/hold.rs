@@ -4,7 +4,7 @@ use super::Control;
 use super::watch::{Doubt, Watched};
 use crate::failover::decide::Loss;
 use crate::id::BackendId;
-use crate::topology::Role;
+use crate::topology::{Role, Seen};
 
 /// Whether a node is kept out of service, and who may let it in again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +60,8 @@ impl Control {
     /// has to be a standby, unless there is no primary whose writes it could lack.
     ///
     /// # Errors
-    /// There is no such node, nothing keeps it out, it has a part in a promotion, or it may take
-    /// writes beside the primary. In that last case it is let in by itself once it is a standby.
+    /// There is no such node, nothing keeps it out, it has a part in a promotion, or it takes writes
+    /// beside the primary.
     pub(super) fn attach(&mut self, id: BackendId) -> Result<(), Declined> {
         let node = self.movable(id, |hold| hold == Hold::None)?;
         let role = node.fact.sighting.as_ref().map(|sighting| sighting.role);
@@ -71,7 +71,15 @@ impl Control {
                 role == Some(Role::Primary)
             }
         };
+        let is_old_news = node.fact.seen != Seen::Up || self.is_under_command(id);
         if is_doubtful && self.topology.primary.is_some() {
+            if is_old_news {
+                // Whoever has made it a standby says so before a look does.
+                log::warn!("node {id} is attached by the operator, and serves once it follows");
+                self.hold(id, Hold::Unproved);
+                self.hurry(id);
+                return Ok(());
+            }
             self.hold(id, Hold::Fenced);
             return Err(Declined::Astray);
         }

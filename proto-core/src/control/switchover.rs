@@ -538,12 +538,20 @@ impl Control {
         let answer = match &outcome {
             Ok(()) => {
                 self.appointed = Some(heir);
+                self.deposed = ended.held.map(|_| old);
                 let mut lines =
                     vec![format!("node {heir} is the primary; new work waited {stall} ms")];
                 if ended.held.is_some() {
+                    let further = if self.has_command_to_follow() {
+                        "follow_primary_command is run for it".to_owned()
+                    } else {
+                        format!(
+                            "make it a standby of node {heir}, by online recovery for example, and \
+                             it serves again"
+                        )
+                    };
                     lines.push(format!(
-                        "node {old} still runs, takes no writes and is out of service: make it a \
-                         standby of node {heir}, by online recovery for example, and it serves again"
+                        "node {old} still runs, takes no writes and is out of service: {further}"
                     ));
                 }
                 for line in lines {
