@@ -1,6 +1,6 @@
 //! A cluster set up from nothing by Pgpool-II's own means, with pgherd in its place: accounts and
-//! keys, a configuration and scripts as people copy them, nodes made by recovery, and the
-//! administrators' programs in between.
+//! keys, a configuration and scripts as people copy them, nodes made by recovery, a switchover and
+//! a failover by the scripts, and the administrators' programs in between.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ mod scripts;
 /// Goes through it from the first command to the last.
 pub(crate) fn play() -> Result<(), Failed> {
     let ground = Ground::new();
-    let steps: [(&str, fn(&Ground)); 10] = [
+    let steps: [(&str, fn(&Ground)); 12] = [
         ("the first server", a_server),
         ("what administrators log in with", administrators),
         ("what pgherd logs in with", passwords),
@@ -34,6 +34,8 @@ pub(crate) fn play() -> Result<(), Failed> {
         ("questions", questions),
         ("orders", orders),
         ("SHOW", shows),
+        ("a switchover", a_switchover),
+        ("a failover", a_failover),
         ("the stop", a_stop),
     ];
     for (name, step) in steps {
@@ -301,6 +303,48 @@ fn shows(ground: &Ground) {
     assert_eq!(checks.lines().count(), HOSTS.len(), "{checks}");
     let processes = good(ground.through("postgres", "show pool_processes"));
     assert!(processes.contains("|postgres|postgres|"), "{processes}");
+}
+
+/// Node 1 becomes the primary by the scripts, and all others follow it, the old primary too.
+fn a_switchover(ground: &Ground) {
+    good(ground.through("foobar", "create table t as select 1 as n"));
+    let told = good(ground.pcp("pcp_promote_node", &["-n", "1", "-s"]));
+    assert!(told.contains("Command Successful"), "{told}");
+    wait_herd(ground, 1, &[]);
+    wait_rows(ground, 2, &[]);
+}
+
+/// The primary dies; the scripts promote another and bring the others along, and what has died is
+/// recovered.
+fn a_failover(ground: &Ground) {
+    ground.kill(1);
+    let mut heir = None;
+    let is_so = poll(LIMIT, || {
+        let is_heir =
+            |(node, state): &(usize, String)| *node != 1 && state.ends_with(" primary primary");
+        heir = nodes(ground).into_iter().enumerate().find(is_heir);
+        heir.is_some()
+    });
+    assert!(is_so, "nobody takes over: {:?}", nodes(ground));
+    let (heir, _) = heir.expect("there is one");
+    wait_herd(ground, heir, &[1]);
+    wait_rows(ground, 3, &[1]);
+    good(ground.pcp("pcp_recovery_node", &["-n", "1"]));
+    wait_herd(ground, heir, &[]);
+    wait_rows(ground, 4, &[]);
+}
+
+/// Adds a row through pgherd, and waits until all nodes have this many but those that are down.
+fn wait_rows(ground: &Ground, count: usize, down: &[usize]) {
+    good(ground.through("foobar", "insert into t values (1)"));
+    for node in (0..HOSTS.len()).filter(|node| !down.contains(node)) {
+        let mut rows = Ok(String::new());
+        let is_so = poll(LIMIT, || {
+            rows = ground.on(node, "foobar", "select count(*) from t");
+            rows == Ok(format!("{count}\n"))
+        });
+        assert!(is_so, "node {node} has {rows:?} rows, and not {count}");
+    }
 }
 
 /// It leaves nothing that listens.

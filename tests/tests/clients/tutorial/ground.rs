@@ -14,6 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use pgherd_herd::{Account, Binaries, free_port};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::{check, text};
 
@@ -178,6 +179,15 @@ impl Ground {
         let (told, errors) = (text(&output.stdout), text(&output.stderr));
         let is_good = output.status.success() && !errors.contains("ERROR");
         if is_good { Ok(told) } else { Err(format!("{told}{errors}")) }
+    }
+
+    /// Kills a server in the middle of whatever it does.
+    pub(super) fn kill(&self, node: usize) {
+        let path = self.path(&format!("{}/data/postmaster.pid", HOSTS[node]));
+        let text = fs::read_to_string(&path).expect("a server that runs has one");
+        let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
+        let pid = pid.and_then(Pid::from_raw).expect("its first line is its number");
+        kill_process(pid, Signal::KILL).expect("it runs");
     }
 
     /// What pgherd and the servers have logged.
