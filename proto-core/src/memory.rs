@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn what_is_down_and_not_detached_is_not_kept_out() {
-        let cases: &[(&str, Option<&str>, Option<&str>, Result<Memory, usize>)] = &[
+        type Case<'a> = (&'a str, Option<&'a str>, Option<&'a str>, Result<Memory, usize>);
+        let cases: &[Case<'_>] = &[
             ("nothing", None, None, Ok(memory(&[], None))),
             ("Pgpool-II's alone", Some("up\ndown\n"), None, Ok(memory(&[], None))),
             (
