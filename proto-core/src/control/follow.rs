@@ -128,7 +128,9 @@ impl Control {
             return;
         }
         let is_next = |follow: &Follow| matches!(follow.stage, Stage::Queued);
-        let next = self.follows.iter().find(|(_, follow)| is_next(follow));
+        // Standbys serve meanwhile, and grow old; a primary that has handed over does not.
+        let queued = self.follows.iter().filter(|(_, follow)| is_next(follow));
+        let next = queued.min_by_key(|(id, _)| (self.deposed == Some(**id), **id));
         let Some((id, primary)) = next.map(|(id, follow)| (*id, follow.primary)) else { return };
         let command = self.config.commands.follow_primary.as_ref();
         let job = command.and_then(|command| {
