@@ -89,6 +89,10 @@ pub struct Control {
     last_timeline: Option<u32>,
     /// Until when it is waited for the first look at every node; none once they are made.
     first_looks: Option<Instant>,
+    /// Whether every node was looked at once.
+    are_all_known: bool,
+    /// Since when the signs are that a primary was lost before the start.
+    unseen_since: Option<Instant>,
     shards: Vec<Member>,
     inquiries: Inquiries,
     admins: Admins,
@@ -136,6 +140,8 @@ impl Control {
             plight: None,
             last_timeline: None,
             first_looks: Some(now + limits::FIRST_LOOKS_TIMEOUT),
+            are_all_known: false,
+            unseen_since: None,
             ledger: Ledger::new(&config.pool, shards.len()),
             register: Register::new(shards.len()),
             allotment: Allotment::new(config.client_max, shards.len()),
@@ -203,6 +209,9 @@ impl Control {
             }
         }
         self.note_changes(&next);
+        if next.primary.is_some() && next.primary != self.appointed {
+            (self.appointed, self.deposed) = (None, None);
+        }
         self.last_primary = next.primary.or(self.last_primary);
         self.topology = Arc::new(next);
         if let Some((_, timeline)) = self.leader() {
@@ -212,15 +221,28 @@ impl Control {
         self.remember();
     }
 
-    /// Notes whether every node has been looked at.
+    /// Notes whether every node has been looked at. Whoever was the primary before the start is
+    /// waited for until it has answered or its round of looks has failed.
     fn note_looks(&mut self) -> Looks {
         let is_known = |node: &Watched| node.fact.seen != Seen::Unknown;
-        if self.first_looks.is_some_and(|until| until <= self.now)
-            || self.nodes.iter().all(is_known)
-        {
+        let was = self.remembered_primary();
+        let all_are = self.nodes.iter().all(is_known);
+        let may_go_on = self.nodes.iter().all(|node| is_known(node) || Some(node.id) != was);
+        let is_time = self.first_looks.is_some_and(|until| until <= self.now);
+        if all_are || (is_time && may_go_on) {
             self.first_looks = None;
+        } else if is_time {
+            self.first_looks = Some(self.now + limits::FIRST_LOOKS_TIMEOUT);
         }
-        if self.first_looks.is_some() { Looks::Begun } else { Looks::Done }
+        match (self.first_looks, self.are_all_known) {
+            (Some(_), _) => Looks::Begun,
+            // Also the view in which the last of them is known is made without regard to those before.
+            (None, false) => {
+                self.are_all_known = all_are;
+                Looks::Some
+            }
+            (None, true) => Looks::Done,
+        }
     }
 
     fn on_reload(&mut self, config: Arc<Config>) {
@@ -412,6 +434,9 @@ impl Machine for Control {
             if let Some(at) = self.index_of(id)
                 && let Some(node) = self.nodes.get_mut(at)
             {
+                if matches!(node.look, Look::Open { use_: Use::Kept, .. }) {
+                    node.rounds.ask_afresh(now);
+                }
                 node.rounds.handle_timeout(now);
             }
             self.drive(id);

@@ -310,9 +310,17 @@ pub const SWITCHOVER_LAG_MAX: u64 = 16 << 20;
 /// promotion takes, which is what they wait for most.
 pub const SWITCHOVER_LOOK_PERIOD: Duration = Duration::from_millis(20);
 
+/// How long a server may take to be seen as the primary after the command that promotes has ended
+/// well: a script need not wait until its server has replayed what it has.
+pub const COMMAND_PROMOTION_GRACE: Duration = Duration::from_secs(30);
+
 /// How long a fence is left alone that this process has not raised, while all other servers follow:
 /// a promotion that somebody else has just ordered shows within some looks.
 pub const FENCE_SETTLE_TIME: Duration = Duration::from_secs(5);
+
+/// How long a primary that was lost before the start must stay silent while all others have lost it,
+/// before another is promoted: machines that are switched on together are not up at once.
+pub const UNSEEN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the old primary may take to be the primary again when a switchover is undone; then
 /// clients wait as for a primary that is lost.

@@ -317,7 +317,8 @@ impl Control {
         }
         *call = Call::Ended;
         let is_vain = matches!(ending, Ending::NotStarted(_));
-        *deadline = if is_vain { self.now } else { self.now + limits::PROMOTION_GRACE };
+        // A command may end before its server has replayed what it has.
+        *deadline = if is_vain { self.now } else { self.now + limits::COMMAND_PROMOTION_GRACE };
         let candidate = *candidate;
         self.hurry(candidate);
         self.pursue();

@@ -9,6 +9,7 @@ use crate::config::{FailoverFlag, FailoverMode};
 use crate::failover::decide::Loss;
 use crate::health::probe::{Receiver, Sighting};
 use crate::id::BackendId;
+use crate::limits;
 use crate::topology::{Role, Seen};
 
 /// Why nothing is done although there is no primary.
@@ -28,6 +29,8 @@ pub(super) enum Plight {
     Apart(BackendId),
     /// This one was the primary when pgherd ran last, and is a standby.
     Demoted(BackendId),
+    /// This one does not answer, and was never heard of as the primary.
+    Unheard(BackendId),
 }
 
 impl std::fmt::Display for Plight {
@@ -40,6 +43,11 @@ impl std::fmt::Display for Plight {
                            forbids to promote another one in its place"
                 )
             }
+            Self::Unheard(id) => write!(
+                f,
+                "node {id} does not answer, and nothing is known of its having been the primary \
+                 (pgherd remembers in work_dir)"
+            ),
             Self::NobodyMissing => f.write_str("every node is a standby"),
             Self::ManyMissing(count) => write!(
                 f,
@@ -73,7 +81,17 @@ impl Control {
         if is_over || is_early || !matches!(self.failover, Failover::None) {
             return;
         }
-        match self.unseen_loss() {
+        let found = self.unseen_loss();
+        let since = match &found {
+            // A server that starts with this machine may need a moment more.
+            Some(Ok(_)) => *self.unseen_since.get_or_insert(self.now),
+            Some(Err(_)) | None => {
+                self.unseen_since = None;
+                self.now
+            }
+        };
+        match found {
+            Some(Ok(_)) if self.now < since + limits::UNSEEN_PATIENCE => {}
             Some(Ok(loss)) => {
                 log::warn!(
                     "no primary was seen since the start; node {} does not answer, and all others \
@@ -130,7 +148,9 @@ impl Control {
             (Some((hears, _)), _, _) => Some(Plight::Hears(*hears)),
             (None, Some(apart), _) => Some(Plight::Apart(apart.id)),
             (None, None, Some(was)) if was != id => Some(Plight::Demoted(was)),
-            (None, None, _) => None,
+            // The primary may be another server, which is none of these.
+            (None, None, None) => Some(Plight::Unheard(id)),
+            (None, None, Some(_)) => None,
         };
         let loss = Loss { primary: id, timeline: first.timeline, written: None, sync: Vec::new() };
         Some(plight.map_or(Ok(loss), Err))

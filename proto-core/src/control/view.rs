@@ -50,7 +50,10 @@ pub enum Sight {
 pub enum Looks {
     /// Not yet: nobody is taken for the primary.
     Begun,
-    /// It has, or it has been waited for long enough.
+    /// It has been waited for long enough: who is the primary is decided anew with each node that
+    /// answers.
+    Some,
+    /// It has.
     Done,
 }
 
@@ -66,6 +69,7 @@ pub fn derive(
 ) -> Topology {
     let primary = match looks {
         Looks::Begun => None,
+        Looks::Some => primary(None, facts),
         Looks::Done => primary(previous.primary, facts),
     };
     let primary_fact = facts.iter().find(|(backend, _)| Some(backend.id) == primary);
@@ -231,6 +235,20 @@ mod tests {
         );
         assert_eq!(first.primary, None, "an old one may have answered first");
         let second = derive(&first, &[(&one, &old), (&two, &new)], Looks::Done, Intake::Open);
+        assert_eq!(second.primary, Some(BackendId(1)));
+    }
+
+    #[test]
+    fn an_old_primary_that_answered_first_makes_way_for_a_later_one() {
+        let (one, two) = (backend(0), backend(1));
+        let (old, new) =
+            (fact(Status::Up, Role::Primary, 1, 9), fact(Status::Up, Role::Primary, 2, 9));
+        let unknown = Fact::new(WallTime(0));
+        let facts = [(&one, &old), (&two, &unknown)];
+        let first = derive(&Topology::default(), &facts, Looks::Some, Intake::Open);
+        assert_eq!(first.primary, Some(BackendId(0)));
+        let facts = [(&one, &old), (&two, &new)];
+        let second = derive(&first, &facts, Looks::Some, Intake::Open);
         assert_eq!(second.primary, Some(BackendId(1)));
     }
 

@@ -118,6 +118,19 @@ impl Rounds {
         }
     }
 
+    /// Asks anew, over a fresh connection, where the time is over in which an answer was to come over
+    /// one that was kept: it may have died without a word, and proves nothing.
+    pub fn ask_afresh(&mut self, now: Instant) {
+        if let State::Asking { attempt, deadline } = self.state
+            && deadline <= now
+            && now <= deadline + limits::LATENESS_MAX
+        {
+            self.outputs.push_back(Output::Abandon);
+            self.outputs.push_back(Output::Attempt);
+            self.state = State::Asking { attempt, deadline: now + self.policy.timeout };
+        }
+    }
+
     /// Looks at once, if no round is under way: somebody has lost a connection, or waits for a
     /// change. Retries keep their pauses, for they are what tells a moment from a loss.
     pub fn hurry(&mut self, now: Instant) {
@@ -178,6 +191,22 @@ mod tests {
             retries_max,
             retry_delay: Duration::from_secs(1),
         }
+    }
+
+    #[test]
+    fn a_connection_that_died_without_a_word_is_no_loss() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut rounds = Rounds::new(policy(0), at(0));
+        let drain =
+            |rounds: &mut Rounds| std::iter::from_fn(|| rounds.poll_output()).collect::<Vec<_>>();
+        rounds.handle_timeout(at(0));
+        assert_eq!(drain(&mut rounds), [Attempt]);
+        rounds.ask_afresh(at(2));
+        assert_eq!(drain(&mut rounds), [], "an answer may come yet");
+        rounds.ask_afresh(at(3));
+        assert_eq!(drain(&mut rounds), [Abandon, Attempt]);
+        rounds.handle_timeout(at(6));
+        assert_eq!(drain(&mut rounds), [Abandon, Lost]);
     }
 
     #[test]
