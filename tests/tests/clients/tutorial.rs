@@ -21,10 +21,13 @@ mod ground;
 #[path = "tutorial/scripts.rs"]
 mod scripts;
 
+/// A step, with what it is about.
+type Step = (&'static str, fn(&Ground));
+
 /// Goes through it from the first command to the last.
 pub(crate) fn play() -> Result<(), Failed> {
     let ground = Ground::new();
-    let steps: [(&str, fn(&Ground)); 12] = [
+    let steps: [Step; 12] = [
         ("the first server", a_server),
         ("what administrators log in with", administrators),
         ("what pgherd logs in with", passwords),
