@@ -315,7 +315,7 @@ fn whoever_waits_at_a_door_that_closes_is_let_in_to_be_told() {
     let mut other = Scene::with(&config, open.remove(0));
     let _next = place.client();
     let end = std::time::Instant::now() + LONG;
-    while other.driver.machine.names.len() == 0 {
+    while other.driver.machine.names.is_empty() {
         assert!(std::time::Instant::now() < end, "nobody hears of the client");
         other.round();
     }
