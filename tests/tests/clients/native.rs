@@ -78,9 +78,13 @@ pub(crate) fn a_node_out_and_in(world: &mut Real) {
     world.settle();
     let home = Home::new();
     let app = world.connect("app");
-    for flags in [&[][..], &["--graceful"]] {
-        let told = good(world, &home, &[&["detach", "1"], flags].concat());
-        assert_eq!(told, "node 1 was taken out of service\n");
+    // What goes on until it is done is told beside the answer.
+    let waits = "what runs on node 1 ends, nothing new begins there\n";
+    for (flags, progress) in [(&[][..], ""), (&["--graceful"], waits)] {
+        let output = run(world, &home, &[&["detach", "1"], flags].concat());
+        assert_eq!(text(&output.stderr), progress);
+        assert_eq!(text(&output.stdout), "node 1 was taken out of service\n");
+        assert!(output.status.success(), "{flags:?}");
         world.wait_down(&app, 1);
         let nodes = json(world, &home, &["nodes", "--json"]);
         let seen = (&nodes[1]["status"], &nodes[1]["server_status"]);
