@@ -314,7 +314,10 @@ pub trait Play: World + Sized {
             let nodes = w.pool_nodes(&admin);
             nodes.iter().all(PoolNode::is_up) && nodes.iter().any(|node| node.role == "primary")
         });
-        self.terminate(&admin);
+        // Whoever counts clients or connections does not count this one.
+        self.send(admin.conn, &compose::terminate());
+        self.wait("the settling session has left", LIMIT, |w| w.is_closed(admin.conn));
+        self.close(admin.conn, End::Orderly);
     }
 
     /// Waits until `SHOW pool_nodes` says that a node is up.

@@ -246,7 +246,7 @@ scenarios! {
         a_full_line_is_told_with_its_figures with short_line,
         connections_are_kept_ready with kept_ready,
         an_old_connection_is_replaced with short_lived,
-        a_lowered_limit_closes_what_is_idle with roomy,
+        a_lowered_limit_closes_what_is_idle with in_one_thread,
     }
     shards {
         one_thread_may_have_every_connection with four_for_two,

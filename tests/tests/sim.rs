@@ -1,4 +1,4 @@
-//! The scenarios in the simulation: each with 32 seeds, each of them played twice.
+//! The scenarios in the simulation: each with 64 seeds, each of them played twice.
 //!
 //! `PGHERD_SEED` plays one seed only, as a failure says.
 
@@ -11,7 +11,7 @@ use pgherd_tests::sim::{Sim, faults};
 use pgherd_tests::world::World;
 
 /// Seeds for each scenario.
-const SEEDS: u64 = 32;
+const SEEDS: u64 = 64;
 
 fn main() {
     let args = Arguments::from_args();

@@ -3,11 +3,13 @@
 use super::Control;
 use super::hold::Declined;
 use super::switchover::Quiet;
-use super::watch::Doubt;
+use super::watch::{Doubt, Watched};
 use crate::admin::packet::Report;
 use crate::admin::reply;
 use crate::id::{BackendId, ConnId, Epoch, ShardId};
+use crate::limits;
 use crate::time::Instant;
+use crate::topology::Role;
 
 /// A node that is detached once nothing runs there any more.
 #[derive(Debug)]
@@ -20,6 +22,26 @@ pub(super) struct Leave {
     quiet: Vec<Quiet>,
     /// It stays in service if something still runs there then.
     deadline: Instant,
+    /// None while something runs there.
+    calm: Option<Calm>,
+}
+
+/// Nothing runs on the node any more.
+#[derive(Clone, Copy, Debug)]
+struct Calm {
+    /// Looks count that have ended since then.
+    since: Instant,
+    /// When servers are looked at next.
+    look_at: Instant,
+    /// The first look at the node may have begun before.
+    looks: Looks,
+}
+
+/// How many looks at the node have ended since nothing runs there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    None,
+    One,
 }
 
 impl Control {
@@ -37,7 +59,7 @@ impl Control {
         let quiet = vec![Quiet::NotYet; self.shards.len()];
         let deadline = self.now + self.config.recovery.timeout;
         let primary = self.topology.primary;
-        self.leave = Some(Leave { id, asker, primary, quiet, deadline });
+        self.leave = Some(Leave { id, asker, primary, quiet, deadline, calm: None });
         self.tell_progress(
             asker,
             &format!("what runs on node {id} ends, nothing new begins there"),
@@ -64,7 +86,7 @@ impl Control {
         let is_quiet = leave.quiet.iter().all(|quiet| *quiet == Quiet::Told);
         let is_overtaken =
             self.topology.primary != leave.primary || !self.topology.serves_reads(id);
-        if !is_quiet && !is_overtaken && self.now < leave.deadline {
+        if !is_overtaken && self.now < leave.deadline && !(is_quiet && self.is_followed_up(id)) {
             return;
         }
         self.leave = None;
@@ -96,8 +118,46 @@ impl Control {
         self.answer_waiting(asker, answer);
     }
 
-    /// When a node is no longer waited for.
+    /// Whether nothing is lost with a node on which nothing runs any more: it is a standby, or one has
+    /// received all that it wrote, for all that looks since then tell.
+    fn is_followed_up(&mut self, id: BackendId) -> bool {
+        let has_heirs = self.nodes.iter().any(|node| {
+            node.id != id && node.fact.sighting.as_ref().is_some_and(|s| s.role == Role::Standby)
+        });
+        if self.topology.primary != Some(id) || !has_heirs {
+            return true;
+        }
+        let Some(leave) = &mut self.leave else { return true };
+        let begun = Calm { since: self.now, look_at: self.now, looks: Looks::None };
+        let Calm { since, look_at, looks } = *leave.calm.get_or_insert(begun);
+        let is_fresh = |node: &Watched| node.looked_at.is_some_and(|at| at > since);
+        let own = self.nodes.iter().find(|node| node.id == id && is_fresh(node));
+        if own.is_some() && looks == Looks::None {
+            leave.calm = Some(Calm { since: self.now, look_at: self.now, looks: Looks::One });
+            return false;
+        }
+        let written = own;
+        let written = written.and_then(|node| node.fact.sighting.as_ref()?.lsn);
+        let has_all = |node: &Watched| {
+            let sighting = node.fact.sighting.as_ref().filter(|s| s.role == Role::Standby);
+            let received = sighting.and_then(|s| s.received.max(s.lsn));
+            node.id != id && is_fresh(node) && written.is_some() && received >= written
+        };
+        if self.nodes.iter().any(has_all) {
+            return true;
+        }
+        if look_at <= self.now {
+            let look_at = self.now + limits::SWITCHOVER_LOOK_PERIOD;
+            leave.calm = Some(Calm { since, look_at, looks });
+            let all: Vec<BackendId> = self.nodes.iter().map(|node| node.id).collect();
+            all.into_iter().for_each(|node| self.hurry(node));
+        }
+        false
+    }
+
+    /// When a node is no longer waited for, or others are looked at for its sake.
     pub(super) fn leave_deadline(&self) -> Option<Instant> {
-        self.leave.as_ref().map(|leave| leave.deadline)
+        let leave = self.leave.as_ref()?;
+        Some(leave.calm.map_or(leave.deadline, |calm| leave.deadline.min(calm.look_at)))
     }
 }

@@ -206,7 +206,7 @@ pub fn a_lowered_limit_closes_what_is_idle(w: &mut impl World) {
     let [one, two, three] = clients;
     w.terminate(&one);
     w.terminate(&two);
-    w.configure(&roomy().set("pool_size_max = 2"));
+    w.configure(&in_one_thread().set("pool_size_max = 2"));
     w.signal(Signal::Reload);
     w.wait("one is closed", LIMIT, |w| w.server_connections(PRIMARY) == 2);
     w.run(&three, "select 1");

@@ -12,7 +12,7 @@ const HEIR: usize = 1;
 const STANDBYS: usize = 2;
 
 /// More than fits between a server and a client who does not read, in bytes.
-const MEBIBYTES: usize = 8 << 20;
+const MEBIBYTES: usize = 2 << 20;
 
 /// A switchover is undone soon.
 #[must_use]
