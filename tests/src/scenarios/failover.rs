@@ -461,7 +461,7 @@ pub(crate) fn write_at_last(w: &mut impl World, client: &Client, sql: &str) {
 }
 
 /// What was lost with a server was told by a class of error that drivers take for it.
-fn assert_lost(answer: &Answer) {
+pub(crate) fn assert_lost(answer: &Answer) {
     let code = answer.code();
     assert!(code.starts_with("08") || code.starts_with("57P"), "{}", answer.trouble());
 }
