@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgherd_core::admin::client::Row;
+use pgherd_core::admin::nodes::CHECKS;
 use pgherd_core::admin::request::Request;
 use serde_json::{Map, Value, json};
 
@@ -19,7 +20,7 @@ pub(super) fn stats(session: &mut Session<'_>, is_json: bool) -> Result<String, 
     let mut checks = Vec::new();
     for node in 0..count {
         let row = one(session.ask(Request::HealthStats(node))?, "checks")?;
-        if row.len() != COLUMNS.len() {
+        if row.len() != CHECKS.len() {
             return Err(Lack::Form("checks"));
         }
         checks.push(row);
@@ -34,30 +35,6 @@ pub(super) fn stats(session: &mut Session<'_>, is_json: bool) -> Result<String, 
         words(sessions, &checks, &pools, terminal::width())
     })
 }
-
-/// What the texts about a node's checks are, in the words of `SHOW pool_health_check_stats`.
-const COLUMNS: [&str; 20] = [
-    "node_id",
-    "hostname",
-    "port",
-    "status",
-    "role",
-    "last_status_change",
-    "total_count",
-    "success_count",
-    "fail_count",
-    "skip_count",
-    "retry_count",
-    "average_retry_count",
-    "max_retry_count",
-    "max_duration",
-    "min_duration",
-    "average_duration",
-    "last_health_check",
-    "last_successful_health_check",
-    "last_skip_health_check",
-    "last_failed_health_check",
-];
 
 /// Which of them people are shown, and under which title. Durations are in milliseconds.
 const SHOWN: [(usize, &str); 11] = [
@@ -135,7 +112,7 @@ fn object(sessions: usize, checks: &[Row], pools: &Pools) -> Value {
     let checks: Vec<Value> = checks
         .iter()
         .map(|row| {
-            let cells = COLUMNS.iter().zip(row);
+            let cells = CHECKS.iter().zip(row);
             Value::Object(
                 cells.map(|(name, text)| ((*name).to_owned(), scalar(text))).collect::<Map<_, _>>(),
             )

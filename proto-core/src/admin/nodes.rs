@@ -7,6 +7,30 @@ use crate::inquiry::{Sheet, figure};
 use crate::time::{WallClock, WallTime};
 use crate::topology::{Node, Role, Topology};
 
+/// What the row of a node's checks tells, for [`Account::checks`] and `SHOW pool_health_check_stats`.
+pub const CHECKS: [&str; 20] = [
+    "node_id",
+    "hostname",
+    "port",
+    "status",
+    "role",
+    "last_status_change",
+    "total_count",
+    "success_count",
+    "fail_count",
+    "skip_count",
+    "retry_count",
+    "average_retry_count",
+    "max_retry_count",
+    "max_duration",
+    "min_duration",
+    "average_duration",
+    "last_health_check",
+    "last_successful_health_check",
+    "last_skip_health_check",
+    "last_failed_health_check",
+];
+
 /// A node as it is told of.
 #[derive(Clone, Copy, Debug)]
 pub struct Account<'a> {

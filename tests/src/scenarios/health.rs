@@ -115,10 +115,7 @@ pub fn a_server_that_stops_is_replaced_at_once(w: &mut impl World) {
     let app = w.connect("app");
     w.table(&app, "stops", STANDBYS);
     w.befall(PRIMARY, Fate::Stop);
-    let heir = wait_any_heir(w, PRIMARY);
-    let writer = admin_again(w);
-    write_at_last(w, &writer, "insert into stops values (1)");
-    assert_eq!(w.truth(heir, "select count(*) from stops"), "1");
+    is_replaced(w, "stops");
 }
 
 /// Where broken connections make nobody look sooner, the checks find the loss all the same.
@@ -126,10 +123,7 @@ pub fn a_loss_is_found_by_checks_alone(w: &mut impl World) {
     let app = w.connect("app");
     w.table(&app, "found", STANDBYS);
     w.crash(PRIMARY);
-    let heir = wait_any_heir(w, PRIMARY);
-    let writer = admin_again(w);
-    write_at_last(w, &writer, "insert into found values (1)");
-    assert_eq!(w.truth(heir, "select count(*) from found"), "1");
+    is_replaced(w, "found");
 }
 
 /// A primary that has no room for whoever looks at it (53300) lives, and stays the primary.
@@ -321,10 +315,7 @@ pub fn a_primary_lost_before_the_start_is_replaced(w: &mut impl World) {
     w.table(&admin, "before", STANDBYS);
     w.crash(PRIMARY);
     w.restart();
-    let heir = wait_any_heir(w, PRIMARY);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into before values (1)");
-    assert_eq!(w.truth(heir, "select count(*) from before"), "1");
+    is_replaced(w, "before");
 }
 
 /// Where another one is missing too, nobody knows what that one has.
@@ -336,10 +327,7 @@ pub fn of_a_primary_lost_before_the_start_little_is_known(w: &mut impl World) {
     w.restart();
     w.never("somebody is promoted", secs(10), |w| is_promoted(w, HEIR));
     w.start(OTHER);
-    let heir = wait_any_heir(w, PRIMARY);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into little values (1)");
-    assert_eq!(w.truth(heir, "select count(*) from little"), "1");
+    is_replaced(w, "little");
 }
 
 /// What the operator has detached stays so, whoever is started anew.
@@ -388,4 +376,12 @@ fn follow(w: &mut impl World, node: usize, conninfo: &str) {
     {
         w.wait("it is told", LIMIT, |w| w.sql(node, sql).is_ok());
     }
+}
+
+/// Waits for the next primary, which takes what is written to a table that was empty.
+fn is_replaced(w: &mut impl World, table: &str) {
+    let heir = wait_any_heir(w, PRIMARY);
+    let writer = admin_again(w);
+    write_at_last(w, &writer, &format!("insert into {table} values (1)"));
+    assert_eq!(w.truth(heir, &format!("select count(*) from {table}")), "1");
 }

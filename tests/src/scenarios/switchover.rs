@@ -76,12 +76,8 @@ pub fn sessions_with_connections_of_their_own_move_too(w: &mut impl World) {
 /// A transaction that runs is waited for; whoever comes meanwhile waits for the new primary.
 pub fn a_switchover_waits_for_what_is_running(w: &mut impl World) {
     begin(w);
-    let (busy, late) = (w.connect("busy"), w.connect("late"));
-    w.run(&busy, "begin");
-    w.run(&busy, "insert into t values (1)");
-    let mut operator = Admin::enter(w);
-    ask(w, &operator, HEIR);
-    operator.await_notice(w, "new transactions wait");
+    let late = w.connect("late");
+    let (busy, mut operator) = hold_up(w);
     w.query_start(&late, "insert into t values (2)");
     w.run(&busy, "insert into t values (3)");
     w.run(&busy, "commit");
@@ -124,12 +120,7 @@ pub fn those_who_waited_are_served_in_their_order(w: &mut impl World) {
 /// Reads that standbys serve know nothing of it.
 pub fn reads_go_on_during_a_switchover(w: &mut impl World) {
     begin(w);
-    let busy = w.connect("busy");
-    w.run(&busy, "begin");
-    w.run(&busy, "insert into t values (1)");
-    let mut operator = Admin::enter(w);
-    ask(w, &operator, HEIR);
-    operator.await_notice(w, "new transactions wait");
+    let (busy, mut operator) = hold_up(w);
     for _ in 0..5 {
         let reader = w.connect("reader");
         assert_eq!(w.run(&reader, "select count(*) from t").value(), "0");
@@ -142,12 +133,8 @@ pub fn reads_go_on_during_a_switchover(w: &mut impl World) {
 /// A transaction that stays open past the deadline is not touched: everything goes on as before.
 pub fn a_transaction_that_does_not_end_undoes_a_switchover(w: &mut impl World) {
     let admin = begin(w);
-    let (busy, late) = (w.connect("busy"), w.connect("late"));
-    w.run(&busy, "begin");
-    w.run(&busy, "insert into t values (1)");
-    let mut operator = Admin::enter(w);
-    ask(w, &operator, HEIR);
-    operator.await_notice(w, "new transactions wait");
+    let late = w.connect("late");
+    let (busy, mut operator) = hold_up(w);
     w.query_start(&late, "insert into t values (2)");
     let said = operator.end(w);
     assert!(said.is_error() && said.field('D').contains("did not end"), "{said:?}");
@@ -212,12 +199,8 @@ pub fn an_heir_that_dies_undoes_a_switchover(w: &mut impl World) {
 /// A primary that dies while it hands over is a lost one: the best standby takes its place.
 pub fn the_primary_dies_before_it_hands_over(w: &mut impl World) {
     begin(w);
-    let (busy, late) = (w.connect("busy"), w.connect("late"));
-    w.run(&busy, "begin");
-    w.run(&busy, "insert into t values (1)");
-    let mut operator = Admin::enter(w);
-    ask(w, &operator, HEIR);
-    operator.await_notice(w, "new transactions wait");
+    let late = w.connect("late");
+    let (_busy, mut operator) = hold_up(w);
     w.query_start(&late, "insert into t values (2)");
     w.crash(PRIMARY);
     let said = operator.end(w);
@@ -308,12 +291,7 @@ pub fn a_reload_that_removes_the_heir_undoes_a_switchover(w: &mut impl World) {
 /// It is carried out for the herd, not for whoever asked.
 pub fn whoever_asked_leaves_and_the_switchover_goes_on(w: &mut impl World) {
     let admin = begin(w);
-    let busy = w.connect("busy");
-    w.run(&busy, "begin");
-    w.run(&busy, "insert into t values (1)");
-    let mut operator = Admin::enter(w);
-    ask(w, &operator, HEIR);
-    operator.await_notice(w, "new transactions wait");
+    let (busy, operator) = hold_up(w);
     w.close(operator.conn, End::Reset);
     w.run(&busy, "commit");
     w.wait_primary(&admin, HEIR);
@@ -371,6 +349,17 @@ fn begin(w: &mut impl World) -> Client {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
     admin
+}
+
+/// Asks for a switchover that a transaction holds up, in which 1 is written.
+fn hold_up(w: &mut impl World) -> (Client, Admin) {
+    let busy = w.connect("busy");
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    ask(w, &operator, HEIR);
+    operator.await_notice(w, "new transactions wait");
+    (busy, operator)
 }
 
 /// Has a node take over, and waits for it.

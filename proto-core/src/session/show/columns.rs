@@ -1,5 +1,6 @@
 //! The columns of each answer: Pgpool-II's in its order, pgherd's own behind.
 
+use crate::admin::nodes::CHECKS;
 use crate::config::parameters::{self, Found, Scope};
 use crate::route::asks::Asked;
 use crate::route::class::PoolShow;
@@ -82,29 +83,6 @@ pub(super) const CACHE: &[&str] = &[
     "fragment_cache_entries_size",
 ];
 
-const HEALTH: &[&str] = &[
-    "node_id",
-    "hostname",
-    "port",
-    "status",
-    "role",
-    "last_status_change",
-    "total_count",
-    "success_count",
-    "fail_count",
-    "skip_count",
-    "retry_count",
-    "average_retry_count",
-    "max_retry_count",
-    "max_duration",
-    "min_duration",
-    "average_duration",
-    "last_health_check",
-    "last_successful_health_check",
-    "last_skip_health_check",
-    "last_failed_health_check",
-];
-
 const TRAFFIC: &[&str] = &[
     "node_id",
     "hostname",
@@ -147,7 +125,7 @@ const fn of_table(show: PoolShow) -> &'static [&'static str] {
         PoolShow::Status => ITEMS,
         PoolShow::Version => &["pool_version"],
         PoolShow::Cache => CACHE,
-        PoolShow::HealthCheckStats => HEALTH,
+        PoolShow::HealthCheckStats => &CHECKS,
         PoolShow::BackendStats => TRAFFIC,
         PoolShow::Pins => PINS,
         PoolShow::RouteStats => ROUTES,
