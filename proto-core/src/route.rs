@@ -21,6 +21,7 @@ pub mod rules;
 mod settings;
 mod statement;
 mod tokens;
+pub mod unreadable;
 mod utility;
 pub mod verb;
 mod why;

@@ -34,6 +34,7 @@ mod settings;
 pub mod show;
 mod state;
 mod statements;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The unnamed statements that do not come about because their batch has failed.
 
-use super::link::{Owner, Pending};
+use super::pending::{Owner, Pending};
 
 /// Their stamps; 0 for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

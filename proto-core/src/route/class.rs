@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::verb::Verb;
 use crate::limits;
 
-pub use reason::{Reason, Unreadable};
+pub use reason::Reason;
 
 /// What a query text does.
 #[derive(Clone, Debug, PartialEq, Eq)]

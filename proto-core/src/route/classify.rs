@@ -14,12 +14,13 @@ use std::borrow::Cow;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::class::{Class, Hold, Kind, Reason, Relations, StateChange, Unreadable};
+use super::class::{Class, Hold, Kind, Reason, Relations, StateChange};
 use super::lore::Lore;
 use super::pattern::matches_text;
 use super::rules::Comments;
 use super::statement::Statement;
 use super::tokens::{Shape, Token, Tokens};
+use super::unreadable::Unreadable;
 use super::utility::{self, Verdict};
 use super::verb::Verb;
 use super::words::{changed_relations, one_relation, state_by_tokens, suspicious_words};

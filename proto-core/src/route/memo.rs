@@ -7,11 +7,12 @@
 //! taken for one another; the hash, keyed so that no client can aim at one bucket, only finds the
 //! place.
 
-use super::class::{Class, Reason, Unreadable};
+use super::class::{Class, Reason};
 use super::classify::{QUERY_TEXT_LEN_MAX, classify, forbids_balancing};
 use super::lore::Lore;
 use super::rules::Comments;
 use super::tokens::{Shape, Token, Tokens};
+use super::unreadable::Unreadable;
 use crate::entropy::Entropy;
 
 /// Texts held per shard, as a power of two. An application has hundreds of different statements.

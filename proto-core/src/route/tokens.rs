@@ -4,7 +4,7 @@
 //! text. Where settings of the server or readings of the rules could differ, the text is
 //! [`Unreadable`], and goes to the primary.
 
-use super::class::Unreadable;
+use super::unreadable::Unreadable;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

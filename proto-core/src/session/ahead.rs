@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::desk::Desk;
 use super::nature::{Nature, Opens};
-use super::show::Sent;
+use super::tally::Sent;
 use super::{Effect, Session};
 use crate::limits;
 use crate::route::Side;

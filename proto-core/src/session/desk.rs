@@ -18,10 +18,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::greeting::Greetings;
 use super::regulars::Regulars;
+use super::tally::Tally;
 use crate::auth::scram::VerifierCache;
 use crate::backend::applied::Applied;
-use crate::backend::link::{Link, Owner, Pending, Request, State, Wear};
+use crate::backend::link::{Link, State, Wear};
 use crate::backend::login::Failure;
+use crate::backend::pending::{Owner, Pending, Request};
 use crate::backend::statement::Shelf;
 use crate::config::{Config, PoolMode};
 use crate::entropy::Entropy;
@@ -125,7 +127,7 @@ pub struct Desk {
     /// Deadlines.
     pub timers: Timers<TimerKey>,
     /// What was sent to each node, and what came back.
-    pub counts: super::show::Tally,
+    pub counts: Tally,
     /// Questions that sessions have asked the control plane.
     pub questions: u64,
     /// Nodes that a connection has just failed to, and until when they are left alone.
@@ -186,7 +188,7 @@ impl Desk {
             memo: Memo::new(&mut entropy),
             entropy,
             timers: Timers::new(),
-            counts: super::show::Tally::default(),
+            counts: Tally::default(),
             questions: 0,
             suspects: BTreeMap::new(),
             notices: VecDeque::new(),

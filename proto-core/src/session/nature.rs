@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::desk::Desk;
 use super::refusal::Refusal;
 use super::settings::Change;
-use super::show::Counted;
+use super::tally::Counted;
 use super::{Effect, Ended, Session};
 use crate::backend::link::Link;
 use crate::backend::statement::Statement;

@@ -12,7 +12,8 @@ use bytes::Bytes;
 
 use crate::backend::applied::{Applied, Setting, Wanted};
 use crate::backend::audit::{self, Pin, Pins};
-use crate::backend::link::{Link, Owner, Pending, Request, Wear};
+use crate::backend::link::{Link, Wear};
+use crate::backend::pending::{Owner, Pending, Request};
 use crate::id::ConnId;
 use crate::route::class::{Hold, Kind, StateChange};
 use crate::wire::backend::{Composer, TxStatus};

@@ -11,7 +11,7 @@ use super::nature::{Nature, Opens};
 use super::serve::Incoming;
 use super::{Session, Wait};
 use crate::backend::kept::{Omen, omen};
-use crate::backend::link::Owner;
+use crate::backend::pending::Owner;
 use crate::id::ConnId;
 use crate::route::class::Kind;
 use crate::wire::backend::TxStatus;

@@ -10,7 +10,6 @@ mod commands;
 mod explain;
 mod nodes;
 mod pins;
-mod tally;
 
 use bytes::Bytes;
 
@@ -25,7 +24,6 @@ use crate::route::class::PoolShow;
 
 pub(crate) use census::collect;
 pub(super) use pins::PinLog;
-pub use tally::{Nature as Counted, Sent, Tally};
 
 /// What a client asks pgherd.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::route::unreadable::Unreadable;
+
 /// Why a text is of its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the words of the clause, which Display writes")]
@@ -87,21 +89,6 @@ pub enum Reason {
     RefusedByStandby,
 }
 
-/// What makes the tokens of a text uncertain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// A literal, a quoted name or a comment does not end.
-    Unterminated,
-    /// A backslash before a quote, which ends the literal or not according to a setting.
-    BackslashBeforeQuote,
-    /// A name with Unicode escapes.
-    UnicodeName,
-    /// A number that runs into a name.
-    JunkAfterNumber,
-    /// A byte that stands for nothing, or white space that only some readers take for such.
-    StrayByte,
-}
-
 impl Reason {
     /// Returns the reason as one word that does not change from release to release, for statistics
     /// and for programs.
@@ -148,18 +135,6 @@ impl Reason {
             Self::CommentBefore => "comment",
             Self::RefusedByStandby => "refused_by_standby",
         }
-    }
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unterminated => "a literal, a name or a comment does not end",
-            Self::BackslashBeforeQuote => "a backslash stands before a quote",
-            Self::UnicodeName => "a name has Unicode escapes",
-            Self::JunkAfterNumber => "a number runs into a name",
-            Self::StrayByte => "a byte outside of literals stands for nothing",
-        })
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Desk, TimerKey};
-use crate::backend::link::{Owner, Pending, Request, State};
+use crate::backend::link::State;
+use crate::backend::pending::{Owner, Pending, Request};
 use crate::config::PoolMode;
 use crate::id::ConnId;
 use crate::limits;

@@ -2,12 +2,12 @@
 
 use super::nodes::{MEMO, REFUSED, ROUTED};
 use super::pins::PINNED;
-use super::tally::Stay;
 use crate::backend::link::{Link, State as LinkState};
 use crate::id::{ConnId, Table};
 use crate::inquiry::{Sheet, View};
 use crate::pool::PoolKey;
 use crate::session::desk::Desk;
+use crate::session::tally::Stay;
 use crate::session::{Session, State, Wait};
 use crate::time::Instant;
 use crate::wire::backend::TxStatus;

@@ -1,11 +1,11 @@
 //! Tables with a row for each node.
 
-use super::tally::{ERRORS, READS};
 use crate::admin::nodes::{Account, accounts};
 use crate::inquiry::Sheet;
 use crate::route::verb::Verb;
 use crate::session::Session;
 use crate::session::desk::Desk;
+use crate::session::tally::{ERRORS, READS};
 
 /// The figure of statements that went to a node, by the word of the reason.
 pub(super) const ROUTED: &str = "routed";

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::tally::Tally;
 use crate::backend::audit::Pins;
 use crate::inquiry::Sheet;
 use crate::session::Session;
 use crate::session::desk::Desk;
+use crate::session::tally::Tally;
 use crate::time::Instant;
 
 /// The figure of pins since the start, by cause.

@@ -15,7 +15,7 @@ pub(super) const ERRORS: [&str; 3] = ["panic_cnt", "fatal_cnt", "error_cnt"];
 
 /// Whether a statement is a read that any server could have answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nature {
+pub enum Counted {
     /// It is.
     Read,
     /// It is not.
@@ -32,15 +32,15 @@ pub struct Sent {
 impl Sent {
     /// One statement.
     #[must_use]
-    pub fn one(verb: Verb, nature: Nature) -> Self {
+    pub fn one(verb: Verb, nature: Counted) -> Self {
         let mut sent = Self::default();
         sent.add(verb, nature);
         sent
     }
 
     /// Adds a statement.
-    pub fn add(&mut self, verb: Verb, nature: Nature) {
-        self.reads += u32::from(nature == Nature::Read);
+    pub fn add(&mut self, verb: Verb, nature: Counted) {
+        self.reads += u32::from(nature == Counted::Read);
         if let Some(count) = self.verbs.get_mut(verb.index()) {
             *count += 1;
         }
@@ -150,9 +150,9 @@ mod tests {
     fn what_was_sent_adds_up() {
         let node = BackendId(3);
         let mut tally = Tally::default();
-        tally.sent(node, &Sent::one(Verb::Select, Nature::Read), "plain_read");
-        let mut batch = Sent::one(Verb::Select, Nature::Other);
-        batch.add(Verb::Insert, Nature::Other);
+        tally.sent(node, &Sent::one(Verb::Select, Counted::Read), "plain_read");
+        let mut batch = Sent::one(Verb::Select, Counted::Other);
+        batch.add(Verb::Insert, Counted::Other);
         tally.sent(node, &batch, "dml");
         tally.sent(node, &Sent::default(), "nothing");
         tally.error(node, b"ERROR");
