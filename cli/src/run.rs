@@ -6,8 +6,9 @@ use std::sync::Arc;
 use pgherd_core::config::Config;
 use pgherd_core::memory::Memory;
 use pgherd_core::message::{Shutdown, Wish};
-use pgherd_host::process::{Operator, Options};
+use pgherd_host::process::Operator;
 use pgherd_host::trouble::StartError;
+use pgherd_host::worker::Options;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 

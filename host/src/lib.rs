@@ -8,6 +8,7 @@
 //! may block a thread of its own, or be a task of an executor's that awaits the poller.
 
 pub mod affinity;
+mod alarm;
 mod attempt;
 pub mod bell;
 mod command;

@@ -6,26 +6,13 @@ use std::thread::{Builder, JoinHandle};
 
 use pgherd_core::config::Config;
 use pgherd_core::id::ShardId;
-use pgherd_core::memory::Memory;
 use pgherd_core::message::{Message, Peer, Shutdown};
-use pgherd_core::time::WallClock;
 
 use crate::affinity::Cores;
-use crate::mailbox::{Mail, Post, Servant};
+use crate::alarm::announce_end;
+use crate::mailbox::{Post, Servant};
 use crate::trouble::StartError;
-use crate::worker::{Worker, assemble};
-
-/// What a process is started with.
-pub struct Options {
-    /// The configuration; `worker_threads` must be resolved to a number above zero.
-    pub config: Arc<Config>,
-    /// Wall-clock time.
-    pub clock: WallClock,
-    /// 32 bytes from the operating system.
-    pub seed: [u8; 32],
-    /// What is remembered of the nodes.
-    pub memory: Memory,
-}
+use crate::worker::{Options, Worker, assemble};
 
 /// Starts a process: listens, and starts a thread for each machine, on which `run` runs it.
 ///
@@ -97,12 +84,6 @@ fn name(machine: Peer) -> String {
         Peer::Control => "control".to_owned(),
         Peer::Operator => "operator".to_owned(),
     }
-}
-
-/// Tells the control plane that a machine is no more.
-fn announce_end(machine: Peer, post: &Post) {
-    let message = Box::new(Message::Drained);
-    post.send(Peer::Control, Mail::Message { from: machine, message });
 }
 
 /// Where a machine says whether it has what it needs.
@@ -182,35 +163,10 @@ impl Operator {
     }
 }
 
-/// Ends the process if its thread panics: a machine that is gone answers nobody, and a process of
-/// which a part is gone is worse than none.
-#[derive(Debug)]
-pub struct PanicAlarm {
-    me: Peer,
-    post: Post,
-}
-
-impl PanicAlarm {
-    /// Goes off when the thread that holds it panics.
-    #[must_use]
-    pub fn new(me: Peer, post: &Post) -> Self {
-        Self { me, post: post.clone() }
-    }
-}
-
-impl Drop for PanicAlarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            log::error!("{:?} has panicked; the process ends", self.me);
-            self.post.announce(&Message::Shutdown(Shutdown::Immediate));
-            announce_end(self.me, &self.post);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailbox::Mail;
 
     #[test]
     fn threads_that_have_what_they_need_run() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
 
-use pgherd_core::config::check::KeyFile;
+use pgherd_core::config::KeyFile;
 use pgherd_core::config::{Config, Files, load};
 use pgherd_core::id::{ConnId, ShardId, Slab};
 use pgherd_core::machine::Machine;
@@ -16,8 +16,9 @@ use pgherd_core::message::{Arrival, Closed, Message, Peer, Shutdown};
 use pgherd_core::output::{Output, Outputs};
 use pgherd_core::time::{Duration, Instant, WallClock};
 
-use crate::process::{Operator, Options};
+use crate::process::Operator;
 use crate::trouble::StartError;
+use crate::worker::Options;
 
 /// Longer than anything in a test takes. Whoever waits so long waits for something that was lost.
 pub const LONG: Duration = Duration::from_secs(20);

@@ -14,11 +14,11 @@ use pgherd_core::message::Peer;
 use pgherd_core::shard::Shard;
 use pgherd_core::time::{Instant, WallClock};
 
+use crate::alarm::PanicAlarm;
 use crate::driver::{Driver, Found, Setting};
 use crate::listener::{self, Listener};
 use crate::mailbox::{Mailbox, Post};
 use crate::poller::Poller;
-use crate::process::{Options, PanicAlarm};
 use crate::trouble::StartError;
 
 /// Rounds after which a machine that is awaited lets its executor look after the others, however
@@ -38,6 +38,18 @@ pub struct Worker {
     clock: WallClock,
     entropy: Entropy,
     setting: Setting,
+}
+
+/// What a process is started with.
+pub struct Options {
+    /// The configuration; `worker_threads` must be resolved to a number above zero.
+    pub config: Arc<Config>,
+    /// Wall-clock time.
+    pub clock: WallClock,
+    /// 32 bytes from the operating system.
+    pub seed: [u8; 32],
+    /// What is remembered of the nodes.
+    pub memory: Memory,
 }
 
 /// Makes the machines of a process, which listens from now on, and the mailboxes by which they are

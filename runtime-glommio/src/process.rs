@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgherd_core::config::CpuAffinity;
-use pgherd_host::process::{self, Operator, Options, Started};
+use pgherd_host::process::{self, Operator, Started};
 use pgherd_host::trouble::StartError;
-use pgherd_host::worker::Worker;
+use pgherd_host::worker::{Options, Worker};
 
 use crate::alert::Alert;
 use crate::ring;

@@ -1,8 +1,8 @@
 //! A process: its machines and the threads that run them.
 
-use pgherd_host::process::{self, Operator, Options, Remote, Started};
+use pgherd_host::process::{self, Operator, Remote, Started};
 use pgherd_host::trouble::StartError;
-use pgherd_host::worker::{Worker, assemble};
+use pgherd_host::worker::{Options, Worker, assemble};
 
 /// Makes the machines of a process, which listens from now on, for the caller to run.
 ///
