@@ -7,7 +7,7 @@ use pgherd_core::job::{Ending, Job, JobId};
 use pgherd_core::message::Peer;
 use pgherd_core::time::{Duration, Instant};
 
-use crate::net::Due;
+use crate::end::Due;
 
 /// Something that will happen.
 #[derive(Clone, Debug)]

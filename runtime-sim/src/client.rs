@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::check::Conversation;
 use crate::check::marks::Marks;
-use crate::net::{Answer, End, Read, Write};
+use crate::end::{Answer, End};
+use crate::net::{Read, Write};
 use crate::stage::Stage;
 
 /// Bytes that a client holds before it leaves more in its kernel.

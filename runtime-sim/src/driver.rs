@@ -20,7 +20,8 @@ use self::socket::{Interest, NextRead, Phase, Socket};
 use crate::agenda::Event;
 use crate::check::crowding::Account;
 use crate::check::framing::Sender;
-use crate::net::{Answer, End, Read};
+use crate::end::{Answer, End};
+use crate::net::Read;
 use crate::stage::{Owner, Stage};
 
 /// Inputs in a row that one event may cause in one machine before it counts as running in a

@@ -18,6 +18,7 @@ mod check;
 mod client;
 mod commands;
 mod driver;
+mod end;
 mod faults;
 mod net;
 mod plan;
@@ -32,7 +33,8 @@ pub use commands::COMMANDS;
 pub use faults::Fault;
 pub use plan::{Auth, Plan};
 pub use postgres::{Obedience, Scripts};
-pub use simulation::{Conn, Failure, Machines, Simulation};
+pub use process::Machines;
+pub use simulation::{Conn, Failure, Simulation};
 
 #[cfg(test)]
 mod tests;

@@ -11,81 +11,11 @@ use pgherd_core::time::{Duration, Instant};
 
 use crate::agenda::{Agenda, Event};
 use crate::chance::Chance;
+use crate::end::{Address, Answer, Due, End, Side};
 
 /// Reads are cut to crumbs only near the beginning of a stream: what cuts can break is logins and
 /// the first statements, and a large result would take too many events.
 const CRUMBS_LEN_MAX: usize = 64 * 1024;
-
-/// One end of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct End {
-    link: u64,
-    side: Side,
-}
-
-/// Which end of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
-    /// The end that connected.
-    Near,
-    /// The end that accepted.
-    Far,
-}
-
-impl Side {
-    const fn other(self) -> Self {
-        match self {
-            Self::Near => Self::Far,
-            Self::Far => Self::Near,
-        }
-    }
-}
-
-impl End {
-    /// The end that connected, of the link of this number.
-    #[cfg(test)]
-    pub(crate) const fn near(link: u64) -> Self {
-        Self { link, side: Side::Near }
-    }
-
-    /// The other end of the link.
-    pub(crate) const fn other(self) -> Self {
-        Self { link: self.link, side: self.side.other() }
-    }
-}
-
-/// Where one can connect to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Address {
-    /// The proxy.
-    Proxy,
-    /// The proxy's port for administrators.
-    Admin,
-    /// A server.
-    Node(usize),
-}
-
-/// Something that the network will do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Due {
-    /// A connection request arrives.
-    Connect(End),
-    /// Its answer arrives.
-    Answer(End, Answer),
-    /// Bytes sent by this end arrive at the other.
-    Transfer(End),
-    /// A reset by this end arrives at the other.
-    Reset(End),
-}
-
-/// What comes of a connection request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Somebody listens.
-    Accepted,
-    /// Nobody does.
-    Refused,
-}
 
 /// What an owner of an end should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod login;
 mod outbox;
 mod own;
 mod parse;
+mod row_set;
 mod rows;
 mod scripts;
 mod select;
@@ -37,7 +38,8 @@ pub(crate) use self::scripts::Errand;
 pub use self::scripts::Scripts;
 use self::session::{Accounts, Cancelled, Door, Rest, Session};
 use crate::agenda::Event;
-use crate::net::{Address, Answer, End, Read, Write};
+use crate::end::{Address, Answer, End};
+use crate::net::{Read, Write};
 use crate::plan::Plan;
 use crate::stage::{Owner, Stage};
 

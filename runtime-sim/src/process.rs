@@ -4,16 +4,22 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use pgherd_core::config::Config;
+use pgherd_core::entropy::Entropy;
 use pgherd_core::id::ShardId;
+use pgherd_core::machine::Machine;
 use pgherd_core::message::{Door, Hop, Message, Peer, Shutdown, Wish};
+use pgherd_core::time::Instant;
 
 use crate::agenda::Event;
 use crate::check::crowding::{Account, Crowding, Session};
 use crate::driver::{Host, Input, Letter, arrival, post_delay};
-use crate::net::{Address, Answer, End};
+use crate::end::{Address, Answer, End};
 use crate::plan::Plan;
-use crate::simulation::Machines;
 use crate::stage::Stage;
+
+/// Makes the machines of a proxy: one for each shard and one for the control plane. None where
+/// the proxy under test has no such machine.
+pub type Machines = dyn Fn(Peer, Entropy, Instant) -> Option<Box<dyn Machine>>;
 
 /// What a shell calls the exit of a process that SIGKILL has ended.
 const KILLED: i32 = 137;

@@ -4,24 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use pgherd_core::config::Config;
-use pgherd_core::entropy::Entropy;
-use pgherd_core::machine::Machine;
-use pgherd_core::message::{Door, Peer, Shutdown, Wish};
+use pgherd_core::message::{Door, Shutdown, Wish};
 use pgherd_core::time::{Duration, Instant};
 
 use crate::agenda::Event;
 use crate::check::Conversation;
 use crate::check::marks::Marks;
 use crate::client::Client;
-use crate::net::{Address, Notice};
+use crate::end::Address;
+use crate::net::Notice;
 use crate::plan::Plan;
 use crate::postgres::Server;
-use crate::process::Process;
+use crate::process::{Machines, Process};
 use crate::stage::{Owner, Stage};
-
-/// Makes the machines of a proxy: one for each shard and one for the control plane. None where
-/// the proxy under test has no such machine.
-pub type Machines = dyn Fn(Peer, Entropy, Instant) -> Option<Box<dyn Machine>>;
 
 /// Events between two looks at everything. What a single event can break is looked at at once.
 const EVENTS_PER_ROUND: u64 = 64;

@@ -9,7 +9,8 @@ use pgherd_core::time::Instant;
 use crate::agenda::{Agenda, Event};
 use crate::chance::Chance;
 use crate::check::Checks;
-use crate::net::{Answer, End, Net, Read, Write};
+use crate::end::{Address, Answer, End};
+use crate::net::{Net, Read, Write};
 use crate::trace::Trace;
 
 /// Who holds an end of a link.
@@ -61,12 +62,12 @@ impl Stage {
     }
 
     /// Begins or ends to listen.
-    pub(crate) fn listen(&mut self, address: crate::net::Address, answer: Answer) {
+    pub(crate) fn listen(&mut self, address: Address, answer: Answer) {
         self.net.listen(address, answer);
     }
 
     /// Asks for a connection.
-    pub(crate) fn connect(&mut self, to: crate::net::Address, owner: Owner) -> End {
+    pub(crate) fn connect(&mut self, to: Address, owner: Owner) -> End {
         let end = self.net.connect(self.now, to, &mut self.chance, &mut self.agenda);
         self.owners.insert(end, owner);
         end

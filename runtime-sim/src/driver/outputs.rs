@@ -9,7 +9,8 @@ use super::{Host, Input, Letter};
 use crate::agenda::Event;
 use crate::check::Source;
 use crate::check::provenance::{Runs, Whose, may_reach};
-use crate::net::{Address, Write};
+use crate::end::Address;
+use crate::net::Write;
 use crate::stage::{Owner, Stage};
 
 /// Whether forwarded bytes are taken from the unread ones.

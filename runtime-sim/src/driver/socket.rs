@@ -7,7 +7,7 @@ use pgherd_core::limits;
 use crate::check::Outgoing;
 use crate::check::crowding::Account;
 use crate::check::framing::Sender;
-use crate::net::End;
+use crate::end::End;
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use pgherd_core::message::Shutdown;
 use pgherd_core::output::{Close, Output, Outputs};
 
 use super::*;
-use crate::net::Address;
+use crate::end::Address;
 use crate::process::Process;
 use crate::{Plan, Simulation};
 

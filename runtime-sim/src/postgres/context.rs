@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::engine::{Engine, Notification};
 use super::eval::Facts;
 use super::own::Own;
-use super::select::RowSet;
+use super::row_set::RowSet;
 use super::settings::{Mark, Settings};
 use super::syntax::{Access, Hold, Statement};
 use super::value::{Type, Value};

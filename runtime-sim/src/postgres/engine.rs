@@ -5,7 +5,7 @@
 //! that a transaction changed are locked until it ends; DDL and `lock table` lock whole tables.
 
 mod advisory;
-mod schema;
+pub(super) mod schema;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,7 +10,7 @@ mod transaction;
 
 use pgherd_core::time::Duration;
 
-pub(super) use self::answers::{known, print_interval, replay_lag};
+pub(super) use self::answers::known;
 pub(super) use self::call::expand;
 use self::call::{call_all, call_each};
 pub(super) use self::change::copied;
@@ -19,7 +19,8 @@ pub(super) use self::infer::{describe, infer};
 use super::context::{Block, Context};
 use super::engine::{Engine, Lock, Nature};
 use super::eval::{Facts, RowView, eval, is_true};
-use super::select::{RowSet, select};
+use super::row_set::RowSet;
+use super::select::select;
 use super::syntax::{Access, From, Grip, Parameter, RowLock, Rows, Select, Statement};
 use super::token::{Token, tokens};
 use super::value::{SqlError, Value};

@@ -7,7 +7,7 @@ use super::scripts::Scripts;
 use super::syntax::Access;
 use super::{Breath, Power, Server};
 use crate::agenda::Event;
-use crate::net::{Address, Answer};
+use crate::end::{Address, Answer};
 use crate::stage::Stage;
 
 impl Server {

@@ -1,6 +1,6 @@
 //! What a session says: messages composed and held until they are flushed, as PostgreSQL does.
 
-use super::select::Header;
+use super::row_set::Header;
 use super::value::{Format, Value};
 use crate::check::provenance::{Runs, Whose};
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::engine::{Effect, Table, apply};
+use super::engine::schema::{Effect, Table, apply};
 use super::syntax::Life;
 
 /// In front of the name of a temporary table, wherever it could be taken for another.

@@ -1,75 +1,11 @@
 //! Queries over tables, series and what the server shows of itself.
-//!
-//! A series that is neither sorted nor aggregated is computed row by row as the client takes
-//! them, so that a result of any size needs no memory.
-
-use std::collections::VecDeque;
 
 use super::engine::{Engine, Follower, Table, print_lsn};
-use super::eval::{Facts, RowView, eval, is_true, no_column, type_of};
-use super::execute::{print_interval, replay_lag};
+use super::eval::{Facts, RowView, eval, no_column, type_of};
 use super::own::Own;
+use super::row_set::{Header, RowSet, Series, passes, project};
 use super::syntax::{Column, ColumnKind, Expr, From, Item, Order, Select};
-use super::value::{SqlError, Type, Value};
-
-/// Names and types of a result's columns.
-pub(super) type Header = Vec<(String, Type)>;
-
-/// A result: its columns, and its rows as they are asked for.
-#[derive(Debug)]
-pub(super) struct RowSet {
-    pub(super) header: Header,
-    rows: Source,
-}
-
-#[derive(Debug)]
-enum Source {
-    Ready(VecDeque<Vec<Value>>),
-    Series {
-        next: i64,
-        last: i64,
-        columns: Vec<Column>,
-        items: Vec<Item>,
-        filter: Option<Expr>,
-        left: u64,
-        facts: Box<Facts>,
-    },
-}
-
-impl RowSet {
-    /// Makes a result of rows that are there.
-    pub(super) fn ready(header: Header, rows: impl IntoIterator<Item = Vec<Value>>) -> Self {
-        Self { header, rows: Source::Ready(rows.into_iter().collect()) }
-    }
-
-    /// Computes the next row.
-    pub(super) fn next(&mut self) -> Option<Result<Vec<Value>, SqlError>> {
-        match &mut self.rows {
-            Source::Ready(rows) => rows.pop_front().map(Ok),
-            Source::Series { next, last, columns, items, filter, left, facts } => {
-                while *next <= *last && *left > 0 {
-                    let values = [Value::Int(*next)];
-                    *next += 1;
-                    let row = RowView { columns, values: &values };
-                    match passes(filter.as_ref(), row, facts) {
-                        Ok(false) => {}
-                        Ok(true) => {
-                            *left -= 1;
-                            return Some(project(items, row, facts));
-                        }
-                        Err(error) => return Some(Err(error)),
-                    }
-                }
-                None
-            }
-        }
-    }
-
-    /// Computes all rows.
-    pub(super) fn all(mut self) -> Result<Vec<Vec<Value>>, SqlError> {
-        std::iter::from_fn(|| self.next()).collect()
-    }
-}
+use super::value::{SqlError, Type, Value, print_interval};
 
 /// Runs a query.
 pub(super) fn select(
@@ -93,16 +29,16 @@ pub(super) fn select(
         && select.order.is_empty()
     {
         let (next, last) = (bound(first, facts)?, bound(last, facts)?);
-        let rows = Source::Series {
+        let series = Series {
             next,
             last,
             columns,
             items: select.items.clone(),
             filter: select.filter.clone(),
             left: limit,
-            facts: Box::new(facts.detached()),
+            facts: facts.detached(),
         };
-        return Ok(RowSet { header, rows });
+        return Ok(RowSet::series(header, series));
     }
     let mut rows = Vec::new();
     for values in rows_of(&select.from, engine, own, facts)? {
@@ -137,31 +73,6 @@ fn types(params: &[Value]) -> Vec<Type> {
         Value::Int(_) => Type::Int8,
     };
     params.iter().map(ty).collect()
-}
-
-/// Tells whether a filter lets a row pass.
-pub(super) fn passes(
-    filter: Option<&Expr>,
-    row: RowView<'_>,
-    facts: &Facts,
-) -> Result<bool, SqlError> {
-    filter.map_or(Ok(true), |filter| Ok(is_true(&eval(filter, row, facts)?)))
-}
-
-/// Computes a select list over one row.
-pub(super) fn project(
-    items: &[Item],
-    row: RowView<'_>,
-    facts: &Facts,
-) -> Result<Vec<Value>, SqlError> {
-    let mut values = Vec::with_capacity(items.len());
-    for item in items {
-        match item {
-            Item::All => values.extend_from_slice(row.values),
-            Item::Expr(expr, _) => values.push(eval(expr, row, facts)?),
-        }
-    }
-    Ok(values)
 }
 
 /// Names and types of a select list.
@@ -258,7 +169,7 @@ pub(super) fn is_shown(name: &str) -> bool {
 /// A standby's row of `pg_stat_replication`.
 fn replication(engine: &Engine, follower: &Follower) -> Vec<Value> {
     let text = |text: &str| Value::Text(text.to_owned());
-    let lag = replay_lag(engine, follower);
+    let lag = engine.lag(follower.replayed);
     vec![
         text(&follower.application_name),
         text(follower.state),

@@ -16,7 +16,7 @@ use super::execute::{Stop, conflict, known};
 use super::login::Proof;
 use super::outbox::Outbox;
 use super::parse::parse;
-use super::select::RowSet;
+use super::row_set::RowSet;
 use super::syntax::Statement;
 use super::value::{Format, SqlError};
 use crate::check::provenance::{Runs, Whose};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pgherd_core::time::Duration;
+
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
@@ -187,6 +189,16 @@ impl Type {
     }
 }
 
+/// Prints an interval as PostgreSQL does.
+pub(super) fn print_interval(span: Duration) -> String {
+    let micros = span.as_micros();
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let fraction = format!(".{rest:06}");
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{hours:02}:{minutes:02}:{:02}{fraction}", seconds % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,5 +220,12 @@ mod tests {
         assert_eq!(Type::Int4.write(Format::Text, &Value::Null), None);
         assert!(Type::Int4.cast(Value::Text("x".to_owned())).is_err());
         assert!(Type::Int4.cast(Value::Int(1 << 40)).is_err());
+    }
+
+    #[test]
+    fn intervals_are_printed_as_by_postgresql() {
+        assert_eq!(print_interval(Duration::from_micros(3_123)), "00:00:00.003123");
+        assert_eq!(print_interval(Duration::from_micros(5_130)), "00:00:00.00513");
+        assert_eq!(print_interval(Duration::from_secs(3_723)), "01:02:03");
     }
 }

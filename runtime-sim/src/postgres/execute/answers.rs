@@ -5,13 +5,12 @@ use pgherd_core::backend::audit;
 use pgherd_core::failover::{fence, privileges};
 use pgherd_core::recovery::extension;
 use pgherd_core::route::catalog;
-use pgherd_core::time::Duration;
 
 use crate::postgres::context::Context;
 use crate::postgres::engine::{Deed, Engine, Follower, Nature, Receiver, print_lsn};
-use crate::postgres::select::RowSet;
+use crate::postgres::row_set::RowSet;
 use crate::postgres::syntax::{Access, Volatility};
-use crate::postgres::value::{Type, Value};
+use crate::postgres::value::{Type, Value, print_interval};
 
 /// Answers a question that is known by its text.
 pub(in crate::postgres) fn known(
@@ -188,22 +187,6 @@ fn sets_parameters(source: &str) -> bool {
         || matches!(words.as_slice(), [.., "set", name] if name.contains('.'))
 }
 
-/// Prints an interval as PostgreSQL does.
-pub(in crate::postgres) fn print_interval(span: Duration) -> String {
-    let micros = span.as_micros();
-    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    let fraction = format!(".{rest:06}");
-    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
-    format!("{hours:02}:{minutes:02}:{:02}{fraction}", seconds % 60)
-}
-
-/// How far behind its primary a standby is: the time since the first record was made that it has
-/// not replayed.
-pub(in crate::postgres) fn replay_lag(engine: &Engine, follower: &Follower) -> Option<Duration> {
-    engine.lag(follower.replayed)
-}
-
 /// Answers a health check: what the server is, how far its log goes, and who follows it. Which of
 /// this is asked for, the names of the question's columns tell.
 fn probe(engine: &Engine) -> RowSet {
@@ -255,16 +238,17 @@ fn column(name: &str, expression: &str) -> Option<(Type, Column)> {
         }),
         "replay_lag" | "lag" if number && own.contains("1000000") => {
             (Type::Int8, |engine, follower| {
-                let lag = replay_lag(engine, follower).map(|lag| lag.as_micros());
+                let lag = engine.lag(follower.replayed).map(|lag| lag.as_micros());
                 lag.map_or(Value::Null, |lag| Value::Int(i64::try_from(lag).unwrap_or(i64::MAX)))
             })
         }
         "replay_lag" | "lag" if number => (Type::Text, |engine, follower| {
-            replay_lag(engine, follower)
+            engine
+                .lag(follower.replayed)
                 .map_or(Value::Null, |lag| text(&format!("{:.6}", lag.as_secs_f64())))
         }),
         "replay_lag" | "lag" => (Type::Text, |engine, follower| {
-            replay_lag(engine, follower).map_or(Value::Null, |lag| text(&print_interval(lag)))
+            engine.lag(follower.replayed).map_or(Value::Null, |lag| text(&print_interval(lag)))
         }),
         _ => return None,
     };
@@ -288,12 +272,5 @@ mod tests {
         ] {
             assert_eq!(sets_parameters(source), sets, "{source}");
         }
-    }
-
-    #[test]
-    fn intervals_are_printed_as_by_postgresql() {
-        assert_eq!(print_interval(Duration::from_micros(3_123)), "00:00:00.003123");
-        assert_eq!(print_interval(Duration::from_micros(5_130)), "00:00:00.00513");
-        assert_eq!(print_interval(Duration::from_secs(3_723)), "01:02:03");
     }
 }

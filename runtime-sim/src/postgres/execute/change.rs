@@ -4,7 +4,8 @@ use super::{Outcome, Stop, lock};
 use crate::postgres::context::Context;
 use crate::postgres::engine::{Effect, Engine, Lock, Table};
 use crate::postgres::eval::{Facts, RowView, eval, no_column};
-use crate::postgres::select::{RowSet, header, passes, project, select};
+use crate::postgres::row_set::{RowSet, passes, project};
+use crate::postgres::select::{header, select};
 use crate::postgres::syntax::{ColumnKind, Exists, Item, Rows, Statement};
 use crate::postgres::value::{SqlError, Type, Value};
 

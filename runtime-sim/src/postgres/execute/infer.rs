@@ -2,7 +2,8 @@
 
 use crate::postgres::context::Context;
 use crate::postgres::engine::Engine;
-use crate::postgres::select::{Header, columns, header};
+use crate::postgres::row_set::Header;
+use crate::postgres::select::{columns, header};
 use crate::postgres::settings::shown;
 use crate::postgres::syntax::{Column, Expr, From, Item, Rows, Select, Statement};
 use crate::postgres::value::{SqlError, Type};

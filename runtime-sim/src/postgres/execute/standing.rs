@@ -2,12 +2,12 @@
 //! listens to.
 
 use super::define::alone;
-use super::transaction::transaction;
+use super::transaction::{standby_only_reads, transaction};
 use super::{Outcome, Stop, describe, done, in_block, infer, run_select};
 use crate::postgres::context::{Age, Block, Context, Cursor, Ear, Origin, Prepared};
 use crate::postgres::engine::Engine;
 use crate::postgres::eval::{Facts, RowView, eval};
-use crate::postgres::select::{Header, RowSet};
+use crate::postgres::row_set::{Header, RowSet};
 use crate::postgres::settings::{SUPERUSER, shown};
 use crate::postgres::syntax::{Access, Discard, Expr, Hold, Scope, Select, Statement};
 use crate::postgres::value::{SqlError, Type, Value};
@@ -162,15 +162,6 @@ pub(super) fn session_statement(
         }
         other => transaction(other, context, engine),
     }
-}
-
-/// A standby has no transactions that write.
-pub(super) fn standby_only_reads(access: Option<Access>, engine: &Engine) -> Result<(), SqlError> {
-    if access == Some(Access::ReadWrite) && engine.is_standby() {
-        let what = "cannot set transaction read-write mode during recovery";
-        return Err(SqlError::new("0A000", what));
-    }
-    Ok(())
 }
 
 fn set(

@@ -1,10 +1,9 @@
 //! Statements about the transaction.
 
-use super::standing::standby_only_reads;
 use super::{Outcome, Stop, done, in_block};
 use crate::postgres::context::{Block, Context};
 use crate::postgres::engine::Engine;
-use crate::postgres::syntax::Statement;
+use crate::postgres::syntax::{Access, Statement};
 use crate::postgres::value::SqlError;
 
 fn no_savepoint(name: &str) -> SqlError {
@@ -77,4 +76,13 @@ pub(super) fn transaction(
         }
         _ => Err(Stop::Error(SqlError::unsupported("the statement"))),
     }
+}
+
+/// A standby has no transactions that write.
+pub(super) fn standby_only_reads(access: Option<Access>, engine: &Engine) -> Result<(), SqlError> {
+    if access == Some(Access::ReadWrite) && engine.is_standby() {
+        let what = "cannot set transaction read-write mode during recovery";
+        return Err(SqlError::new("0A000", what));
+    }
+    Ok(())
 }

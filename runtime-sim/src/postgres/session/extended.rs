@@ -8,7 +8,7 @@ use crate::postgres::context::{Company, Origin, Prepared};
 use crate::postgres::engine::Engine;
 use crate::postgres::execute::{check_logged, describe, execute, infer};
 use crate::postgres::parse::parse;
-use crate::postgres::select::RowSet;
+use crate::postgres::row_set::RowSet;
 use crate::postgres::syntax::Statement;
 use crate::postgres::value::{Format, SqlError, Type, Value};
 

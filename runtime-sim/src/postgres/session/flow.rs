@@ -6,7 +6,7 @@ use super::{Cancelled, Rest, Script, Session, Skipping, Then, Work};
 use crate::postgres::context::Block;
 use crate::postgres::engine::Engine;
 use crate::postgres::execute::{Outcome, aborted, copied, execute};
-use crate::postgres::select::RowSet;
+use crate::postgres::row_set::RowSet;
 use crate::postgres::syntax::Statement;
 use crate::postgres::value::{Format, SqlError, Value};
 
