@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use pgherd_core::config::check::KeyFile;
+use pgherd_core::config::KeyFile;
 use pgherd_core::config::{Files, PoolMode, load};
 use pgherd_core::entropy::Entropy;
 use pgherd_core::id::{BackendId, ConnId, ShardId};

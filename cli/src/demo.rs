@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pgherd_core::auth::md5;
 use pgherd_core::auth::passwd::Stored;
 use pgherd_core::auth::secret::Secret;
-use pgherd_core::config::check::KeyFile;
+use pgherd_core::config::KeyFile;
 use pgherd_core::config::{Config, Files, load};
 use pgherd_core::memory::Memory;
 use pgherd_core::message::Shutdown;

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pgherd_core::config::check::{KeyFault, KeyFile};
-use pgherd_core::config::{Config, Files, Note, Rejected, load};
+use pgherd_core::config::{Config, Files, KeyFault, KeyFile, Note, Rejected, load};
 
 /// The files of this machine.
 pub(crate) struct Disk {

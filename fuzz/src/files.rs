@@ -1,7 +1,7 @@
 //! The readers of configuration and password files.
 
 use pgherd_core::auth::passwd::{Key, Users};
-use pgherd_core::config::check::KeyFault;
+use pgherd_core::config::KeyFault;
 use pgherd_core::config::{Files, KeyFile, load};
 
 /// Files in memory: one configuration, and what it may name.

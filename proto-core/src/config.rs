@@ -7,12 +7,14 @@
 
 mod affinity;
 mod backends;
-pub mod check;
+mod check;
 mod checks;
 mod file;
+mod files;
 mod findings;
 mod format;
 mod logs;
+mod lookup;
 pub mod mistake;
 pub mod note;
 pub mod parameters;
@@ -27,6 +29,7 @@ mod settings;
 mod shown;
 mod signs;
 mod value;
+mod votes;
 
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
@@ -36,8 +39,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use affinity::{BadAffinity, CpuAffinity};
-pub use check::{Files, KeyFault, KeyFile, Loaded, Rejected, load, password_file, text};
+pub use check::{Loaded, Rejected, load};
+pub use files::{Files, KeyFault, KeyFile};
 pub use logs::{LogFiles, LogPolicy};
+pub use lookup::{password_file, text};
 pub use mistake::{Mistake, Problem};
 pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};

@@ -28,7 +28,7 @@
 //! use std::sync::Arc;
 //!
 //! use pgherd_core::config::{Config, Files, load};
-//! use pgherd_core::config::check::KeyFile;
+//! use pgherd_core::config::KeyFile;
 //! use pgherd_core::entropy::Entropy;
 //! use pgherd_core::id::ShardId;
 //! use pgherd_core::machine::Machine;

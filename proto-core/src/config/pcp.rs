@@ -1,7 +1,8 @@
 //! PCP, Pgpool-II's protocol for administrators: where it is served, and to whom.
 
-use super::check::{Files, lookup};
+use super::files::Files;
 use super::findings::Findings;
+use super::lookup::lookup;
 use super::mistake::{Herd, Mistake};
 use super::policies::blame;
 use super::settings::Settings;

@@ -4,7 +4,7 @@
 //! reads as something else than it looks like (two settings on a line, a unit behind a blank,
 //! double quotes) is a mistake here. `include 'file'` is followed, relative to its file.
 
-use super::check::{Files, beside};
+use super::files::{Files, beside};
 use super::findings::Findings;
 use super::mistake::Syntax;
 use super::settings::Setting;

@@ -1,6 +1,6 @@
 //! Who may log in with which secret: `[users]`, the password file, and the key to both.
 
-use super::check::{Files, KeyFault, beside};
+use super::files::{Files, KeyFault, beside};
 use super::findings::Findings;
 use super::format::Format;
 use super::mistake::{Herd, Unfit};

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::check::KeyFile;
+use crate::config::KeyFile;
 use crate::config::{Files, load};
 use crate::message::{Door, Hop};
 use crate::topology::{Node, Role, Status};

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::auth::secret::Secret;
+use crate::config::files::beside;
 use crate::config::{
-    Backend, Command, CpuAffinity, FailoverFlag, FailoverMode, LogFiles, LogPolicy, LogSessions,
-    Method,
+    Backend, Command, CpuAffinity, FailoverFlag, FailoverMode, KeyFault, KeyFile, LogFiles,
+    LogPolicy, LogSessions, Method,
 };
 use crate::id::BackendId;
 use crate::time::Duration;
@@ -432,29 +433,6 @@ fn encrypted_secrets_need_a_key_that_only_its_owner_can_read() {
 }
 
 #[test]
-fn the_format_is_recognised_by_content() {
-    let cases: &[(&str, &str, Format)] = &[
-        ("a section", "# c\n[[backends]]\nx = on\ny = off\n", Format::Toml),
-        ("a section with a comment", "[users] # all\n", Format::Toml),
-        ("double quotes", "listen_addresses = \"*\"\n", Format::Toml),
-        ("a list", "listen_addresses = [\n'a',\n]\n", Format::Toml),
-        ("a dotted key", "users.alice = 'x'\n", Format::Toml),
-        ("a bare word", "load_balance_mode = on\n", Format::Pgpool),
-        ("no equals sign", "port 9999\n", Format::Pgpool),
-        ("a unit", "log_rotation_age = 1d\n", Format::Pgpool),
-        ("an octal number", "unix_socket_permissions = 0700\n", Format::Pgpool),
-        ("an include", "include 'x'\n", Format::Pgpool),
-        ("one slip in a pgpool.conf", "a = on\nb = off\nc = \"f1\"\n", Format::Pgpool),
-        ("one slip in a pgherd.toml", "a = on\nb = \"f\"\nc = \"f\"\n", Format::Toml),
-        ("neither", "port = 9999\nload_balance_mode = true\na = 'b'\n", Format::Pgpool),
-    ];
-    for (name, text, format) in cases {
-        assert_eq!(Format::of("conf", text), *format, "{name}");
-    }
-    assert_eq!(Format::of("pgherd.toml", "port = 9999\n"), Format::Toml);
-}
-
-#[test]
 fn no_message_shows_a_secret() {
     let hidden = "hunter2";
     let texts = [
@@ -489,28 +467,6 @@ proptest! {
             prop_assert!(load_one("conf", &text).is_err());
         }
     }
-}
-
-#[test]
-fn a_tool_looks_up_no_more_than_it_needs() {
-    let cases: &[(&str, &str, Result<&str, usize>)] = &[
-        ("a/pgpool.conf", "", Ok("a/pool_passwd")),
-        ("a/pgpool.conf", "pool_passwd = 'p2'\nport = 99999999\n", Ok("a/p2")),
-        ("a/pgpool.conf", "pool_passwd = '/b/p2'", Ok("/b/p2")),
-        ("a/pgpool.conf", "pool_passwd = ''", Ok("a/pool_passwd")),
-        ("pgpool.conf", "pool_passwd = 'p2'\n", Ok("p2")),
-        ("pgherd.toml", "pool_passwd = \"p2\"\n[users]\n", Ok("p2")),
-        ("a/pgpool.conf", "pool_passwd = 'p2\nport = \"1\n", Err(2)),
-    ];
-    for (path, text, found) in cases {
-        let files = Texts::new(&[(path, text)]);
-        let found_file = password_file(path, &files).map_err(|mistakes| mistakes.len());
-        assert_eq!(found_file.as_deref().map_err(|count| *count), *found, "{path}: {text}");
-    }
-    let missing = password_file("b.conf", &Texts::default()).unwrap_err();
-    assert!(missing.iter().any(|m| m.to_string().contains("No such file")), "{missing:?}");
-    let name = super::text("a.conf", "pid_file_name", &Texts::new(&[("a.conf", "port = 1\n")]));
-    assert_eq!(name.unwrap(), "/var/run/pgpool/pgpool.pid");
 }
 
 #[test]
