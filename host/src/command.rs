@@ -78,7 +78,7 @@ impl Running {
     fn begin(job: &Job) -> io::Result<Self> {
         let (output, stdout) = io::pipe()?;
         let (end, lives) = io::pipe()?;
-        let child = spawn(&job.line, stdout)?;
+        let child = spawn(job, stdout)?;
         let group = Pid::from_child(&child);
         let mut running = Self { child, group, output: Some(output), end, lines: Lines::default() };
         let wait = move || {
@@ -206,10 +206,10 @@ impl Running {
     }
 }
 
-fn spawn(line: &str, output: PipeWriter) -> io::Result<Child> {
+fn spawn(job: &Job, output: PipeWriter) -> io::Result<Child> {
     let errors = output.try_clone()?;
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", line]).process_group(0);
+    shell.args(["-c", &job.line]).process_group(0).envs(job.environment.expose());
     shell.stdin(Stdio::null()).stdout(output).stderr(errors).spawn()
 }
 
@@ -223,11 +223,18 @@ fn ending(status: ExitStatus) -> Ending {
 
 #[cfg(test)]
 mod tests {
+    use pgherd_core::auth::secret::Secret;
+    use pgherd_core::job::Environment;
+
     use super::*;
     use crate::puppet::LONG;
 
     fn run_within(line: &str, within: Duration) -> (Ending, Vec<String>) {
-        let job = Job { name: "test".into(), line: line.into(), within };
+        run_in(Environment::default(), line, within)
+    }
+
+    fn run_in(environment: Environment, line: &str, within: Duration) -> (Ending, Vec<String>) {
+        let job = Job { name: "test".into(), line: line.into(), environment, within };
         let mut lines = Vec::new();
         let ending = run(&job, &mut |line| lines.push(line));
         (ending, lines)
@@ -248,6 +255,14 @@ mod tests {
         }
         let (ending, lines) = run_within("/no/such/script", LONG);
         assert_eq!((ending, lines.len()), (Ending::Exited(127), 1), "{lines:?}");
+    }
+
+    #[test]
+    fn a_command_finds_its_environment() {
+        let environment = Environment::default().with("PGPASSWORD", Secret::new("it's \"secret\""));
+        assert!(!format!("{environment:?}").contains("it's"), "{environment:?}");
+        let (ending, lines) = run_in(environment, "echo \"$PGPASSWORD\"; test -n \"$PATH\"", LONG);
+        assert_eq!((ending, lines), (Ending::Exited(0), to_owned(&["it's \"secret\""])));
     }
 
     fn to_owned(lines: &[&str]) -> Vec<String> {

@@ -48,6 +48,7 @@ pub use note::{Note, NoteKind};
 use parameters::{LAST_NODE, LAST_POOL};
 pub use pcp::{Dialect, PcpPolicy, pcp_doors};
 pub use pools::{PoolMode, PoolPolicy, PoolRule, Pooling};
+pub use recovery::SlotName;
 pub use routing::{Level, RoutingPolicy};
 pub use shown::{Override, Shown};
 pub use signs::{Failback, OnError, OnRival, OnShutdown, SignPolicy};
@@ -268,6 +269,8 @@ pub struct RecoveryPolicy {
     pub databases: Vec<String>,
     /// `recovery_1st_stage_command`: the script in the primary's data directory; empty is none.
     pub first_stage: String,
+    /// `recovery_slot`: the replication slot that the primary has for a node.
+    pub slot: SlotName,
     /// `recovery_timeout`: how long a node may take to be started, and then to follow the primary.
     pub timeout: Duration,
     /// `recovery_command_timeout`: how long the copy of the data may take.
@@ -275,8 +278,10 @@ pub struct RecoveryPolicy {
 }
 
 /// `recovery_mode`: in which way a node is made a standby again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecoveryMode {
+    /// By `recovery_command`, which pgherd runs.
+    Command(Command),
     /// By the scripts in the primary's data directory, which the extension `pgpool_recovery` runs.
     Extension,
     /// Not at all.
@@ -286,8 +291,9 @@ pub enum RecoveryMode {
 impl RecoveryMode {
     /// The word for it in a file.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn word(&self) -> &'static str {
         match self {
+            Self::Command(_) => "command",
             Self::Extension => "extension",
             Self::Off => "off",
         }
@@ -375,6 +381,15 @@ impl Config {
         }
         let checks = self.checks_of(id);
         (&checks.user, checks.password.as_ref())
+    }
+
+    /// Who recovers nodes: `recovery_user`, where it is set, and otherwise whoever looks at the servers.
+    #[must_use]
+    pub fn recoverer(&self) -> (&str, Option<&Secret>) {
+        match &self.recovery.user {
+            Some((user, password)) => (user, password.as_ref()),
+            None => (&self.checks.user, self.checks.password.as_ref()),
+        }
     }
 
     /// Finds a node.

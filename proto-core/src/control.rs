@@ -46,7 +46,7 @@ use inquiries::Inquiries;
 use leave::Leave;
 use ledger::Ledger;
 use order::Order;
-use recovery::Recovery;
+use recovery::{Leftovers, Recovery};
 use remember::Remembered;
 use switchover::Switchover;
 use unseen::Plight;
@@ -80,6 +80,7 @@ pub struct Control {
     commands: Commands,
     orders: Table<Order>,
     recovery: Option<Recovery>,
+    leftovers: Leftovers,
     /// When nodes of which a change is awaited are looked at again.
     haste: Option<Instant>,
     remembered: Remembered,
@@ -135,6 +136,7 @@ impl Control {
             commands: Commands::default(),
             orders: Table::new(),
             recovery: None,
+            leftovers: Leftovers::default(),
             haste: None,
             remembered: Remembered::default(),
             plight: None,

@@ -9,4 +9,5 @@ pub mod fence;
 pub mod follow;
 pub mod placeholders;
 pub mod privileges;
+pub mod slot;
 pub mod switchover;

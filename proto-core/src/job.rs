@@ -11,6 +11,7 @@ pub mod lines;
 
 use std::fmt;
 
+use crate::auth::secret::Secret;
 use crate::time::Duration;
 
 /// Names a job of one machine. It is never used twice.
@@ -32,15 +33,36 @@ impl fmt::Display for JobId {
 }
 
 /// A command that is to be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Job {
     /// What it is in the log, such as `failover_command for node 1`: the beginning of every line
     /// that it writes.
     pub name: String,
     /// The command, for `/bin/sh -c`.
     pub line: String,
+    /// What it finds in its environment besides.
+    pub environment: Environment,
     /// How long it may take. Then it is told to end, and killed if it does not.
     pub within: Duration,
+}
+
+/// What a command finds in its environment besides what pgherd itself finds there: names and
+/// values, which never print.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(Vec<(&'static str, Secret)>);
+
+impl Environment {
+    /// The same with one more variable.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: Secret) -> Self {
+        self.0.push((name, value));
+        self
+    }
+
+    /// Lends names and values, to whoever starts the command and to nobody else.
+    pub fn expose(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.expose()))
+    }
 }
 
 /// What came of a job.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgherd_core::id::ConnId;
-use pgherd_core::job::{Ending, Job, JobId};
+use pgherd_core::job::{Job, JobId};
 use pgherd_core::message::Peer;
 use pgherd_core::time::{Duration, Instant};
 
@@ -60,15 +60,8 @@ pub(crate) enum Event {
         /// What it is.
         job: Box<Job>,
     },
-    /// A command of a machine's has ended.
-    Ended {
-        /// Whose.
-        of: Peer,
-        /// How the machine calls it.
-        id: JobId,
-        /// What came of it.
-        ending: Box<Ending>,
-    },
+    /// A command of a machine's ends, by its number among those that run.
+    Ended(u64),
     /// Nothing happens; time passes.
     Tick,
 }

@@ -8,6 +8,10 @@
 //! | `failover LOST OLD HEIR` | promotes `HEIR` if `LOST` was the primary `OLD` |
 //! | `stumble LOST OLD HEIR` | the same, and says that it has failed |
 //! | `follow NODE PRIMARY` | makes `NODE` a standby of `PRIMARY`, with that one's data |
+//! | `rebuild NODE PRIMARY …` | stops `NODE` and, a while later, makes it a standby of `PRIMARY` with that one's data; with a last word beginning with `pgherd_`, by that replication slot there |
+//! | `alone NODE PRIMARY …` | the same, but `NODE` takes writes of its own |
+//! | `restart NODE PRIMARY …` | the same, but `NODE` keeps its own data, as after `pg_rewind` of what has not diverged |
+//! | `break NODE PRIMARY …` | stops `NODE`, and fails a while later |
 //! | `note WORDS` | nothing, and says that it has succeeded |
 //! | `fail WORDS` | nothing, and says so |
 //! | `hang WORDS` | nothing, for ever |
@@ -17,6 +21,7 @@
 use pgherd_core::job::lines::Lines;
 use pgherd_core::job::{Ending, Job, JobId};
 use pgherd_core::message::{Message, Peer};
+use pgherd_core::time::Duration;
 
 use crate::agenda::Event;
 use crate::driver::Input;
@@ -26,58 +31,145 @@ use crate::simulation::Simulation;
 /// Where the programs are.
 pub const COMMANDS: &str = "/simulated";
 
+/// A command that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    of: Peer,
+    id: JobId,
+    /// Which proxy has it run, counted from the first: it outlives a proxy that is killed.
+    proxy: u32,
+    deed: Deed,
+}
+
+/// What a command does at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// Nothing more; it ends like this.
+    None(Exit),
+    /// A node becomes a standby of another one.
+    Rebuild { node: usize, primary: usize, data: Data },
+}
+
+/// How a command ends that has nothing more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Status(i32),
+    TooLate,
+}
+
+/// What a node has when it is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    /// A copy of the primary's, as its standby.
+    Copy,
+    /// A copy of the primary's, for itself.
+    Clone,
+    /// What it had, as the primary's standby.
+    Own,
+}
+
+/// How long a node is being copied: long enough for news of it.
+const COPY_TIME: Duration = Duration::from_secs(7);
+
 impl Simulation {
-    /// Runs a command of a machine's, and decides when its end is told.
+    /// Runs a command of a machine's, and decides when it ends.
     pub(crate) fn run_command(&mut self, of: Peer, id: JobId, job: &Job) {
         let program = job.line.strip_prefix(COMMANDS).and_then(|line| line.strip_prefix('/'));
-        let ending = match program {
+        let deed = match program {
             Some(program) => {
                 self.commands.push(program.to_owned());
-                self.carry_out(&program.split_whitespace().collect::<Vec<_>>())
+                self.begin(&program.split_whitespace().collect::<Vec<_>>())
             }
-            None => Ending::Exited(127),
+            None => Deed::None(Exit::Status(127)),
         };
         let output = Lines::default().take(format!("{}\n", job.line).as_bytes());
-        self.stage.note(format_args!("{}: {output:?}, {ending:?}", job.name));
-        let event = Event::Ended { of, id, ending: Box::new(ending.clone()) };
-        match ending {
-            Ending::TimedOut => self.stage.agenda.after(self.stage.now, job.within, event),
-            Ending::Exited(_) | Ending::Killed(_) | Ending::NotStarted(_) => {
-                self.stage.soon(1_000, 600_000, event);
+        self.stage.note(format_args!("{}: {output:?}, {deed:?}", job.name));
+        let number = self.running.keys().next_back().map_or(0, |last| last + 1);
+        let event = Event::Ended(number);
+        match deed {
+            Deed::None(Exit::TooLate) => {
+                self.stage.agenda.after(self.stage.now, job.within, event);
             }
+            Deed::Rebuild { .. } => self.stage.agenda.after(self.stage.now, COPY_TIME, event),
+            Deed::None(Exit::Status(_)) => self.stage.soon(1_000, 600_000, event),
         }
+        self.running.insert(number, Running { of, id, proxy: self.proxies, deed });
     }
 
-    fn carry_out(&mut self, words: &[&str]) -> Ending {
+    /// Does what a command does at once, and tells what is left to be done.
+    fn begin(&mut self, words: &[&str]) -> Deed {
         let node = |at: usize| words.get(at).and_then(|word| word.parse::<usize>().ok());
-        match (words.first().copied(), node(1), node(2), node(3)) {
+        let program = words.first().copied();
+        match (program, node(1), node(2), node(3)) {
             (Some("failover" | "stumble"), Some(lost), Some(old), Some(heir)) => {
                 let can = self.servers.get(heir).is_some_and(|server| server.is_well());
                 if lost == old && can {
                     self.befall(heir, Fault::Promote);
                 }
-                let is_done = (lost != old || can) && words.first() == Some(&"failover");
-                Ending::Exited(i32::from(!is_done))
+                let is_done = (lost != old || can) && program == Some("failover");
+                Deed::None(Exit::Status(i32::from(!is_done)))
             }
             (Some("follow"), Some(node), Some(primary), None) => {
                 let can = self.servers.get(primary).is_some_and(|server| server.is_well());
                 if can {
                     self.befall(node, Fault::Rejoin(primary));
                 }
-                Ending::Exited(i32::from(!can))
+                Deed::None(Exit::Status(i32::from(!can)))
             }
-            (Some("note"), ..) => Ending::Exited(0),
-            (Some("fail"), ..) => Ending::Exited(1),
-            (Some("hang"), ..) => Ending::TimedOut,
-            _ => Ending::Exited(127),
+            (
+                Some(name @ ("rebuild" | "alone" | "restart" | "break")),
+                Some(node),
+                Some(primary),
+                _,
+            ) => {
+                self.befall(node, Fault::Crash);
+                let data = match name {
+                    "rebuild" => Data::Copy,
+                    "alone" => Data::Clone,
+                    "restart" => Data::Own,
+                    _ => return Deed::None(Exit::Status(1)),
+                };
+                let slot = words.last().filter(|word| word.starts_with("pgherd_"));
+                let has = |slot: &&str| self.servers.get(primary).is_some_and(|s| s.has_slot(slot));
+                if slot.is_none_or(|slot| has(slot)) {
+                    Deed::Rebuild { node, primary, data }
+                } else {
+                    Deed::None(Exit::Status(1))
+                }
+            }
+            (Some("note"), ..) => Deed::None(Exit::Status(0)),
+            (Some("fail"), ..) => Deed::None(Exit::Status(1)),
+            (Some("hang"), ..) => Deed::None(Exit::TooLate),
+            _ => Deed::None(Exit::Status(127)),
         }
     }
 
-    /// Tells a machine that its command has ended.
-    pub(crate) fn end_command(&mut self, of: Peer, id: JobId, ending: Ending) {
-        let message = Box::new(Message::Ended { job: id, ending });
-        let input = Input::Message(of, message);
-        self.process.with(&mut self.stage, of, |host, stage| host.run(stage, input));
+    /// A command ends, and its machine is told, if that is still there.
+    pub(crate) fn end_command(&mut self, number: u64) {
+        let Some(Running { of, id, proxy, deed }) = self.running.remove(&number) else { return };
+        let ending = match deed {
+            Deed::None(Exit::Status(status)) => Ending::Exited(status),
+            Deed::None(Exit::TooLate) => Ending::TimedOut,
+            Deed::Rebuild { node, primary, data } => {
+                let can = self.servers.get(primary).is_some_and(|server| server.is_well());
+                if can {
+                    self.befall(
+                        node,
+                        match data {
+                            Data::Copy => Fault::Rejoin(primary),
+                            Data::Clone => Fault::Secede(primary),
+                            Data::Own => Fault::Follow(primary),
+                        },
+                    );
+                }
+                Ending::Exited(i32::from(!can))
+            }
+        };
+        if proxy == self.proxies {
+            let message = Box::new(Message::Ended { job: id, ending });
+            let input = Input::Message(of, message);
+            self.process.with(&mut self.stage, of, |host, stage| host.run(stage, input));
+        }
     }
 
     /// The commands that were run, without [`COMMANDS`], the first one first.

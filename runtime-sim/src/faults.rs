@@ -49,6 +49,10 @@ pub enum Fault {
     Scripts(Scripts),
     /// It is made a standby of another node, with that one's data, and started.
     Rejoin(usize),
+    /// It is made a server of its own, with another node's data, and started.
+    Secede(usize),
+    /// It is made a standby of another node, with its own data, and started.
+    Follow(usize),
     /// The process of one session dies, whichever is the first to have said so many more bytes,
     /// in the middle of a message if that is where it happens to be.
     CutSession(usize),
@@ -59,7 +63,10 @@ impl Simulation {
     pub fn befall(&mut self, node: usize, fault: Fault) {
         let stage = &mut self.stage;
         stage.note(format_args!("node {node}: {fault:?}"));
-        let leader = if let Fault::Rejoin(leader) = fault { self.copy_of(leader) } else { None };
+        let leader = match fault {
+            Fault::Rejoin(leader) | Fault::Secede(leader) => self.copy_of(leader),
+            _ => None,
+        };
         let stage = &mut self.stage;
         let Some(server) = self.servers.get_mut(node) else { return };
         match fault {
@@ -82,7 +89,9 @@ impl Simulation {
             Fault::Promote => server.promote(stage),
             Fault::Obey(obedience) => server.obey(obedience),
             Fault::Scripts(scripts) => server.write_scripts(scripts),
-            Fault::Rejoin(to) => server.rejoin(stage, leader, to),
+            Fault::Rejoin(to) => server.rejoin(stage, leader, Some(to)),
+            Fault::Secede(_) => server.rejoin(stage, leader, None),
+            Fault::Follow(to) => server.follow(stage, to),
             Fault::CutSession(len) => server.cut_session(len),
         }
         self.herd_changed();

@@ -1,5 +1,6 @@
 //! One world: a proxy, its servers and its clients, on one clock, out of one seed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::agenda::Event;
 use crate::check::Conversation;
 use crate::check::marks::Marks;
 use crate::client::Client;
+use crate::commands::Running;
 use crate::end::Address;
 use crate::net::Notice;
 use crate::plan::Plan;
@@ -37,6 +39,10 @@ pub struct Simulation {
     pub(crate) process: Process,
     /// The commands that were run, the first one first.
     pub(crate) commands: Vec<String>,
+    /// Those that have not ended, in the order in which they began.
+    pub(crate) running: BTreeMap<u64, Running>,
+    /// How often a proxy was started after the first.
+    pub(crate) proxies: u32,
     clients: Vec<Client>,
     events: u64,
     failure: Option<Failure>,
@@ -72,8 +78,18 @@ impl Simulation {
         let servers = servers.collect();
         let process = Process::start(&plan, machines, &mut stage);
         let (commands, clients) = (Vec::new(), Vec::new());
-        let mut world =
-            Self { plan, stage, servers, process, commands, clients, events: 0, failure: None };
+        let mut world = Self {
+            plan,
+            stage,
+            servers,
+            process,
+            commands,
+            running: BTreeMap::new(),
+            proxies: 0,
+            clients,
+            events: 0,
+            failure: None,
+        };
         world.herd_changed();
         world.check();
         world
@@ -149,7 +165,7 @@ impl Simulation {
             }
             Event::Replicate { node } => self.replicate(node),
             Event::Command { of, id, job } => self.run_command(of, id, &job),
-            Event::Ended { of, id, ending } => self.end_command(of, id, *ending),
+            Event::Ended(number) => self.end_command(number),
             Event::Promoted { node, start } => {
                 if let Some(server) = self.servers.get_mut(node) {
                     stage.note(format_args!("node {node}: the promotion ends"));
@@ -405,6 +421,7 @@ impl Simulation {
     /// It has not ended.
     pub fn restart(&mut self, machines: &Machines) {
         assert!(self.process.exit_code().is_some(), "the proxy runs");
+        self.proxies += 1;
         self.process = Process::start(&self.plan, machines, &mut self.stage);
     }
 

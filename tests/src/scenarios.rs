@@ -20,6 +20,7 @@ pub mod login;
 pub mod operate;
 pub mod pool;
 pub mod recovery;
+pub mod recovery_command;
 pub mod repeats;
 pub mod resets;
 pub mod restarts;
@@ -319,6 +320,15 @@ scenarios! {
         an_asker_that_leaves_is_not_missed with recovering,
         a_primary_dies_while_it_is_copied with recovering,
         a_shutdown_ends_a_recovery with recovering,
+    }
+    recovery_command {
+        a_lost_node_is_recovered_by_a_command with by_command,
+        a_node_is_recovered_without_a_slot with without_slots,
+        the_plan_of_a_command_is_told with by_command,
+        a_command_that_fails_leaves_the_node_out with failing,
+        a_command_that_hangs_is_ended with hanging,
+        a_command_that_lies_is_found_out with lying,
+        a_command_that_starts_a_node_alone with seceding,
     }
     restarts {
         pgherd_is_killed_at_every_step_of_a_switchover with promote,

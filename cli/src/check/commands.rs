@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use pgherd_core::config::{Backend, Config};
+use pgherd_core::config::{Backend, Config, RecoveryMode};
 use pgherd_core::failover::placeholders::is_one_word;
 use rustix::fs::{Access, access};
 
@@ -18,10 +18,15 @@ pub(super) struct Findings {
 /// Looks at every command that begins with a path. What others begin with, a shell will find or not.
 pub(super) fn look(config: &Config) -> Findings {
     let commands = &config.commands;
+    let recovery = match &config.recovery.mode {
+        RecoveryMode::Command(command) => Some(command),
+        RecoveryMode::Extension | RecoveryMode::Off => None,
+    };
     let all = [
-        ("failover_command", &commands.failover),
-        ("follow_primary_command", &commands.follow_primary),
-        ("failback_command", &commands.failback),
+        ("failover_command", commands.failover.as_ref()),
+        ("follow_primary_command", commands.follow_primary.as_ref()),
+        ("failback_command", commands.failback.as_ref()),
+        ("recovery_command", recovery),
     ];
     let mut findings = Findings::default();
     for (name, command) in all {
@@ -59,6 +64,7 @@ fn odd_words(line: &str, backend: &Backend) -> Vec<String> {
     let words = [
         ("backend_hostname", &backend.hostname, ["%h", "%H", "%N"].as_slice()),
         ("backend_data_directory", &backend.data_directory, &["%D", "%R"]),
+        ("backend_application_name", &backend.application_name, &["%a"]),
     ];
     let is_odd = |(_, value, places): &(_, &String, &[&str])| {
         !is_one_word(value) && places.iter().any(|place| line.contains(place))

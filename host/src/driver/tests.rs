@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::puppet::{self, Heard, LONG, Manner, Place, Puppet, is_closed};
 use pgherd_core::id::{BackendId, ShardId};
-use pgherd_core::job::{Job, JobId};
+use pgherd_core::job::{Environment, Job, JobId};
 use pgherd_core::limits;
 use pgherd_core::message::{Door, Hop};
 
@@ -385,7 +385,10 @@ fn servers_are_connected_to_by_name_and_by_address() {
 fn a_command_runs_beside_everything_else() {
     let mut scene = Scene::new();
     let (id, mut far) = scene.client();
-    let job = |line: &str, within| Job { name: "test".into(), line: line.into(), within };
+    let job = |line: &str, within| {
+        let (name, line) = ("test".into(), line.into());
+        Job { name, line, environment: Environment::default(), within }
+    };
     let first = JobId::default().next();
     let long = Box::new(job("sleep 1000", Duration::from_millis(500)));
     scene.tell(Output::Run { id: first, job: long });

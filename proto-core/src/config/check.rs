@@ -73,7 +73,7 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
         }
         None => BTreeMap::new(),
     };
-    let recovery = super::recovery::policy(&settings, &users, &mut vault, findings);
+    let recovery = super::recovery::policy(&settings, &users, backends.len(), &mut vault, findings);
     let mut config = Config {
         listen_addresses: settings.list("listen_addresses", None),
         port: u16::try_from(settings.number("port", None)).ok()?,
@@ -113,7 +113,8 @@ fn read(path: &str, text: &str, files: &dyn Files, findings: &mut Findings) -> O
     config.shown = Arc::new(shown::list(&settings, &config));
     signs::show(&settings, &mut config);
     config.show_word("failover_mode", config.failover.mode.word());
-    config.show_word("recovery_mode", config.recovery.mode.word());
+    let recovery = config.recovery.mode.word();
+    config.show_word("recovery_mode", recovery);
     config.show_count("pool_size_max", config.pool.defaults.size_max);
     Some(config)
 }

@@ -2,12 +2,17 @@
 
 use super::findings::Findings;
 use super::format::Format;
+use super::mistake::{Herd, Unfit};
 use super::note::NoteKind;
+use super::parameters::LAST_NODE;
+use super::policies::blame;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{RecoveryMode, RecoveryPolicy};
+use super::{Command, RecoveryMode, RecoveryPolicy};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
+use crate::failover::{fence, slot};
+use crate::id::BackendId;
 use crate::time::Duration;
 
 /// What stands for a `recovery_timeout` of zero, within which no server could start.
@@ -21,6 +26,7 @@ const DATABASES: [&str; 2] = ["postgres", "template1"];
 pub(super) fn policy(
     settings: &Settings,
     users: &Users,
+    backends: usize,
     vault: &mut Vault<'_>,
     findings: &mut Findings,
 ) -> RecoveryPolicy {
@@ -35,22 +41,67 @@ pub(super) fn policy(
     };
     let first_stage = settings.text("recovery_1st_stage_command", None);
     RecoveryPolicy {
-        mode: mode(settings, &first_stage),
+        mode: mode(settings, &first_stage, findings),
         user,
         databases,
         first_stage,
+        slot: slot_name(settings, backends, findings),
         timeout: timeout(settings, findings),
         command_timeout: settings.seconds("recovery_command_timeout"),
     }
 }
 
-/// Returns how it is done. Whoever comes with a `pgpool.conf` expects the extension's way.
-fn mode(settings: &Settings, first_stage: &str) -> RecoveryMode {
-    match (settings.choice("recovery_mode"), settings.format) {
-        (Some("extension"), _) | (None, Format::Pgpool) => RecoveryMode::Extension,
-        (None, Format::Toml) if !first_stage.is_empty() => RecoveryMode::Extension,
-        (Some(_), _) | (None, Format::Toml) => RecoveryMode::Off,
+/// Returns how it is done. Whoever comes with a `pgpool.conf` expects the extension's way, unless it
+/// has a command of pgherd's.
+fn mode(settings: &Settings, first_stage: &str, findings: &mut Findings) -> RecoveryMode {
+    let line = settings.text("recovery_command", None);
+    let command = (!line.trim().is_empty()).then(|| {
+        let within = settings.seconds("recovery_command_timeout");
+        RecoveryMode::Command(Command { line, within })
+    });
+    match (settings.choice("recovery_mode"), command, settings.format) {
+        (Some("command") | None, Some(command), _) => command,
+        (Some("command"), None, _) => {
+            blame(settings, "recovery_mode", Herd::NoRecoveryCommand, findings);
+            RecoveryMode::Off
+        }
+        (Some("extension"), _, _) | (None, None, Format::Pgpool) => RecoveryMode::Extension,
+        (None, None, Format::Toml) if !first_stage.is_empty() => RecoveryMode::Extension,
+        (Some(_), _, _) | (None, None, Format::Toml) => RecoveryMode::Off,
     }
+}
+
+/// `recovery_slot`: what the primary's replication slot for a node is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotName(String);
+
+impl SlotName {
+    /// Returns the name for a node; none where there are no slots.
+    #[must_use]
+    pub fn of(&self, node: BackendId) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.replace(NUMBER, &node.to_string()))
+    }
+}
+
+/// What stands for the number of a node in the name of its slot.
+const NUMBER: &str = "%d";
+
+/// Reads `recovery_slot`. What it stands for has to be a name for every node, and one of its own
+/// where several may stream at the same time.
+fn slot_name(settings: &Settings, backends: usize, findings: &mut Findings) -> SlotName {
+    let name = settings.text("recovery_slot", None);
+    let last = name.replace(NUMBER, &LAST_NODE.to_string());
+    let unfit = if name.is_empty() {
+        return SlotName::default();
+    } else if !slot::is_name(&last) || last == fence::SLOT {
+        Unfit::SlotName { value: name }
+    } else if backends > 2 && !name.contains(NUMBER) {
+        Unfit::SharedSlot { value: name }
+    } else {
+        return SlotName(name);
+    };
+    blame(settings, "recovery_slot", unfit, findings);
+    SlotName::default()
 }
 
 fn timeout(settings: &Settings, findings: &mut Findings) -> Duration {
@@ -78,5 +129,64 @@ fn password(
             vault.decode(user, &stored, place, findings)
         }
         None => users.password(user).cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::check::tests::load_one;
+
+    const TOML: &str = "sr_check_user = 'a'\n";
+    const BACKEND: &str = "\n[[backends]]\nhostname = 'a'\nport = 5432\n";
+    const CONF: &str = "sr_check_user = 'a'\nbackend_hostname0 = 'a'\nbackend_port0 = 5432\n";
+
+    fn toml(lines: &str) -> String {
+        format!("{TOML}{lines}{BACKEND}")
+    }
+
+    #[test]
+    fn how_nodes_are_recovered_follows_from_what_is_there() {
+        let cases = [
+            (toml(""), "off"),
+            (toml("recovery_1st_stage_command = 'x'"), "extension"),
+            (toml("recovery_command = 'x'"), "command"),
+            (toml("recovery_command = ' '"), "off"),
+            (toml("recovery_command = 'x'\nrecovery_1st_stage_command = 'y'"), "command"),
+            (toml("recovery_command = 'x'\nrecovery_mode = 'extension'"), "extension"),
+            (toml("recovery_command = 'x'\nrecovery_mode = 'off'"), "off"),
+            (CONF.to_owned(), "extension"),
+            (format!("{CONF}recovery_command = 'x'\n"), "command"),
+        ];
+        for (text, expected) in cases {
+            let path = if text.starts_with(CONF) { "pgpool.conf" } else { "pgherd.toml" };
+            let config = load_one(path, &text).unwrap().config;
+            assert_eq!(config.recovery.mode.word(), expected, "{text}");
+            assert_eq!(config.shown("recovery_mode").unwrap().words, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slot_has_the_number_of_its_node() {
+        let named = |text: &str| load_one("pgherd.toml", &toml(text)).unwrap().config.recovery.slot;
+        assert_eq!(named("recovery_slot = 'n_%d'").of(BackendId(7)).as_deref(), Some("n_7"));
+        assert_eq!(named("recovery_slot = 'one'").of(BackendId(7)).as_deref(), Some("one"));
+        assert_eq!(named("").of(BackendId(7)), None);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_a_mistake() {
+        let crowd = BACKEND.replace("5432", "5433") + &BACKEND.replace("5432", "5434");
+        let cases = [
+            (toml("recovery_mode = 'command'"), "name it in recovery_command"),
+            (toml("recovery_slot = 'Node-%d'"), "\"Node-%d\" is no name for a replication slot"),
+            (toml("recovery_slot = 'pgherd_fence'"), "and not pgherd_fence"),
+            (toml("recovery_slot = 's'") + &crowd, "several standbys cannot share"),
+        ];
+        for (text, expected) in cases {
+            let mistakes = load_one("pgherd.toml", &text).unwrap_err();
+            let said: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
+        }
     }
 }

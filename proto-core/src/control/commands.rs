@@ -1,7 +1,8 @@
 //! The operator's commands: what has which of them run, in which order, and what came of it.
 //!
 //! `failover_command` promotes when the primary is lost (`failover`), `follow_primary_command` is
-//! run for standbys on an earlier timeline than the primary's (`follow`). Besides, a command is told
+//! run for standbys on an earlier timeline than the primary's (`follow`), `recovery_command` to make a
+//! standby of a node again (`recovery`). Besides, a command is told
 //! of every other node that is lost or comes back: of one after the other, in the order in which it
 //! happened, as in Pgpool-II. Nothing waits for those; what they say is logged.
 
@@ -12,7 +13,7 @@ use super::hold::Hold;
 use crate::config::{Command, FailoverFlag};
 use crate::failover::placeholders::{self, Facts};
 use crate::id::BackendId;
-use crate::job::{Ending, Job, JobId};
+use crate::job::{Ending, Environment, Job, JobId};
 use crate::limits;
 use crate::output::Output;
 use crate::topology::{Seen, Topology};
@@ -43,6 +44,8 @@ pub(super) enum Purpose {
     Promote,
     /// This node follows the primary.
     Follow(BackendId),
+    /// This node is recovered.
+    Recover(BackendId),
     /// It is told that something has happened.
     Tell,
 }
@@ -50,9 +53,9 @@ pub(super) enum Purpose {
 /// Who was what while one node was the primary.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reign {
-    primary: Option<BackendId>,
+    pub(super) primary: Option<BackendId>,
     /// The usable node of the least number.
-    main: Option<BackendId>,
+    pub(super) main: Option<BackendId>,
 }
 
 /// What happened to a node.
@@ -66,6 +69,11 @@ impl Commands {
     /// Tells whether any command runs.
     pub(super) fn are_running(&self) -> bool {
         !self.running.is_empty()
+    }
+
+    /// Tells whether this command runs.
+    pub(super) fn is_running(&self, job: JobId) -> bool {
+        self.running.contains_key(&job)
     }
 
     /// Tells whether a command runs that has a standby follow the primary, or another one.
@@ -111,6 +119,7 @@ impl Control {
         match purpose {
             Purpose::Promote => self.on_promotion_run(id, ending),
             Purpose::Follow(node) => self.on_follow_run(node, id, ending),
+            Purpose::Recover(_) => self.on_recovery_run(id, ending),
             Purpose::Tell => self.tell_next(),
         }
     }
@@ -130,9 +139,11 @@ impl Control {
             new_main: backend(main),
             old_main: before.main,
             old_primary: backend(before.primary),
+            standby: None,
         };
         let line = placeholders::fill(&command.line, &facts);
-        Some(Job { name: format!("{key} for node {about}"), line, within: command.within })
+        let name = format!("{key} for node {about}");
+        Some(Job { name, line, environment: Environment::default(), within: command.within })
     }
 
     /// Notes who is lost and who is back in the next view of the cluster.

@@ -42,6 +42,10 @@ pub(super) enum What {
     Lift,
     /// A step of the recovery under way, by the user who recovers.
     Recover,
+    /// The node makes a replication slot for the one that is recovered.
+    MakeSlot,
+    /// The node drops the replication slot of one that was not recovered.
+    DropSlot,
 }
 
 /// Why an order was not carried out.
@@ -91,9 +95,12 @@ impl Control {
         let node = order.node;
         let Some(first) = order.queries.pop_front() else { return };
         let dialogue = Box::new(match order.what {
-            What::Promote | What::Follow(_) | What::Fence | What::Lift => {
-                self.order_dialogue(node, first)
-            }
+            What::Promote
+            | What::Follow(_)
+            | What::Fence
+            | What::Lift
+            | What::MakeSlot
+            | What::DropSlot => self.order_dialogue(node, first),
             What::Recover => self.recovery_dialogue(first),
         });
         if let Some(order) = self.orders.get_mut(conn) {
@@ -201,6 +208,8 @@ impl Control {
                 self.on_lift_ordered(node, conn, ended);
             }
             What::Recover => self.on_recovery_ordered(conn, ended),
+            What::MakeSlot => self.on_slot_made(conn, ended),
+            What::DropSlot => self.on_slot_dropped(node, ended),
         }
     }
 

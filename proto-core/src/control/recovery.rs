@@ -4,25 +4,23 @@
 //! seen to follow the primary. Whatever goes wrong before, it stays out, whoever asked is told why,
 //! and a new attempt may begin.
 
+mod command;
 mod request;
+mod scripts;
 
 use super::Control;
 use super::hold::Hold;
-use super::order::{Failed, What};
-use super::watch::introduce;
 use crate::admin::packet::Report;
 use crate::admin::reply;
-use crate::auth::answer::Answer;
-use crate::auth::passwd::Stored;
-use crate::backend::dialogue::{Dialogue, Rows};
 use crate::config::Backend;
 use crate::health::probe::Receiver;
 use crate::id::{BackendId, ConnId};
+use crate::job::JobId;
 use crate::limits;
-use crate::recovery::extension::{self, Caller, Offer, Sites};
+use crate::recovery::extension::{self, Sites};
 use crate::time::Instant;
 use crate::topology::{Role, Seen, Status};
-use bytes::Bytes;
+pub(super) use command::Leftovers;
 
 /// A recovery under way.
 #[derive(Debug)]
@@ -35,6 +33,8 @@ pub(super) struct Recovery {
     asker: ConnId,
     /// In which of the databases the functions are looked for, and called.
     database: usize,
+    /// The replication slot that was made for it, and that goes if it fails.
+    slot: Option<String>,
     began: Instant,
     stage: Stage,
     /// When that began.
@@ -43,7 +43,8 @@ pub(super) struct Recovery {
     tell_at: Instant,
 }
 
-/// How far a recovery has come. A stage ends with its order, which has a deadline, or by its own.
+/// How far a recovery has come. A stage ends with its order or its command, which have deadlines, or
+/// by its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// The primary is asked what can be done there. Nothing is touched yet.
@@ -52,6 +53,10 @@ enum Stage {
     Copying(ConnId),
     /// The node's server is being started.
     Starting(ConnId),
+    /// The primary makes a replication slot for the node.
+    Slotting(ConnId),
+    /// `recovery_command` is run for the node.
+    Running(JobId),
     /// The node has to follow the primary by then.
     Awaiting(Instant),
 }
@@ -60,8 +65,11 @@ impl Stage {
     /// The order that it waits for.
     const fn order(self) -> Option<ConnId> {
         match self {
-            Self::Asking(order) | Self::Copying(order) | Self::Starting(order) => Some(order),
-            Self::Awaiting(_) => None,
+            Self::Asking(order)
+            | Self::Copying(order)
+            | Self::Starting(order)
+            | Self::Slotting(order) => Some(order),
+            Self::Running(_) | Self::Awaiting(_) => None,
         }
     }
 }
@@ -82,6 +90,10 @@ impl Recovery {
             Stage::Starting(_) => {
                 format!("node {node}: its server is started (pgpool_remote_start)")
             }
+            Stage::Slotting(_) => {
+                format!("node {node}: node {primary} makes its replication slot (recovery_slot)")
+            }
+            Stage::Running(_) => format!("node {node}: recovery_command runs"),
             Stage::Awaiting(_) => {
                 format!("node {node}: awaited as a standby that follows node {primary}")
             }
@@ -113,62 +125,6 @@ impl Control {
         matches!(recovery.stage, Stage::Awaiting(_)).then_some(recovery.node.id)
     }
 
-    /// Begins a conversation as the user who recovers.
-    pub(super) fn recovery_dialogue(&mut self, first: Bytes) -> Dialogue {
-        let policy = &self.config.recovery;
-        let at = self.recovery.as_ref().map_or(0, |recovery| recovery.database);
-        let database = policy.databases.get(at).map_or("", String::as_str);
-        let checks = &self.config.checks;
-        let (user, password) =
-            policy.user.as_ref().map_or((&checks.user, &checks.password), |(u, p)| (u, p));
-        let params = introduce(user, database, extension::APPLICATION_NAME);
-        let stored = password.clone().map(Stored::Plain);
-        let answer = Answer::new(user, stored.as_ref(), &mut self.entropy);
-        Dialogue::new(&params, answer, first)
-    }
-
-    /// Asks the primary what can be done there.
-    fn ask_primary(&mut self, primary: BackendId) -> Stage {
-        let order = self.order(primary, What::Recover, [extension::QUERY], limits::ORDER_TIMEOUT);
-        Stage::Asking(order)
-    }
-
-    /// An order that has to do with the recovery was carried out, or was not.
-    pub(super) fn on_recovery_ordered(&mut self, conn: ConnId, ended: Result<Rows, Failed>) {
-        let Some(recovery) = self.recovery.as_ref().filter(|r| r.stage.order() == Some(conn))
-        else {
-            return;
-        };
-        let (stage, primary) = (recovery.stage, recovery.primary.id);
-        let next = match (stage, ended) {
-            (Stage::Asking(_), Ok(rows)) => self.on_offered(&rows),
-            (Stage::Copying(_), Ok(rows)) if said_yes(&rows) => self.start_node(),
-            (Stage::Starting(_), Ok(rows)) if said_yes(&rows) => Ok(self.watch_node()),
-            (Stage::Awaiting(_), _) => return,
-            (Stage::Asking(_), Err(why)) => {
-                Err(format!("node {primary} could not be asked what can be done: {why}"))
-            }
-            (Stage::Copying(_), Ok(_)) => {
-                Err("pgpool_recovery says that recovery_1st_stage_command failed".to_owned())
-            }
-            (Stage::Copying(_), Err(Failed::Refused(why))) => {
-                Err(format!("recovery_1st_stage_command failed: {why}"))
-            }
-            (Stage::Copying(_), Err(Failed::Unanswered(why))) => Err(format!(
-                "nothing is known of recovery_1st_stage_command, which may still run on node \
-                 {primary}: {why}"
-            )),
-            (Stage::Starting(_), Ok(_)) => {
-                Err("pgpool_remote_start says that it failed".to_owned())
-            }
-            (Stage::Starting(_), Err(why)) => Err(format!("pgpool_remote_start failed: {why}")),
-        };
-        match next {
-            Ok(stage) => self.go_on(stage),
-            Err(why) => self.fail_recovery(&why),
-        }
-    }
-
     /// Goes on with another stage.
     fn go_on(&mut self, stage: Stage) {
         let Some(recovery) = &mut self.recovery else { return };
@@ -179,56 +135,9 @@ impl Control {
         self.look_hastily();
     }
 
-    /// The primary has said what can be done. From here on the node's data may be touched.
-    fn on_offered(&mut self, rows: &Rows) -> Result<Stage, String> {
-        let Some(recovery) = &mut self.recovery else { return Err(String::new()) };
-        let (node, primary) = (recovery.node.id, recovery.primary.id);
-        let offer = Offer::read(rows).ok_or("its answer cannot be understood")?;
-        let policy = &self.config.recovery;
-        let script = policy.first_stage.clone();
-        let can_copy = script.is_empty() || offer.arguments > 0;
-        if !can_copy || !offer.can_start {
-            if recovery.database + 1 < policy.databases.len() {
-                recovery.database += 1;
-                return Ok(self.ask_primary(primary));
-            }
-            return Err(format!(
-                "node {primary} has no pgpool_recovery in {}: run CREATE EXTENSION pgpool_recovery \
-                 there, or set recovery_database",
-                policy.databases.join(" or ")
-            ));
-        }
-        if offer.caller != Caller::Superuser {
-            return Err("recovery_user is no superuser, which pgpool_recovery demands".to_owned());
-        }
-        if let Some(process) = offer.busy {
-            return Err(format!(
-                "a script of an earlier recovery still runs on node {primary}, for process \
-                 {process}: wait for it, or end it there"
-            ));
-        }
-        let sites = recovery.sites();
-        if !self.is_out(node) {
-            return Err(format!("node {node} is in service again"));
-        }
+    /// Keeps a node out of service from now on, for its data may be touched.
+    fn keep_out(&mut self, node: BackendId) {
         self.hold(node, Hold::Detached);
-        if script.is_empty() {
-            return self.start_node();
-        }
-        let call = sites.copy(&script, offer.arguments).ok_or("its names cannot be written")?;
-        let within = self.config.recovery.command_timeout;
-        let queries = [extension::NO_LIMIT, call.as_str()];
-        Ok(Stage::Copying(self.order(primary, What::Recover, queries, within)))
-    }
-
-    /// Has the node's server started.
-    fn start_node(&mut self) -> Result<Stage, String> {
-        let Some(recovery) = &self.recovery else { return Err(String::new()) };
-        let primary = recovery.primary.id;
-        let call = recovery.sites().start().ok_or("its names cannot be written")?;
-        let within = self.config.recovery.timeout;
-        let queries = [extension::NO_LIMIT, call.as_str()];
-        Ok(Stage::Starting(self.order(primary, What::Recover, queries, within)))
     }
 
     fn watch_node(&self) -> Stage {
@@ -280,7 +189,8 @@ impl Control {
             Stage::Copying(_) => {
                 format!("{why}; recovery_1st_stage_command may still run on node {primary}")
             }
-            Stage::Asking(_) | Stage::Starting(_) | Stage::Awaiting(_) => why,
+            Stage::Running(_) => format!("{why}; recovery_command may still run"),
+            Stage::Asking(_) | Stage::Starting(_) | Stage::Slotting(_) | Stage::Awaiting(_) => why,
         })
     }
 
@@ -339,6 +249,7 @@ impl Control {
         if let Some(order) = recovery.stage.order() {
             self.recall(order);
         }
+        self.tidy_up(&recovery);
         let node = recovery.node.id;
         let seconds = self.now.since(recovery.began).as_secs();
         log::error!(
@@ -368,15 +279,14 @@ impl Control {
         let recovery = self.recovery.as_ref()?;
         Some(match recovery.stage {
             Stage::Awaiting(deadline) => deadline.min(recovery.tell_at),
-            Stage::Asking(_) | Stage::Copying(_) | Stage::Starting(_) => recovery.tell_at,
+            Stage::Asking(_)
+            | Stage::Copying(_)
+            | Stage::Starting(_)
+            | Stage::Slotting(_)
+            | Stage::Running(_) => recovery.tell_at,
         })
     }
 }
 
 /// Why a recovery ends with the process.
 const STOPPING: &str = "pgherd is stopping";
-
-/// Whether a function that says whether it succeeded says so.
-fn said_yes(rows: &Rows) -> bool {
-    rows.iter().flatten().any(|value| value == "t")
-}

@@ -1,5 +1,6 @@
 //! The operator's commands with what they are about: `failover_command`, `failback_command` and
-//! `follow_primary_command`, whose placeholders are Pgpool-II's.
+//! `follow_primary_command`, whose placeholders are Pgpool-II's, and `recovery_command`, which has two
+//! of its own.
 //!
 //! Host names and data directories go into the line as they are, as in Pgpool-II, whose scripts'
 //! users write `"%D"` or `%D` as they need it. They come from the configuration, never from a
@@ -22,6 +23,17 @@ pub struct Facts<'a> {
     pub old_main: Option<BackendId>,
     /// The primary before: `%P`, `%N`, `%S`.
     pub old_primary: Option<&'a Backend>,
+    /// What else is told of the node; none but in `recovery_command`.
+    pub standby: Option<Standby<'a>>,
+}
+
+/// What a standby is known by at its primary.
+#[derive(Clone, Copy, Debug)]
+pub struct Standby<'a> {
+    /// Its `application_name`: `%a`.
+    pub name: &'a str,
+    /// Its replication slot: `%s`. Empty where it has none.
+    pub slot: &'a str,
 }
 
 /// Fills a command's placeholders in. An unknown one leaves nothing, as in Pgpool-II.
@@ -48,6 +60,8 @@ pub fn fill(command: &str, facts: &Facts<'_>) -> String {
             Some('P') => number(&mut line, primary.map(|primary| primary.id)),
             Some('N') => word(&mut line, primary.map(|primary| primary.hostname.as_str())),
             Some('S') => port(&mut line, primary),
+            Some('a') => of_standby(&mut line, facts, |standby| standby.name),
+            Some('s') => of_standby(&mut line, facts, |standby| standby.slot),
             Some('%') => line.push('%'),
             Some(_) | None => {}
         }
@@ -69,6 +83,12 @@ fn word(line: &mut String, text: Option<&str>) {
     match text {
         Some(text) if !text.is_empty() => line.push_str(text),
         Some(_) | None => line.push_str("\"\""),
+    }
+}
+
+fn of_standby<'a>(line: &mut String, facts: &Facts<'a>, what: fn(Standby<'a>) -> &'a str) {
+    if let Some(standby) = facts.standby {
+        word(line, Some(what(standby)));
     }
 }
 
@@ -117,7 +137,11 @@ mod tests {
             new_main: Some(&new),
             old_main: Some(BackendId(0)),
             old_primary: Some(&old),
+            standby: None,
         };
+        let known = Some(Standby { name: "node1", slot: "pgherd_1" });
+        let recovered = Facts { standby: known, ..lost };
+        let nameless = Facts { standby: Some(Standby { name: "", slot: "" }), ..lost };
         let alone = Facts { new_main: None, old_main: None, old_primary: None, ..lost };
         let follow = Facts { node: &standby, ..lost };
         let unset = Facts { node: &bare, new_main: Some(&bare), ..lost };
@@ -136,6 +160,9 @@ mod tests {
             ("%S", &follow, "5432"),
             ("date +%%s", &lost, "date +%s"),
             ("%%d", &lost, "%d"),
+            ("%a|%s", &lost, "|"),
+            ("%d|%a|%s|%m", &recovered, "0|node1|pgherd_1|1"),
+            ("%a|%s", &nameless, "\"\"|\"\""),
             ("no placeholder", &lost, "no placeholder"),
             ("", &lost, ""),
             ("--id=%d,%%", &lost, "--id=0,%"),

@@ -194,13 +194,28 @@ impl Server {
         }
     }
 
-    /// Becomes a standby of another server, with its data, and starts.
-    pub(crate) fn rejoin(&mut self, stage: &mut Stage, data: Option<Copy>, leader: usize) {
+    /// Starts with another server's data, as its standby or for itself.
+    pub(crate) fn rejoin(&mut self, stage: &mut Stage, data: Option<Copy>, leader: Option<usize>) {
         match data {
-            Some(data) => self.replace(stage, data, Some(leader)),
+            Some(data) => self.replace(stage, data, leader),
             None => self.crash(stage),
         }
         self.start(stage);
+    }
+
+    /// Becomes a standby of another server, with its own data, settings and slots, and starts.
+    pub(crate) fn follow(&mut self, stage: &mut Stage, leader: usize) {
+        self.crash(stage);
+        self.engine.role = Role::Standby(Replay::Running);
+        let node = self.node;
+        self.engine.conninfo = format!("host=node{leader} port=5432 application_name=node{node}");
+        self.engine.conninfo_next.clone_from(&self.engine.conninfo);
+        self.start(stage);
+    }
+
+    /// Tells whether there is a replication slot of this name.
+    pub(crate) fn has_slot(&self, name: &str) -> bool {
+        self.engine.slots.contains(name)
     }
 
     /// Becomes a primary, on a new timeline, with everything that it has received.

@@ -22,14 +22,15 @@ impl Commands {
     pub fn write(dir: PathBuf, psql: &Path, ports: &[u16]) -> Self {
         fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
         let ports: String = ports.iter().map(|port| format!(" {port}")).collect();
-        let prelude = PRELUDE
-            .replace("{psql}", &psql.display().to_string())
-            .replace("{ports}", &ports)
-            .replace("{dir}", &dir.display().to_string());
+        let fill = |text: &str| {
+            text.replace("{psql}", &psql.display().to_string())
+                .replace("{ports}", &ports)
+                .replace("{dir}", &dir.display().to_string())
+        };
         for (name, body) in SCRIPTS {
             let path = dir.join(name);
-            let body = body.replace("{ports}", &ports);
-            fs::write(&path, format!("{prelude}{body}"))
+            let begin = if REBUILDERS.contains(&name) { REBUILD } else { "" };
+            fs::write(&path, fill(&format!("{PRELUDE}{begin}{body}")))
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
@@ -49,16 +50,47 @@ const PRELUDE: &str = r#"#!/bin/sh
 said="${0##*/} $*"
 echo "$said" >> "{dir}/journal"
 echo "$said"
-export PGPASSWORD=postgres PGCONNECT_TIMEOUT=5
+export PGCONNECT_TIMEOUT=5
 port() { shift "$1"; shift; echo "$1"; }
 sql() {
-    "{psql}" -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -U postgres \
+    PGPASSWORD=postgres "{psql}" -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -U postgres \
         -p "$(port "$1"{ports})" -d postgres -c "$2"
 }
 "#;
 
+/// What those begin with that make a standby of a node: `NODE PRIMARY DIRECTORY NAME SLOT`. They log
+/// in as their environment says, and become the user to whom the directory belongs; while one works on
+/// it, the next one waits.
+const REBUILD: &str = r#"set -e
+data="$3"
+home=$(dirname "$data")
+bin=$(dirname "{psql}")
+exec 9>"{dir}/lock.$1"
+flock 9
+own() {
+    if [ "$(id -u)" = 0 ]; then runuser -u "$(stat -c %U "$home")" -- "$@"; else "$@"; fi
+}
+stop() { own "$bin/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true; }
+begin() { own "$bin/pg_ctl" -D "$data" -W -l "$home/start" start >/dev/null 2>&1 </dev/null 9>&-; }
+copy() {
+    if [ -f "$data/herd.conf" ]; then
+        own mkdir -p "$home/own"
+        own cp -p "$data/herd.conf" "$data/pg_hba.conf" "$home/own"
+    fi
+    slot="$1"
+    shift
+    rm -rf "$data"
+    own "$bin/pg_basebackup" -D "$data" --checkpoint=fast --no-sync ${slot:+-S "$slot"} "$@" \
+        -d "host=127.0.0.1 port=$port application_name=$name"
+    [ -n "$slot" ] || sed -i /^primary_slot_name/d "$data/postgresql.auto.conf"
+    own cp -p "$home"/own/* "$data"
+}
+port=$(port "$2"{ports})
+name="$4"
+"#;
+
 /// Their names and what is particular to each.
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 9] = [
     ("failover", "[ \"$1\" = \"$2\" ] || exit 0\nsql \"$3\" 'select pg_promote()'\n"),
     (
         "stumble",
@@ -79,4 +111,10 @@ sql "$1" "select pg_reload_conf()"
     ("note", ""),
     ("fail", "echo 'nothing is done' >&2\nexit 1\n"),
     ("hang", "sleep 1000\n"),
+    ("rebuild", "stop\ncopy \"$5\" --write-recovery-conf\nbegin\n"),
+    ("alone", "stop\ncopy ''\nbegin\n"),
+    ("break", "stop\nexit 1\n"),
 ];
+
+/// Those that make a standby of a node, or are to.
+const REBUILDERS: [&str; 3] = ["rebuild", "alone", "break"];

@@ -110,8 +110,8 @@ impl Grounds {
     /// Whether node 0 is still the primary that it was built as, and all others follow it.
     fn is_as_built(&self) -> bool {
         let timeline = "select timeline_id from pg_control_checkpoint()";
-        let fence = "select count(*) from pg_replication_slots where slot_name = 'pgherd_fence'";
-        self.psql(0, fence) == "0"
+        let slots = "select count(*) from pg_replication_slots where slot_name like 'pgherd%'";
+        self.psql(0, slots) == "0"
             && self.psql(0, "select pg_is_in_recovery()") == "f"
             && self.psql(0, timeline) == "1"
             && (1..=STANDBYS).all(|node| {

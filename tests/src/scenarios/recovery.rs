@@ -7,7 +7,7 @@ use crate::scenarios::failover::{admin_again, other, promote, wait_any_heir};
 use crate::world::{End, Fate, Scripts, Setup, Signal, World};
 
 /// The node that is lost.
-const LOST: usize = 2;
+pub const LOST: usize = 2;
 const STANDBYS: usize = 2;
 
 /// Recovery is set up as for Pgpool-II, and pgherd promotes.
@@ -209,7 +209,10 @@ pub fn a_shutdown_ends_a_recovery(w: &mut impl World) {
 }
 
 /// Makes a table with a row, and has a standby die.
-fn lose(w: &mut impl World, node: usize) -> Client {
+///
+/// # Panics
+/// That does not succeed.
+pub fn lose(w: &mut impl World, node: usize) -> Client {
     let app = w.connect("app");
     w.table(&app, "t", STANDBYS);
     w.run(&app, "insert into t values (1)");
@@ -235,13 +238,19 @@ fn begin(w: &mut impl World, node: usize) -> Admin {
 }
 
 /// Asks for a recovery; everything that is told until its end.
-fn recover(w: &mut impl World, admin: &mut Admin, node: usize) -> Vec<Reply> {
+///
+/// # Panics
+/// There is no answer.
+pub fn recover(w: &mut impl World, admin: &mut Admin, node: usize) -> Vec<Reply> {
     w.send(admin.conn, &packet(b'O', format!("{node}\0").as_bytes()));
     answer(w, admin)
 }
 
 /// Everything that is told until the answer, which comes last.
-fn answer(w: &mut impl World, admin: &mut Admin) -> Vec<Reply> {
+///
+/// # Panics
+/// There is none.
+pub fn answer(w: &mut impl World, admin: &mut Admin) -> Vec<Reply> {
     let mut told = Vec::new();
     while told.last().is_none_or(|last: &Reply| last.tag == b'N') {
         told.push(admin.next(w).expect("news or an answer"));
@@ -249,7 +258,9 @@ fn answer(w: &mut impl World, admin: &mut Admin) -> Vec<Reply> {
     told
 }
 
-fn notices(told: &[Reply]) -> Vec<&str> {
+/// What is told on the way to an answer.
+#[must_use]
+pub fn notices(told: &[Reply]) -> Vec<&str> {
     told.iter().filter(|reply| reply.tag == b'N').map(|reply| reply.field('M')).collect()
 }
 

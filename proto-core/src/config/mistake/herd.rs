@@ -28,6 +28,8 @@ pub enum Herd {
     NowhereToListen,
     /// Nobody to log in as for looking at the servers.
     NoCheckUser,
+    /// Nodes are to be recovered by a command, and there is none.
+    NoRecoveryCommand,
     /// A password file that is named and cannot be read.
     PasswordFile {
         /// Its path.
@@ -87,6 +89,10 @@ impl Herd {
                 "pgherd must log in to see which server is the primary, and has no user for it",
                 "name a user with the role pg_monitor, and its password in sr_check_password or \
                  the password file",
+            ),
+            Self::NoRecoveryCommand => Words::new(
+                "nodes are to be recovered by a command, and there is none",
+                "name it in recovery_command",
             ),
             Self::PasswordFile { path, why } => Words::new(
                 format!("{path} cannot be read: {why}"),

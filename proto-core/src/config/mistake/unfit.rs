@@ -97,6 +97,16 @@ pub enum Unfit {
     BadRelationships,
     /// A list of cores is of another shape.
     BadAffinity(BadAffinity),
+    /// Not the name of a replication slot that pgherd may make.
+    SlotName {
+        /// As written.
+        value: String,
+    },
+    /// The same replication slot for several standbys.
+    SharedSlot {
+        /// As written.
+        value: String,
+    },
 }
 
 impl Unfit {
@@ -172,6 +182,15 @@ impl Unfit {
                 "write t1:t2,f():t3, with () behind the names of functions",
             ),
             Self::BadAffinity(bad) => affinity(bad),
+            Self::SlotName { value } => Words::new(
+                format!("{} is no name for a replication slot of a node", shown(value)),
+                "write at most 63 small letters, digits and underscores, with %d for the node's \
+                 number, and not pgherd_fence, as in pgherd_%d",
+            ),
+            Self::SharedSlot { value } => Words::new(
+                format!("several standbys cannot share the replication slot {}", shown(value)),
+                "write %d for the node's number, as in pgherd_%d",
+            ),
             Self::Hashed => Words::new(
                 "a hash is not enough to log in with",
                 "give the password plain, with TEXT before it, or encrypted",

@@ -229,6 +229,8 @@ const TABLE: &[(&str, &str)] = &[
     ("failover_wait_timeout", "seconds that a write waits for a primary"),
     ("switchover_timeout", "seconds that a switchover may make clients wait"),
     ("recovery_mode", "how a node is made a standby again"),
+    ("recovery_command", "command that makes a standby of a node"),
+    ("recovery_slot", "replication slot of a node that is recovered"),
     ("recovery_command_timeout", "seconds that a copy of the primary may take"),
     ("shutdown_timeout", "seconds that a shutdown waits for transactions"),
     ("auth_method", "how clients prove who they are"),

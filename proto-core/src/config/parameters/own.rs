@@ -39,7 +39,12 @@ pub(super) const TABLE: &[Parameter] = &[
     measure("follow_primary_command_timeout", Unit::Seconds, 1, 7 * DAY, "3600").now(),
     measure("failover_wait_timeout", Unit::Seconds, 0, DAY, "30").now(),
     measure("switchover_timeout", Unit::Seconds, 1, 3600, "10").now(),
-    Parameter { default: None, ..choice("recovery_mode", &["extension", "off"], "").now() },
+    Parameter {
+        default: None,
+        ..choice("recovery_mode", &["command", "extension", "off"], "").now()
+    },
+    text("recovery_command", "").now(),
+    text("recovery_slot", "").now(),
     measure("recovery_command_timeout", Unit::Seconds, 1, WEEK, "86400").now(),
     measure("shutdown_timeout", Unit::Seconds, 0, DAY, "60").now(),
     Parameter {

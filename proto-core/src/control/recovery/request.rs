@@ -8,6 +8,7 @@ use crate::admin::reply;
 use crate::config::{Backend, RecoveryMode};
 use crate::control::Control;
 use crate::control::failover::Failover;
+use crate::failover::slot;
 use crate::id::ConnId;
 
 /// What a refusal begins with, as Pgpool-II's.
@@ -36,13 +37,17 @@ impl Control {
         self.note_request(conn, &format!("recover node {}", node.id));
         self.have_it_wait(conn);
         let now = self.now;
-        let stage = self.ask_primary(primary.id);
+        let stage = match self.config.recovery.mode {
+            RecoveryMode::Command(_) => self.begin_command(&node, &primary),
+            RecoveryMode::Extension | RecoveryMode::Off => self.ask_primary(primary.id),
+        };
         self.recovery = Some(Recovery {
             node,
             primary,
             timeline,
             asker: conn,
             database: 0,
+            slot: None,
             began: now,
             stage,
             since: now,
@@ -84,16 +89,25 @@ impl Control {
         let (Some(node), Some(primary)) = backends else {
             return refused(format!("node id {number} is not valid"));
         };
-        match self.config.recovery.mode {
+        let is_told_directory = match &self.config.recovery.mode {
             RecoveryMode::Off => {
                 return refused(
-                    "recovery_mode is off; set it, or recovery_1st_stage_command".to_owned(),
+                    "recovery_mode is off; set it, or recovery_command or \
+                     recovery_1st_stage_command"
+                        .to_owned(),
                 );
             }
-            RecoveryMode::Extension => {}
-        }
-        if node.data_directory.is_empty() {
+            RecoveryMode::Extension => true,
+            RecoveryMode::Command(command) => command.line.contains("%D"),
+        };
+        if is_told_directory && node.data_directory.is_empty() {
             return refused(format!("backend_data_directory{id} is not set"));
+        }
+        if self.leftovers.has(id) {
+            return refused(format!(
+                "recovery_command of an earlier recovery still runs for node {id}: wait for it, or \
+                 end it"
+            ));
         }
         Ok((node.clone(), primary.clone(), timeline))
     }
@@ -105,11 +119,21 @@ impl Control {
         let (id, at) = (node.id, primary.id);
         let copy = Some(&policy.first_stage).filter(|script| !script.is_empty());
         let copy = copy.and_then(|script| sites.copy(script, u8::MAX));
-        let calls = copy.into_iter().chain(sites.start());
+        let steps: Vec<String> = match self.recovery_line(node, primary) {
+            Some(line) => {
+                let slot = policy.slot.of(id).map(|name| slot::make(&name));
+                let slot = slot.into_iter().flatten().map(|query| format!("on node {at}: {query}"));
+                slot.chain([format!("here: {line}")]).collect()
+            }
+            None => {
+                let calls = copy.into_iter().chain(sites.start());
+                calls.map(|call| format!("on node {at}: {call}")).collect()
+            }
+        };
         let seconds = policy.timeout.as_secs();
         let mut lines =
             vec![format!("node {id} is kept out of service until it follows node {at}")];
-        lines.extend(calls.map(|call| format!("on node {at}: {call}")));
+        lines.extend(steps);
         lines.push(format!("node {id} has to follow node {at} within {seconds} seconds"));
         lines.push(format!("node {id} is attached"));
         lines

@@ -2,7 +2,7 @@
 //! own state: a planner for them would be most of PostgreSQL.
 
 use pgherd_core::backend::audit;
-use pgherd_core::failover::{fence, privileges};
+use pgherd_core::failover::{fence, privileges, slot};
 use pgherd_core::recovery::extension;
 use pgherd_core::route::catalog;
 
@@ -38,7 +38,29 @@ pub(in crate::postgres) fn known(
         catalog::QUERY => Some(catalog(context, engine)),
         extension::QUERY => Some(offer(context, engine)),
         _ if !engine.probe.is_empty() && sql == engine.probe => Some(probe(engine)),
-        _ => None,
+        _ => slots(sql, engine),
+    }
+}
+
+/// Makes, drops and counts replication slots. All of them keep WAL, and none is in use.
+fn slots(sql: &str, engine: &mut Engine) -> Option<RowSet> {
+    let (_, rest) = sql.split_once("slot_name = '")?;
+    let (name, _) = rest.split_once('\'')?;
+    let [clear, make] = slot::make(name);
+    let counted = format!("select count(*) from pg_replication_slots where slot_name = '{name}'");
+    if sql == clear {
+        Some(rows([("pg_drop_replication_slot", Type::Text)], None))
+    } else if sql == make {
+        let made = engine.slots.insert(name.to_owned()).then(|| vec![text(name)]);
+        Some(rows([("pg_create_physical_replication_slot", Type::Text)], made))
+    } else if sql == slot::drop(name) {
+        let dropped = engine.slots.remove(name).then(|| vec![text("")]);
+        Some(rows([("pg_drop_replication_slot", Type::Text)], dropped))
+    } else if sql == counted {
+        let count = i64::from(engine.slots.contains(name));
+        Some(rows([("count", Type::Int8)], [vec![Value::Int(count)]]))
+    } else {
+        None
     }
 }
 
