@@ -195,7 +195,10 @@ impl Rig {
                 self.servers.retain(|server| server.id != conn);
                 self.events.push_back(Event::Closed(conn));
             }
-            Output::Move { .. } | Output::Post { .. } | Output::Run { .. } => {}
+            Output::Move { .. }
+            | Output::Post { .. }
+            | Output::Run { .. }
+            | Output::Recall { .. } => {}
         }
     }
 

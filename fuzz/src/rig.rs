@@ -380,7 +380,9 @@ impl<S: Servers> Rig<S> {
             Output::Close { conn, when } => self.close(conn, when),
             Output::Move { conn, .. } => panic!("{conn} moves, and there is nowhere to go"),
             Output::Post { to, message } => self.post(to, *message),
-            Output::Run { id, .. } => panic!("job {id} is run, and no shard runs any"),
+            Output::Run { id, .. } | Output::Recall { id } => {
+                panic!("job {id} is run, and no shard runs any")
+            }
         }
     }
 

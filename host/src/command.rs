@@ -1,13 +1,17 @@
-//! Commands of the operator's: run beside everything else, ended when their time is over.
+//! Commands of the operator's: run beside everything else, ended when their time is over or when they
+//! are recalled.
 //!
 //! A command is a process group of its own, fed by `/dev/null`. A thread reads what it writes, and
-//! a second one waits for its end, so that the first may wait for either and for its deadline. What
+//! a second one waits for its end, so that the first may wait for either, for its deadline and for
+//! its recall. What
 //! a command leaves running when it ends in time, such as a server, is left alone.
 
-use std::io::{self, PipeReader, PipeWriter, Read as _};
+use std::collections::BTreeMap;
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Weak};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
@@ -23,30 +27,70 @@ use crate::mailbox::{Mail, Post};
 /// Bytes that are read of a command's output at once: what a pipe holds by default on Linux.
 const READ_LEN: usize = 64 * 1024;
 
-/// Has a command run for a machine, and tells it what came of it.
-pub(crate) fn start(id: JobId, job: Job, me: Peer, post: &Post) {
-    let tell = {
-        let post = post.clone();
-        move |ending| {
-            let message = Box::new(Message::Ended { job: id, ending });
-            post.send(me, Mail::Message { from: me, message });
+/// The commands of a machine, by which they are recalled.
+#[derive(Debug, Default)]
+pub(crate) struct Commands(BTreeMap<JobId, Weak<Leash>>);
+
+impl Commands {
+    /// Has a command run for a machine, and tells it what came of it.
+    pub(crate) fn start(&mut self, id: JobId, job: Job, me: Peer, post: &Post) {
+        self.0.retain(|_, leash| leash.strong_count() > 0);
+        let tell = {
+            let post = post.clone();
+            move |ending| {
+                let message = Box::new(Message::Ended { job: id, ending });
+                post.send(me, Mail::Message { from: me, message });
+            }
+        };
+        let leash = match Leash::new() {
+            Ok(leash) => Arc::new(leash),
+            Err(error) => return tell(Ending::NotStarted(error.to_string())),
+        };
+        self.0.insert(id, Arc::downgrade(&leash));
+        let failed = tell.clone();
+        let run = move || {
+            let ending = run(&job, &leash, &mut |line| log::info!("{}: {line}", job.name));
+            tell(ending);
+        };
+        if let Err(error) = Builder::new().name("command".to_owned()).spawn(run) {
+            failed(Ending::NotStarted(error.to_string()));
         }
-    };
-    let failed = tell.clone();
-    let run = move || {
-        let ending = run(&job, &mut |line| log::info!("{}: {line}", job.name));
-        tell(ending);
-    };
-    if let Err(error) = Builder::new().name("command".to_owned()).spawn(run) {
-        failed(Ending::NotStarted(error.to_string()));
+    }
+
+    /// Has a command end, unless it has.
+    pub(crate) fn recall(&mut self, id: JobId) {
+        if let Some(leash) = self.0.remove(&id).and_then(|leash| leash.upgrade()) {
+            leash.pull();
+        }
+    }
+}
+
+/// What a command is held by while it runs.
+#[derive(Debug)]
+struct Leash {
+    /// Can be read once it is pulled.
+    near: PipeReader,
+    far: PipeWriter,
+}
+
+impl Leash {
+    fn new() -> io::Result<Self> {
+        let (near, far) = io::pipe()?;
+        Ok(Self { near, far })
+    }
+
+    fn pull(&self) {
+        if let Err(error) = (&self.far).write_all(b"x") {
+            log::error!("a command cannot be recalled: {error}");
+        }
     }
 }
 
 /// Runs a command to its end, line by line of what it writes.
-fn run(job: &Job, log: &mut dyn FnMut(String)) -> Ending {
+fn run(job: &Job, leash: &Leash, log: &mut dyn FnMut(String)) -> Ending {
     Running::begin(job).map_or_else(
         |error| Ending::NotStarted(error.to_string()),
-        |running| running.watch(job.within, log),
+        |running| running.watch(job.within, leash, log),
     )
 }
 
@@ -66,12 +110,31 @@ struct Running {
 enum Stage {
     /// It may run on.
     Running,
-    /// Its time is over, and it was told to end.
-    Told,
+    /// It was told to end.
+    Told(Cut),
     /// It was killed. Who does not even die of that waits for a device.
-    Killed,
+    Killed(Cut),
     /// It has ended in time, and the rest of what it wrote is read.
     Ended,
+}
+
+/// Why a command is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// Its time is over.
+    TooLate,
+    /// It was recalled.
+    Recalled,
+}
+
+/// What a wait has found, output apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    None,
+    /// The command has ended.
+    End,
+    /// It is to end.
+    Recall,
 }
 
 impl Running {
@@ -101,73 +164,87 @@ impl Running {
     }
 
     /// Waits until it has ended, one way or another.
-    fn watch(mut self, within: Duration, log: &mut dyn FnMut(String)) -> Ending {
+    fn watch(mut self, within: Duration, leash: &Leash, log: &mut dyn FnMut(String)) -> Ending {
         let mut stage = Stage::Running;
         let mut until = Instant::now() + within;
         loop {
-            let has_ended = match self.wait(stage, until, log) {
-                Ok(has_ended) => has_ended,
+            let found = match self.wait(stage, until, leash, log) {
+                Ok(found) => found,
                 Err(error) => {
                     log::error!("a command cannot be watched: {error}");
                     self.signal(Signal::KILL);
-                    return self.finish(Stage::Killed, log);
+                    return self.finish(Stage::Killed(Cut::TooLate), log);
                 }
             };
+            let has_ended = found == Found::End;
             stage = match stage {
                 Stage::Running if has_ended => {
                     until = Instant::now() + limits::COMMAND_OUTPUT_DELAY;
                     Stage::Ended
                 }
                 Stage::Ended if self.output.is_none() => return self.finish(stage, log),
-                Stage::Told | Stage::Killed if has_ended => {
+                Stage::Told(_) | Stage::Killed(_) if has_ended => {
                     // Its own processes need not have ended with it.
                     self.signal(Signal::KILL);
                     return self.finish(stage, log);
+                }
+                Stage::Running if found == Found::Recall => {
+                    self.signal(Signal::TERM);
+                    until = Instant::now() + limits::COMMAND_KILL_DELAY;
+                    Stage::Told(Cut::Recalled)
                 }
                 _ if Instant::now() < until => stage,
                 Stage::Running => {
                     self.signal(Signal::TERM);
                     until = Instant::now() + limits::COMMAND_KILL_DELAY;
-                    Stage::Told
+                    Stage::Told(Cut::TooLate)
                 }
-                Stage::Told => {
+                Stage::Told(cut) => {
                     self.signal(Signal::KILL);
                     until = Instant::now() + limits::COMMAND_KILL_DELAY;
-                    Stage::Killed
+                    Stage::Killed(cut)
                 }
-                Stage::Ended | Stage::Killed => return self.finish(stage, log),
+                Stage::Ended | Stage::Killed(_) => return self.finish(stage, log),
             };
         }
     }
 
-    /// Waits for output, the end or the time, whatever is first, and reads output. Tells whether the
-    /// command has ended.
+    /// Waits for output, the end, a recall or the time, whatever is first, and reads output.
     fn wait(
         &mut self,
         stage: Stage,
         until: Instant,
+        leash: &Leash,
         log: &mut dyn FnMut(String),
-    ) -> io::Result<bool> {
+    ) -> io::Result<Found> {
         let patience = until.saturating_duration_since(Instant::now());
         let patience = Timespec::try_from(patience).ok();
-        let mut fds = Vec::with_capacity(2);
+        let mut fds = Vec::with_capacity(3);
         if stage != Stage::Ended {
             fds.push(PollFd::from_borrowed_fd(self.end.as_fd(), PollFlags::IN));
+        }
+        if stage == Stage::Running {
+            fds.push(PollFd::from_borrowed_fd(leash.near.as_fd(), PollFlags::IN));
         }
         if let Some(output) = &self.output {
             fds.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
         match poll(&mut fds, patience.as_ref()) {
             Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(rustix::io::Errno::INTR) => return Ok(Found::None),
             Err(error) => return Err(error.into()),
         }
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         let has_ended = stage != Stage::Ended && ready.next() == Some(true);
+        let is_recalled = stage == Stage::Running && ready.next() == Some(true);
         if ready.next() == Some(true) {
             self.read(log);
         }
-        Ok(has_ended)
+        Ok(match (has_ended, is_recalled) {
+            (true, _) => Found::End,
+            (false, true) => Found::Recall,
+            (false, false) => Found::None,
+        })
     }
 
     /// Reads once. There is something to read, or the end.
@@ -197,10 +274,13 @@ impl Running {
                 Ok(status) => ending(status),
                 Err(error) => Ending::NotStarted(error.to_string()),
             },
-            Stage::Told | Stage::Killed => {
+            Stage::Told(cut) | Stage::Killed(cut) => {
                 // One that cannot die is left to the system: nobody waits for it.
                 drop(self.child.try_wait());
-                Ending::TimedOut
+                match cut {
+                    Cut::TooLate => Ending::TimedOut,
+                    Cut::Recalled => Ending::Recalled,
+                }
             }
         }
     }
@@ -236,8 +316,21 @@ mod tests {
     fn run_in(environment: Environment, line: &str, within: Duration) -> (Ending, Vec<String>) {
         let job = Job { name: "test".into(), line: line.into(), environment, within };
         let mut lines = Vec::new();
-        let ending = run(&job, &mut |line| lines.push(line));
+        let ending = run(&job, &Leash::new().unwrap(), &mut |line| lines.push(line));
         (ending, lines)
+    }
+
+    /// What it has started dies with it, and nothing of it is waited for longer than for its end.
+    #[test]
+    fn a_command_that_is_recalled_is_ended() {
+        let leash = Leash::new().unwrap();
+        leash.pull();
+        let (name, line, within) = ("test".into(), "sleep 1000 & sleep 1000".into(), LONG);
+        let job = Job { name, line, environment: Environment::default(), within };
+        let began = Instant::now();
+        let ending = run(&job, &leash, &mut |_| ());
+        assert_eq!(ending, Ending::Recalled);
+        assert!(began.elapsed() < limits::COMMAND_KILL_DELAY, "{:?}", began.elapsed());
     }
 
     #[test]

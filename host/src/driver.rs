@@ -20,7 +20,7 @@ use pgherd_core::output::{Close, Output};
 use pgherd_core::time::Instant;
 
 use crate::attempt::Attempt;
-use crate::command;
+use crate::command::Commands;
 use crate::connection::{Connection, Sink, Source, Stay, Turn, Watched};
 use crate::listener::Listener;
 use crate::poller::{self, Interest, Key, Poller};
@@ -53,6 +53,7 @@ pub(crate) struct Driver<M> {
     mailbox: Mailbox,
     mail: Letters,
     post: Post,
+    commands: Commands,
 }
 
 /// What a driver is started with.
@@ -118,6 +119,7 @@ impl<M: Machine> Driver<M> {
             stock: Stock::default(),
             mailbox,
             mail: Letters::None,
+            commands: Commands::default(),
             post,
         }
     }
@@ -213,7 +215,8 @@ impl<M: Machine> Driver<M> {
             Output::Post { to, message } => {
                 self.post.send(to, Mail::Message { from: self.me, message });
             }
-            Output::Run { id, job } => command::start(id, *job, self.me, &self.post),
+            Output::Run { id, job } => self.commands.start(id, *job, self.me, &self.post),
+            Output::Recall { id } => self.commands.recall(id),
         }
     }
 

@@ -271,6 +271,8 @@ pub struct RecoveryPolicy {
     pub first_stage: String,
     /// `recovery_slot`: the replication slot that the primary has for a node.
     pub slot: SlotName,
+    /// `auto_recovery`: whether a former primary is recovered without being asked.
+    pub auto: AutoRecovery,
     /// `recovery_timeout`: how long a node may take to be started, and then to follow the primary.
     pub timeout: Duration,
     /// `recovery_command_timeout`: how long the copy of the data may take.
@@ -298,6 +300,15 @@ impl RecoveryMode {
             Self::Off => "off",
         }
     }
+}
+
+/// `auto_recovery`: what becomes of a former primary that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoRecovery {
+    /// It is recovered, where there is a command for that.
+    On,
+    /// It is left to the operator.
+    Off,
 }
 
 /// `backend_flag`: whether losing the node may start a failover.
@@ -381,6 +392,13 @@ impl Config {
         }
         let checks = self.checks_of(id);
         (&checks.user, checks.password.as_ref())
+    }
+
+    /// Whether a former primary is recovered by the command without anybody asking for it.
+    #[must_use]
+    pub fn demotes(&self) -> bool {
+        let has_command = matches!(self.recovery.mode, RecoveryMode::Command(_));
+        has_command && self.recovery.auto == AutoRecovery::On
     }
 
     /// Who recovers nodes: `recovery_user`, where it is set, and otherwise whoever looks at the servers.

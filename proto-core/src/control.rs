@@ -46,7 +46,7 @@ use inquiries::Inquiries;
 use leave::Leave;
 use ledger::Ledger;
 use order::Order;
-use recovery::{Leftovers, Recovery};
+use recovery::{Demotions, Leftovers, Recovery};
 use remember::Remembered;
 use switchover::Switchover;
 use unseen::Plight;
@@ -81,6 +81,7 @@ pub struct Control {
     orders: Table<Order>,
     recovery: Option<Recovery>,
     leftovers: Leftovers,
+    demotions: Demotions,
     /// When nodes of which a change is awaited are looked at again.
     haste: Option<Instant>,
     remembered: Remembered,
@@ -101,7 +102,8 @@ pub struct Control {
     register: Register,
     allotment: Allotment,
     shutdown: Option<Shutdown>,
-    /// Until when the end waits for servers that are to take writes again.
+    /// Until when the end waits for servers that are to take writes again, and for what a recovery
+    /// leaves behind.
     stop_by: Option<Instant>,
 }
 
@@ -137,6 +139,7 @@ impl Control {
             orders: Table::new(),
             recovery: None,
             leftovers: Leftovers::default(),
+            demotions: Demotions::default(),
             haste: None,
             remembered: Remembered::default(),
             plight: None,
@@ -273,7 +276,7 @@ impl Control {
         self.shutdown = self.shutdown.max(Some(how));
         self.stop_by = match how {
             Shutdown::Immediate => None,
-            Shutdown::Smart | Shutdown::Fast => Some(self.now + limits::ORDER_TIMEOUT),
+            Shutdown::Smart | Shutdown::Fast => Some(self.now + limits::STOP_PATIENCE),
         };
         if how != Shutdown::Immediate {
             self.abandon_switchover();
@@ -453,6 +456,7 @@ impl Machine for Control {
         self.pursue();
         self.press_followers();
         self.attend_recovery();
+        self.drop_slots();
         self.look_hastily();
         self.post_rolls();
     }
@@ -472,10 +476,11 @@ impl Machine for Control {
             self.failover_deadline(),
             self.switchover_deadline(),
             self.fence_deadline(),
-            self.stop_by.filter(|_| self.is_lifting()),
+            self.stop_by.filter(|_| self.is_lifting() || !self.leftovers.is_empty()),
             self.leave_deadline(),
             self.follow_deadline(),
             self.recovery_deadline(),
+            self.leftover_deadline(),
             self.haste,
             self.connect_deadline(),
             self.first_looks,
@@ -516,6 +521,6 @@ impl Control {
         let is_patient = self.stop_by.is_some_and(|until| self.now < until);
         self.shutdown.is_some()
             && self.shards.iter().all(|member| member.is_drained)
-            && !(is_patient && self.is_lifting())
+            && !(is_patient && (self.is_lifting() || !self.leftovers.is_empty()))
     }
 }

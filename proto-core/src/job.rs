@@ -3,7 +3,7 @@
 //!
 //! A machine asks with [`Output::Run`](crate::output::Output::Run). The driver runs the line beside
 //! everything else, so that no machine waits for it, logs what the command writes (`lines`), ends it
-//! with all that it has started when its time is over, and posts a
+//! with all that it has started when its time is over or the machine recalls it, and posts a
 //! [`Message::Ended`](crate::message::Message::Ended) to the machine, in the machine's own name.
 //! Whether a command has done what it was run for, nothing of this tells.
 
@@ -74,6 +74,8 @@ pub enum Ending {
     Killed(i32),
     /// It took too long, and was ended.
     TimedOut,
+    /// It was recalled, and ended.
+    Recalled,
     /// It was not run at all, for this reason.
     NotStarted(String),
 }
@@ -96,6 +98,7 @@ impl fmt::Display for Ending {
             Self::Exited(status) => write!(f, "exit status {status}"),
             Self::Killed(signal) => write!(f, "ended by signal {signal}"),
             Self::TimedOut => f.write_str("it took too long and was ended"),
+            Self::Recalled => f.write_str("it was ended, for nothing waits for it any more"),
             Self::NotStarted(why) => write!(f, "it could not be started: {why}"),
         }
     }

@@ -361,6 +361,25 @@ pub const COMMAND_OUTPUT_DELAY: Duration = Duration::from_millis(500);
 pub const COMMAND_END_TIME_MAX: Duration =
     COMMAND_KILL_DELAY.saturating_mul(2).saturating_add(COMMAND_OUTPUT_DELAY);
 
+/// How long a stop waits for servers that are to take writes again, and for a recovery that it has
+/// ended: its command is ended, and then its replication slot is dropped.
+pub const STOP_PATIENCE: Duration = COMMAND_END_TIME_MAX.saturating_add(ORDER_TIMEOUT);
+
+/// Pause before a former primary is recovered once more that was not made a standby: what was in the
+/// way, such as another copy or a full disk, takes its time.
+pub const DEMOTION_RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// How often a former primary is recovered without being asked, as long as one node is the primary.
+/// What has not helped so often does not help, and each time costs that one a copy.
+pub const DEMOTION_TRIES_MAX: u32 = 3;
+
+/// Pause before a replication slot is dropped once more that was still in use: its server notices
+/// soon that a command has ended.
+pub const SLOT_DROP_DELAY: Duration = Duration::from_secs(1);
+
+/// How often a replication slot is dropped at most. One that is in use for longer has a user.
+pub const SLOT_DROPS_MAX: u32 = 5;
+
 /// Commands that wait to be told of nodes that were lost or are back, two for each node there can
 /// be. Where more come about, nodes come and go faster than a command tells anybody.
 pub const COMMANDS_WAITING_MAX: usize = 2 * BACKENDS_MAX;

@@ -80,6 +80,12 @@ pub enum Output {
         /// The message.
         message: Box<Message>,
     },
+    /// End a command that runs, with all that it has started; it answers as any other. One that has
+    /// ended already has answered.
+    Recall {
+        /// What the job is called.
+        id: JobId,
+    },
     /// Run a command, beside everything else, and answer with [`Message::Ended`].
     Run {
         /// What the job is called.

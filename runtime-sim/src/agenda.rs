@@ -60,6 +60,13 @@ pub(crate) enum Event {
         /// What it is.
         job: Box<Job>,
     },
+    /// A command of a machine's is to end.
+    Recall {
+        /// Whose.
+        of: Peer,
+        /// How the machine calls it.
+        id: JobId,
+    },
     /// A command of a machine's ends, by its number among those that run.
     Ended(u64),
     /// Nothing happens; time passes.

@@ -55,6 +55,7 @@ enum Deed {
 enum Exit {
     Status(i32),
     TooLate,
+    Recalled,
 }
 
 /// What a node has when it is started again.
@@ -91,7 +92,9 @@ impl Simulation {
                 self.stage.agenda.after(self.stage.now, job.within, event);
             }
             Deed::Rebuild { .. } => self.stage.agenda.after(self.stage.now, COPY_TIME, event),
-            Deed::None(Exit::Status(_)) => self.stage.soon(1_000, 600_000, event),
+            Deed::None(Exit::Status(_) | Exit::Recalled) => {
+                self.stage.soon(1_000, 600_000, event);
+            }
         }
         self.running.insert(number, Running { of, id, proxy: self.proxies, deed });
     }
@@ -144,12 +147,25 @@ impl Simulation {
         }
     }
 
+    /// A command is to end, unless it has: it takes a while, and does no more.
+    pub(crate) fn recall_command(&mut self, of: Peer, id: JobId) {
+        let proxies = self.proxies;
+        let is_it = |(_, running): &(&u64, &mut Running)| {
+            running.of == of && running.id == id && running.proxy == proxies
+        };
+        if let Some((number, running)) = self.running.iter_mut().find(is_it) {
+            running.deed = Deed::None(Exit::Recalled);
+            self.stage.soon(1_000, 600_000, Event::Ended(*number));
+        }
+    }
+
     /// A command ends, and its machine is told, if that is still there.
     pub(crate) fn end_command(&mut self, number: u64) {
         let Some(Running { of, id, proxy, deed }) = self.running.remove(&number) else { return };
         let ending = match deed {
             Deed::None(Exit::Status(status)) => Ending::Exited(status),
             Deed::None(Exit::TooLate) => Ending::TimedOut,
+            Deed::None(Exit::Recalled) => Ending::Recalled,
             Deed::Rebuild { node, primary, data } => {
                 let can = self.servers.get(primary).is_some_and(|server| server.is_well());
                 if can {

@@ -165,6 +165,7 @@ impl Simulation {
             }
             Event::Replicate { node } => self.replicate(node),
             Event::Command { of, id, job } => self.run_command(of, id, &job),
+            Event::Recall { of, id } => self.recall_command(of, id),
             Event::Ended(number) => self.end_command(number),
             Event::Promoted { node, start } => {
                 if let Some(server) = self.servers.get_mut(node) {

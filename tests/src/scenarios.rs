@@ -9,11 +9,13 @@ pub mod cancel;
 pub mod commands;
 pub mod copy;
 pub mod crowd;
+pub mod demotion;
 pub mod extended;
 pub mod failover;
 pub mod failures;
 pub mod health;
 pub mod hostile;
+pub mod interrupted;
 pub mod limits;
 pub mod load;
 pub mod login;
@@ -329,6 +331,19 @@ scenarios! {
         a_command_that_hangs_is_ended with hanging,
         a_command_that_lies_is_found_out with lying,
         a_command_that_starts_a_node_alone with seceding,
+    }
+    demotion {
+        an_old_primary_is_demoted_after_a_switchover with by_command,
+        a_primary_that_returns_as_a_second_one_is_demoted with by_command,
+        without_auto_recovery_an_old_primary_is_left with by_hand,
+        a_second_primary_may_be_left_as_it_is with tolerant,
+        a_node_that_the_operator_detached_is_not_demoted with by_command,
+        a_switchover_during_a_recovery_is_refused with by_command,
+    }
+    interrupted {
+        pgherd_is_killed_at_every_step_of_a_recovery with by_command,
+        pgherd_is_restarted_at_every_step_of_a_recovery with by_command,
+        the_node_is_lost_again_at_every_step_of_a_recovery with by_command,
     }
     restarts {
         pgherd_is_killed_at_every_step_of_a_switchover with promote,

@@ -126,6 +126,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Why something failed, or else what.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.message)
+    }
+
     /// How far something is, in front of its answer.
     #[must_use]
     #[track_caller]

@@ -8,10 +8,9 @@ use super::parameters::LAST_NODE;
 use super::policies::blame;
 use super::secrets::Vault;
 use super::settings::Settings;
-use super::{Command, RecoveryMode, RecoveryPolicy};
+use super::{AutoRecovery, Command, RecoveryMode, RecoveryPolicy};
 use crate::auth::passwd::Users;
 use crate::auth::secret::Secret;
-use crate::failover::{fence, slot};
 use crate::id::BackendId;
 use crate::time::Duration;
 
@@ -46,6 +45,10 @@ pub(super) fn policy(
         databases,
         first_stage,
         slot: slot_name(settings, backends, findings),
+        auto: match settings.flag("auto_recovery") {
+            true => AutoRecovery::On,
+            false => AutoRecovery::Off,
+        },
         timeout: timeout(settings, findings),
         command_timeout: settings.seconds("recovery_command_timeout"),
     }
@@ -86,6 +89,18 @@ impl SlotName {
 /// What stands for the number of a node in the name of its slot.
 const NUMBER: &str = "%d";
 
+/// The slot by which pgherd marks a server whose writes it has stopped.
+const FENCE: &str = "pgherd_fence";
+
+/// The longest name of a slot, in bytes (`NAMEDATALEN` less one).
+const NAME_LEN_MAX: usize = 63;
+
+/// Tells whether a text is a slot's name. Such a name needs no quotes in a literal.
+fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=NAME_LEN_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
 /// Reads `recovery_slot`. What it stands for has to be a name for every node, and one of its own
 /// where several may stream at the same time.
 fn slot_name(settings: &Settings, backends: usize, findings: &mut Findings) -> SlotName {
@@ -93,7 +108,7 @@ fn slot_name(settings: &Settings, backends: usize, findings: &mut Findings) -> S
     let last = name.replace(NUMBER, &LAST_NODE.to_string());
     let unfit = if name.is_empty() {
         return SlotName::default();
-    } else if !slot::is_name(&last) || last == fence::SLOT {
+    } else if !is_name(&last) || last == FENCE {
         Unfit::SlotName { value: name }
     } else if backends > 2 && !name.contains(NUMBER) {
         Unfit::SharedSlot { value: name }
@@ -175,6 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn names_are_those_that_postgresql_takes() {
+        let longest = "x".repeat(NAME_LEN_MAX);
+        for good in ["a", "pgherd_127", "0", "_", &longest] {
+            assert!(is_name(good), "{good}");
+        }
+        let too_long = format!("{longest}x");
+        for bad in ["", "A", "a-b", "a b", "a'", "\u{e9}", "pgherd_%d", &too_long] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_a_mistake() {
         let crowd = BACKEND.replace("5432", "5433") + &BACKEND.replace("5432", "5434");
         let cases = [
@@ -187,6 +214,48 @@ mod tests {
             let mistakes = load_one("pgherd.toml", &text).unwrap_err();
             let said: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
+        }
+    }
+
+    /// Whoever recovers need not have a password, where the servers ask for none; whoever tells servers
+    /// what to do does.
+    #[test]
+    fn orders_are_given_by_recovery_user_and_else_by_sr_check_user() {
+        let cases = [
+            ("", ("a", Some("look")), ("a", Some("look"))),
+            ("recovery_user = 'r'\n", ("r", None), ("a", Some("look"))),
+            (
+                "recovery_user = 'r'\nrecovery_password = 'TEXTmend'\n",
+                ("r", Some("mend")),
+                ("r", Some("mend")),
+            ),
+        ];
+        for (lines, recoverer, commander) in cases {
+            let text = toml(&format!("sr_check_password = 'TEXTlook'\n{lines}"));
+            let config = load_one("pgherd.toml", &text).unwrap().config;
+            let shown = |(user, password): (&str, Option<&Secret>)| {
+                (user.to_owned(), password.map(|secret| secret.expose().to_owned()))
+            };
+            let owned = |(user, password): (&str, Option<&str>)| {
+                (user.to_owned(), password.map(str::to_owned))
+            };
+            assert_eq!(shown(config.recoverer()), owned(recoverer), "{lines}");
+            assert_eq!(shown(config.commander_of(BackendId(0))), owned(commander), "{lines}");
+        }
+    }
+
+    #[test]
+    fn former_primaries_are_recovered_only_by_a_command() {
+        let cases = [
+            ("", false),
+            ("recovery_1st_stage_command = 'x'", false),
+            ("recovery_command = 'x'", true),
+            ("recovery_command = 'x'\nauto_recovery = false", false),
+            ("recovery_command = 'x'\nrecovery_mode = 'off'", false),
+        ];
+        for (lines, expected) in cases {
+            let config = load_one("pgherd.toml", &toml(lines)).unwrap().config;
+            assert_eq!(config.demotes(), expected, "{lines}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::Control;
 use super::hold::Hold;
 use super::watch::{Doubt, Watched};
-use crate::config::{Failback, FailoverFlag, FailoverMode, OnRival};
+use crate::config::{Failback, FailoverFlag, FailoverMode, OnRival, RecoveryMode};
 use crate::health::probe::{Receiver, Sighting};
 use crate::id::BackendId;
 use crate::limits;
@@ -32,6 +32,8 @@ impl Control {
         let (id, hold) = (node.id, node.hold);
         let is_by_hand = self.config.signs.failback == Failback::ByHand;
         let next = match self.leader() {
+            // Whoever recovers it looks for itself.
+            _ if self.is_recovering(id) => hold,
             _ if hold == Hold::Detached || (hold == Hold::Lost && is_by_hand) => hold,
             Some((primary, _)) if primary == id => hold,
             Some(leader) => self.judge_beside(node, sighting, leader, presence),
@@ -153,15 +155,21 @@ impl Control {
     /// Somebody else takes writes beside the primary, or did when it was lost. What is written there
     /// is not in the cluster, and is lost when the server is made a standby.
     fn on_rival(&self, id: BackendId, timeline: u32, (primary, latest): (BackendId, u32)) {
-        let then = match self.config.signs.rival {
-            OnRival::Demote => "no command for that is configured, so",
-            OnRival::Leave => "detach_false_primary is off, so",
+        let what = format!(
+            "node {id} takes writes on timeline {timeline}, beside node {primary} on timeline \
+             {latest}: it serves nobody until it is made a standby"
+        );
+        let why = match (self.config.signs.rival, &self.config.recovery.mode) {
+            (OnRival::Demote, RecoveryMode::Command(_)) if self.config.demotes() => {
+                return log::error!("{what}, by recovery_command");
+            }
+            (OnRival::Demote, RecoveryMode::Command(_)) => "auto_recovery is off",
+            (OnRival::Demote, _) => "no recovery_command is configured",
+            (OnRival::Leave, _) => "detach_false_primary is off",
         };
         log::error!(
-            "node {id} takes writes on timeline {timeline}, beside node {primary} on timeline \
-             {latest}: it serves nobody until it is made a standby; {then} it is left as it is. Stop \
-             it, rewind it with pg_rewind or copy it anew with pg_basebackup, and start it as a \
-             standby of node {primary}"
+            "{what}; {why}, so it is left as it is. Recover it, or stop it, rewind it with pg_rewind or \
+             copy it anew with pg_basebackup, and start it as a standby of node {primary}"
         );
     }
 

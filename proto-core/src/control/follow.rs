@@ -69,6 +69,7 @@ impl Control {
             let sighting = node.fact.sighting.as_ref();
             node.id != primary
                 && node.hold != Hold::Detached
+                && !self.is_recovering(node.id)
                 && sighting.is_some_and(|s| {
                     (s.role == Role::Standby || deposed == Some(node.id)) && s.timeline < timeline
                 })

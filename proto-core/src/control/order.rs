@@ -209,7 +209,7 @@ impl Control {
             }
             What::Recover => self.on_recovery_ordered(conn, ended),
             What::MakeSlot => self.on_slot_made(conn, ended),
-            What::DropSlot => self.on_slot_dropped(node, ended),
+            What::DropSlot => self.on_slot_dropped(conn, ended),
         }
     }
 

@@ -5,6 +5,8 @@
 //! and a new attempt may begin.
 
 mod command;
+mod demotion;
+mod leftovers;
 mod request;
 mod scripts;
 
@@ -20,7 +22,8 @@ use crate::limits;
 use crate::recovery::extension::{self, Sites};
 use crate::time::Instant;
 use crate::topology::{Role, Seen, Status};
-pub(super) use command::Leftovers;
+pub(super) use demotion::Demotions;
+pub(super) use leftovers::Leftovers;
 
 /// A recovery under way.
 #[derive(Debug)]
@@ -29,11 +32,11 @@ pub(super) struct Recovery {
     primary: Backend,
     /// The timeline of the primary. Another one means another history, which the copy may lack.
     timeline: u32,
-    /// The session of PCP that has asked for it, as long as it is there.
-    asker: ConnId,
+    /// The session of PCP that has asked for it, as long as it is there; none where nobody has.
+    asker: Option<ConnId>,
     /// In which of the databases the functions are looked for, and called.
     database: usize,
-    /// The replication slot that was made for it, and that goes if it fails.
+    /// The replication slot that was made for it, or is being made, and that goes if it fails.
     slot: Option<String>,
     began: Instant,
     stage: Stage,
@@ -135,11 +138,6 @@ impl Control {
         self.look_hastily();
     }
 
-    /// Keeps a node out of service from now on, for its data may be touched.
-    fn keep_out(&mut self, node: BackendId) {
-        self.hold(node, Hold::Detached);
-    }
-
     fn watch_node(&self) -> Stage {
         Stage::Awaiting(self.now + self.config.recovery.timeout)
     }
@@ -152,7 +150,7 @@ impl Control {
 
     /// Looks how the recovery stands; called after whatever has happened.
     pub(super) fn attend_recovery(&mut self) {
-        let Some(recovery) = &self.recovery else { return };
+        let Some(recovery) = &self.recovery else { return self.attend_demotions() };
         if let Some(why) = self.obstacle(recovery) {
             return self.fail_recovery(&why);
         }
@@ -189,7 +187,7 @@ impl Control {
             Stage::Copying(_) => {
                 format!("{why}; recovery_1st_stage_command may still run on node {primary}")
             }
-            Stage::Running(_) => format!("{why}; recovery_command may still run"),
+            Stage::Running(_) => format!("{why}; recovery_command is ended"),
             Stage::Asking(_) | Stage::Starting(_) | Stage::Slotting(_) | Stage::Awaiting(_) => why,
         })
     }
@@ -235,7 +233,9 @@ impl Control {
             "recovery: node {node} follows node {primary} and serves again, {seconds} s later"
         );
         self.release(node);
-        self.answer_waiting(recovery.asker, reply::done(b'c'));
+        if let Some(asker) = recovery.asker {
+            self.answer_waiting(asker, reply::done(b'c'));
+        }
         self.pursue();
     }
 
@@ -256,8 +256,13 @@ impl Control {
             "recovery: failed after {seconds} s: {why}; node {node} stays out of service, and may be \
              recovered again"
         );
-        let report = Report::error(format!("node recovery failed, node id: {node}")).because(why);
-        self.answer_waiting(recovery.asker, report.compose());
+        match recovery.asker {
+            Some(asker) => {
+                let report = Report::error(format!("node recovery failed, node id: {node}"));
+                self.answer_waiting(asker, report.because(why).compose());
+            }
+            None => self.note_demotion_failed(node),
+        }
     }
 
     /// Tells the asker what goes on, at a bounded pace.
@@ -270,13 +275,14 @@ impl Control {
         recovery.tell_at = now + limits::PROGRESS_PERIOD;
         let seconds = now.since(recovery.since).as_secs();
         let text = format!("{}, {seconds} s so far", recovery.doing());
-        let asker = recovery.asker;
-        self.tell_progress(asker, &text);
+        if let Some(asker) = recovery.asker {
+            self.tell_progress(asker, &text);
+        }
     }
 
     /// When something is due for the recovery.
     pub(super) fn recovery_deadline(&self) -> Option<Instant> {
-        let recovery = self.recovery.as_ref()?;
+        let Some(recovery) = &self.recovery else { return self.demotion_deadline() };
         Some(match recovery.stage {
             Stage::Awaiting(deadline) => deadline.min(recovery.tell_at),
             Stage::Asking(_)

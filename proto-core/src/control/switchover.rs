@@ -542,14 +542,7 @@ impl Control {
                 let mut lines =
                     vec![format!("node {heir} is the primary; new work waited {stall} ms")];
                 if ended.held.is_some() {
-                    let further = if self.has_command_to_follow() {
-                        "follow_primary_command is run for it".to_owned()
-                    } else {
-                        format!(
-                            "make it a standby of node {heir}, by online recovery for example, and \
-                             it serves again"
-                        )
-                    };
+                    let further = self.fate_of_deposed(heir);
                     lines.push(format!(
                         "node {old} still runs, takes no writes and is out of service: {further}"
                     ));

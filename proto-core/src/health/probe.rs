@@ -132,6 +132,11 @@ pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
     (!rows.is_empty()).then_some(sighting)
 }
 
+/// Prints a place in the WAL as PostgreSQL does.
+pub(crate) fn print_lsn(lsn: u64) -> String {
+    format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff)
+}
+
 /// Reads a WAL position: two hexadecimal numbers of 32 bits, `16/B374D848`.
 pub(crate) fn read_lsn(text: &str) -> Option<u64> {
     let (high, low) = text.split_once('/')?;

@@ -80,6 +80,11 @@ impl Host {
                 self.letters.push((to, Letter::Message(message)));
                 Ok(())
             }
+            Output::Recall { id } => {
+                stage.note(format_args!("{:?}: recall job {id}", self.name));
+                stage.soon(200, 20_000, Event::Recall { of: self.name, id });
+                Ok(())
+            }
             Output::Run { id, job } => {
                 stage.note(format_args!("{:?}: run job {id}: {}", self.name, job.line));
                 stage.soon(200, 20_000, Event::Command { of: self.name, id, job });

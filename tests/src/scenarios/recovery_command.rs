@@ -44,7 +44,8 @@ pub fn seceding() -> Setup {
 }
 
 /// A program recovers nodes.
-fn running(program: &str) -> Setup {
+#[must_use]
+pub fn running(program: &str) -> Setup {
     let setup = promote()
         .set("recovery_user = \"postgres\"")
         .set("recovery_password = \"postgres\"")
@@ -55,7 +56,9 @@ fn running(program: &str) -> Setup {
     })
 }
 
-fn line(program: &str) -> String {
+/// Has a program recover nodes.
+#[must_use]
+pub fn line(program: &str) -> String {
     format!("recovery_command = \"{{commands}}/{program} %d %m %D %a %s\"")
 }
 
@@ -160,4 +163,4 @@ fn succeeds(w: &mut impl World, app: &Client, setup: &Setup) {
 }
 
 /// Asks a server for the slot of the lost node.
-const SLOTS: &str = "select count(*) from pg_replication_slots where slot_name = 'pgherd_2'";
+pub const SLOTS: &str = "select count(*) from pg_replication_slots where slot_name = 'pgherd_2'";

@@ -7,10 +7,12 @@ use crate::admin::{Admin, Reply, packet};
 use crate::play::{PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
 use crate::scenarios::commands::by_commands;
+use crate::scenarios::demotion::{FENCES, count, hand_over};
 use crate::scenarios::failover::{
     admin_again, is_promoted, other, promote, wait_any_heir, wait_heir, write_at_last,
 };
-use crate::world::{Fate, Setup, World};
+use crate::scenarios::{recovery, recovery_command};
+use crate::world::{Fate, Setup, Signal, World};
 
 const HEIR: usize = 1;
 const OTHER: usize = 2;
@@ -49,6 +51,16 @@ pub fn all() -> Vec<Scenario<Sim>> {
         scenario("a_node_that_cannot_leave_stays", a_node_that_cannot_leave_stays),
         scenario("a_primary_that_is_not_heard_and_lives", a_primary_that_is_not_heard_and_lives),
         scenario("a_primary_that_others_demote", a_primary_that_others_demote),
+        Scenario {
+            name: "an_old_primary_that_is_restarted_loses_its_fence",
+            setup: restarting,
+            play: an_old_primary_that_is_restarted_loses_its_fence,
+        },
+        Scenario {
+            name: "a_demotion_that_fails_is_left_to_the_operator",
+            setup: failing_to_recover,
+            play: a_demotion_that_fails_is_left_to_the_operator,
+        },
     ]
 }
 
@@ -58,6 +70,14 @@ const fn scenario(name: &'static str, play: fn(&mut Sim)) -> Scenario<Sim> {
 
 fn failing_to_follow() -> Setup {
     by_commands().set("follow_primary_command = \"{commands}/fail %d %m\"")
+}
+
+fn restarting() -> Setup {
+    recovery_command::running("restart")
+}
+
+fn failing_to_recover() -> Setup {
+    recovery_command::failing()
 }
 
 fn obey(w: &mut Sim, node: usize, obedience: Obedience) {
@@ -328,4 +348,35 @@ fn a_command_to_follow_that_fails(w: &mut Sim) {
     w.never("it is run once more", PATIENCE + PATIENCE, |w| runs(w) > RUNS);
     w.rejoin(stray, heir);
     w.wait_up(&app, stray);
+}
+
+/// A command that only restarts it as a standby leaves the fence, which goes once it follows.
+fn an_old_primary_that_is_restarted_loses_its_fence(w: &mut Sim) {
+    begin(w);
+    let app = w.connect("app");
+    for (node, old) in [(HEIR, PRIMARY), (PRIMARY, HEIR)] {
+        hand_over(w, node, "recovery_command makes it a standby");
+        w.wait_up(&app, old);
+        w.wait_truth(old, FENCES, "0");
+        w.run(&app, "insert into t values (1)");
+    }
+    w.wait_truth(HEIR, "select count(*) from t", "2");
+    assert_eq!(count(w, "restart"), 2, "{:?}", w.commands());
+}
+
+/// It is tried a few times, with pauses. Then it is the operator's affair, who can recover it.
+fn a_demotion_that_fails_is_left_to_the_operator(w: &mut Sim) {
+    const TRIES: usize = 3;
+    begin(w);
+    let app = w.connect("app");
+    hand_over(w, HEIR, "recovery_command makes it a standby");
+    w.wait("it is given up", PATIENCE + PATIENCE, |w| count(w, "break") == TRIES);
+    w.never("it is tried once more", PATIENCE, |w| count(w, "break") > TRIES);
+    assert!(!w.pool_nodes(&app)[PRIMARY].is_up());
+    w.configure(&recovery_command::by_command());
+    w.signal(Signal::Reload);
+    let mut operator = Admin::enter(w);
+    let told = recovery::recover(w, &mut operator, PRIMARY);
+    assert_eq!(told.last().map(|last| last.tag), Some(b'c'), "{told:?}");
+    w.wait_up(&app, PRIMARY);
 }

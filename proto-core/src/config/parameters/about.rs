@@ -231,6 +231,7 @@ const TABLE: &[(&str, &str)] = &[
     ("recovery_mode", "how a node is made a standby again"),
     ("recovery_command", "command that makes a standby of a node"),
     ("recovery_slot", "replication slot of a node that is recovered"),
+    ("auto_recovery", "whether former primaries are recovered without being asked"),
     ("recovery_command_timeout", "seconds that a copy of the primary may take"),
     ("shutdown_timeout", "seconds that a shutdown waits for transactions"),
     ("auth_method", "how clients prove who they are"),

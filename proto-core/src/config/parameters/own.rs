@@ -1,6 +1,6 @@
 //! pgherd's own parameters, valid in both formats.
 
-use super::{LONG_MAX, Parameter, Unit, choice, count, list, measure, text};
+use super::{LONG_MAX, Parameter, Unit, choice, count, flag, list, measure, text};
 
 /// The longest wait that may be asked for, in seconds: a day. A longer one is a slip of units.
 const DAY: i64 = 86_400;
@@ -45,6 +45,7 @@ pub(super) const TABLE: &[Parameter] = &[
     },
     text("recovery_command", "").now(),
     text("recovery_slot", "").now(),
+    flag("auto_recovery", "on").now(),
     measure("recovery_command_timeout", Unit::Seconds, 1, WEEK, "86400").now(),
     measure("shutdown_timeout", Unit::Seconds, 0, DAY, "60").now(),
     Parameter {

@@ -78,6 +78,7 @@ impl Bench {
                 | Output::Connect { .. }
                 | Output::Move { .. }
                 | Output::Post { .. }
+                | Output::Recall { .. }
                 | Output::Run { .. } => {}
             }
         }

@@ -8,6 +8,7 @@ use crate::admin::reply;
 use crate::config::{Backend, RecoveryMode};
 use crate::control::Control;
 use crate::control::failover::Failover;
+use crate::control::hold::Hold;
 use crate::failover::slot;
 use crate::id::ConnId;
 
@@ -36,18 +37,36 @@ impl Control {
         }
         self.note_request(conn, &format!("recover node {}", node.id));
         self.have_it_wait(conn);
+        self.begin_recovery(node, primary, timeline, Some(conn));
+    }
+
+    /// Begins a recovery, by whom it was asked for or by nobody.
+    pub(super) fn begin_recovery(
+        &mut self,
+        node: Backend,
+        primary: Backend,
+        timeline: u32,
+        asker: Option<ConnId>,
+    ) {
         let now = self.now;
+        let mut slot = None;
         let stage = match self.config.recovery.mode {
-            RecoveryMode::Command(_) => self.begin_command(&node, &primary),
+            RecoveryMode::Command(_) => {
+                if asker.is_some() {
+                    self.hold(node.id, Hold::Detached);
+                }
+                slot = self.config.recovery.slot.of(node.id);
+                self.begin_command(&node, &primary)
+            }
             RecoveryMode::Extension | RecoveryMode::Off => self.ask_primary(primary.id),
         };
         self.recovery = Some(Recovery {
             node,
             primary,
             timeline,
-            asker: conn,
+            asker,
             database: 0,
-            slot: None,
+            slot,
             began: now,
             stage,
             since: now,
@@ -56,7 +75,7 @@ impl Control {
     }
 
     /// Finds the node and the primary from which it can be recovered, and the timeline of that.
-    fn recoverable(&self, number: usize) -> Result<(Backend, Backend, u32), Report> {
+    pub(super) fn recoverable(&self, number: usize) -> Result<(Backend, Backend, u32), Report> {
         let refused = |why: String| Err(Report::error(FAILED).because(why));
         let Some(id) = self.backend_of(number) else {
             return refused(format!("node id {number} is not valid"));

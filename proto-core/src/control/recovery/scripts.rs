@@ -6,6 +6,7 @@ use super::{Control, Stage};
 use crate::auth::answer::Answer;
 use crate::auth::passwd::Stored;
 use crate::backend::dialogue::{Dialogue, Rows};
+use crate::control::hold::Hold;
 use crate::control::order::{Failed, What};
 use crate::control::watch::introduce;
 use crate::id::{BackendId, ConnId};
@@ -103,7 +104,7 @@ impl Control {
         if !self.is_out(node) {
             return Err(format!("node {node} is in service again"));
         }
-        self.keep_out(node);
+        self.hold(node, Hold::Detached);
         if script.is_empty() {
             return self.start_node();
         }

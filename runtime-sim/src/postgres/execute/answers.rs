@@ -46,14 +46,17 @@ pub(in crate::postgres) fn known(
 fn slots(sql: &str, engine: &mut Engine) -> Option<RowSet> {
     let (_, rest) = sql.split_once("slot_name = '")?;
     let (name, _) = rest.split_once('\'')?;
-    let [clear, make] = slot::make(name);
+    let ([clear, make], [drop, seek]) = (slot::make(name), slot::drop(name));
     let counted = format!("select count(*) from pg_replication_slots where slot_name = '{name}'");
     if sql == clear {
         Some(rows([("pg_drop_replication_slot", Type::Text)], None))
     } else if sql == make {
         let made = engine.slots.insert(name.to_owned()).then(|| vec![text(name)]);
         Some(rows([("pg_create_physical_replication_slot", Type::Text)], made))
-    } else if sql == slot::drop(name) {
+    } else if sql == seek {
+        let found = engine.slots.contains(name).then(|| vec![text(name)]);
+        Some(rows([("slot_name", Type::Text)], found))
+    } else if sql == drop {
         let dropped = engine.slots.remove(name).then(|| vec![text("")]);
         Some(rows([("pg_drop_replication_slot", Type::Text)], dropped))
     } else if sql == counted {

@@ -1,0 +1,108 @@
+//! A recovery by a command is interrupted at every step. Each time it ends in a stated state, and a
+//! later one succeeds.
+
+use super::recovery_command::SLOTS;
+pub use super::recovery_command::by_command;
+use crate::admin::{Admin, Reply, packet};
+use crate::client::Client;
+use crate::play::{LIMIT, PRIMARY, Play};
+use crate::scenarios::failover::admin_again;
+use crate::scenarios::recovery::{LOST, answer, lose, recover};
+use crate::world::World;
+
+/// What is told of the steps, in their order.
+const STEPS: [&str; 3] =
+    ["makes its replication slot", "recovery_command runs", "awaited as a standby"];
+
+/// pgherd is killed in the middle: whatever the command made of the node, it serves when it follows, and
+/// can be recovered.
+pub fn pgherd_is_killed_at_every_step_of_a_recovery(w: &mut impl World) {
+    let mut app = lose(w, LOST);
+    for step in STEPS {
+        begin(w, LOST, step);
+        w.kill();
+        app = admin_again(w);
+        succeeds(w, &app, LOST);
+        lose_again(w, &app);
+    }
+    succeeds(w, &app, LOST);
+}
+
+/// pgherd is stopped in the middle, and started again: the command is ended first, and the slot goes.
+pub fn pgherd_is_restarted_at_every_step_of_a_recovery(w: &mut impl World) {
+    let mut app = lose(w, LOST);
+    for step in STEPS {
+        begin(w, LOST, step);
+        w.restart();
+        unless_followed(w, step);
+        app = admin_again(w);
+        succeeds(w, &app, LOST);
+        lose_again(w, &app);
+        drop_slot(w, PRIMARY);
+    }
+    succeeds(w, &app, LOST);
+}
+
+/// The node is lost once more in the middle: it is awaited in vain, and recovered the next time.
+pub fn the_node_is_lost_again_at_every_step_of_a_recovery(w: &mut impl World) {
+    let app = lose(w, LOST);
+    for step in STEPS {
+        let mut admin = begin(w, LOST, step);
+        w.crash(LOST);
+        let told = answer(w, &mut admin);
+        if told.last().is_some_and(Reply::is_error) {
+            assert_failed(&told, "within 8 seconds (recovery_timeout)");
+            w.wait_truth(PRIMARY, SLOTS, "0");
+        }
+        succeeds(w, &app, LOST);
+        lose_again(w, &app);
+        drop_slot(w, PRIMARY);
+    }
+    succeeds(w, &app, LOST);
+}
+
+/// Asks for a recovery and waits for one of its steps.
+fn begin(w: &mut impl World, node: usize, step: &str) -> Admin {
+    let mut admin = Admin::enter(w);
+    w.send(admin.conn, &packet(b'O', format!("{node}\0").as_bytes()));
+    admin.await_notice(w, step);
+    admin
+}
+
+fn assert_failed(told: &[Reply], why: &str) {
+    let last = told.last().expect("an answer");
+    assert!(last.is_error() && last.field('D').contains(why), "no {why:?} in {told:?}");
+}
+
+/// The node is recovered, if it has not come back by itself.
+fn succeeds(w: &mut impl World, app: &Client, node: usize) {
+    w.wait("it is recovered", LIMIT, |w| {
+        let mut admin = Admin::enter(w);
+        let told = recover(w, &mut admin, node);
+        let is_good = told.last().is_some_and(|last| last.tag == b'c');
+        is_good || w.pool_nodes(app)[node].is_up()
+    });
+    w.wait_up(app, node);
+    w.wait_truth(node, "select count(*) from t where n = 1", "1");
+}
+
+/// The slot that was made for the node goes, unless the node may have begun to follow by it.
+fn unless_followed(w: &mut impl World, step: &str) {
+    if step != STEPS[2] {
+        w.wait_truth(PRIMARY, SLOTS, "0");
+    }
+}
+
+fn lose_again(w: &mut impl World, app: &Client) {
+    w.crash(LOST);
+    w.wait_down(app, LOST);
+}
+
+/// The operator tidies up, so that the next recovery makes the slot.
+fn drop_slot(w: &mut impl World, node: usize) {
+    let [drop, _] = pgherd_core::failover::slot::drop("pgherd_2");
+    w.wait("the slot is gone", LIMIT, |w| {
+        w.sql(node, &drop).expect("the server is well");
+        w.truth(node, SLOTS) == "0"
+    });
+}
