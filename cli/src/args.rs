@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 mod admin;
+mod rebuild;
 
 pub(crate) use admin::{AdminCommand, Mode, PeerArgs};
+pub(crate) use rebuild::{Method, RebuildArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -14,9 +16,10 @@ Exit codes:
   1  a fault of pgherd itself
   2  the command line is not understood
   3  mistakes in the configuration
-  4  something needed to start is taken or missing
+  4  something needed to start is taken or missing, and nothing was touched
   5  `pgherd check` found a server or a credential that does not work
-  6  the pgherd that was asked cannot be reached, or does not do what it was asked
+  6  the pgherd that was asked cannot be reached, or does not do what it was asked;
+     `pgherd rebuild` has begun and not come to its end: run it again
 
 Signals of `pgherd run`:
   SIGHUP   reads the configuration again
@@ -28,7 +31,7 @@ Environment:
   RUST_LOG       log levels by module, e.g. RUST_LOG=info,pgherd_core::session=debug
   PGPOOLKEYFILE  the key to AES entries of pool_passwd; else ~/.pgpoolkey
   PCPPASSFILE    the passwords of administrators, host:port:user:password; else ~/.pcppass
-  PG_BINDIR      where PostgreSQL's programs are, for `pgherd demo`";
+  PG_BINDIR      where PostgreSQL's programs are, for `pgherd demo` and `rebuild`";
 
 /// One address in front of a herd of PostgreSQL servers.
 #[derive(Debug, Parser)]
@@ -50,6 +53,8 @@ pub(crate) enum Command {
     Passwd(PasswdArgs),
     #[command(flatten)]
     Admin(AdminCommand),
+    /// Make a data directory of this machine a running standby of the primary
+    Rebuild(Box<RebuildArgs>),
     /// Print a script that has a shell complete these commands
     Completion(CompletionArgs),
 }

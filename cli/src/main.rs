@@ -24,6 +24,7 @@ mod passwd;
 mod pcp;
 mod personality;
 mod pid;
+mod rebuild;
 mod run;
 mod say;
 mod stream;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Admin(command) => admin::admin(&command),
+        Command::Rebuild(args) => rebuild::rebuild(&args),
         Command::Completion(args) => {
             completion::completion(&args);
             Ok(())

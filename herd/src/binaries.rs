@@ -30,6 +30,22 @@ impl Binaries {
         Binaries::in_dir(dir)
     }
 
+    /// Finds the programs of one major version, in the same places; `$PG_BINDIR` has to be of that
+    /// version if it is set.
+    pub fn of_version(wanted: u32) -> Result<Binaries, Trouble> {
+        let bindir = env::var_os("PG_BINDIR").filter(|dir| !dir.is_empty());
+        let path = env::var_os("PATH").unwrap_or_default();
+        let places = match &bindir {
+            Some(dir) => vec![PathBuf::from(dir)],
+            None => places(&path, &packaged(Path::new("/usr"))).collect(),
+        };
+        places
+            .into_iter()
+            .filter_map(|dir| Binaries::in_dir(dir).ok())
+            .find(|binaries| binaries.version == wanted)
+            .ok_or(Trouble::NoSuchVersion { wanted })
+    }
+
     /// Takes the programs from `dir`, and asks the server for its version.
     pub fn in_dir(dir: PathBuf) -> Result<Binaries, Trouble> {
         if let Some(missing) = missing(&dir) {
@@ -64,11 +80,15 @@ fn search(bindir: Option<&OsStr>, path: &OsStr, packaged: &[PathBuf]) -> Result<
             Some(missing) => Err(Trouble::Incomplete { dir, missing }),
         };
     }
+    places(path, packaged).next().ok_or(Trouble::NoBinaries)
+}
+
+/// Lists the directories that have the programs.
+fn places<'a>(path: &'a OsStr, packaged: &'a [PathBuf]) -> impl Iterator<Item = PathBuf> + 'a {
     env::split_paths(path)
         .filter(|dir| dir.is_absolute())
         .chain(packaged.iter().cloned())
-        .find(|dir| missing(dir).is_none())
-        .ok_or(Trouble::NoBinaries)
+        .filter(|dir| missing(dir).is_none())
 }
 
 /// Lists the directories of packages under `usr`, newest version first.

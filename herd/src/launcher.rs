@@ -148,10 +148,11 @@ fn join(reader: JoinHandle<Vec<u8>>) -> String {
 }
 
 /// Picks the line that says why a program or a server failed.
-pub(crate) fn telling_line(said: &str) -> String {
+#[must_use]
+pub fn telling_line(said: &str) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let Some(last) = lines.last() else { return "it gave no reason".to_owned() };
-    for mark in ["PANIC:", "FATAL:", "error:"] {
+    for mark in ["PANIC:", "FATAL:", "error:", "fatal:"] {
         let Some(at) = lines.iter().position(|line| line.contains(mark)) else { continue };
         // "configuration file ... contains errors": which ones, the line before says.
         let before = at.checked_sub(1).and_then(|before| lines.get(before));
@@ -163,7 +164,7 @@ pub(crate) fn telling_line(said: &str) -> String {
 
 /// Cuts off what comes before a message: the time and the severity, or the program's name.
 fn message(line: &str) -> &str {
-    let marks = ["PANIC:", "FATAL:", "ERROR:", "LOG:", "error:"];
+    let marks = ["PANIC:", "FATAL:", "ERROR:", "LOG:", "error:", "fatal:"];
     let text = marks.into_iter().find_map(|mark| Some(line.split_once(mark)?.1));
     text.unwrap_or(line).trim()
 }

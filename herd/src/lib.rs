@@ -5,6 +5,10 @@
 //! [`Herd::build`] runs `initdb`, `pg_basebackup` and the servers themselves; dropping the [`Herd`]
 //! stops them and removes the directory.
 //!
+//! What is of use for any server of this machine is used by `pgherd rebuild` as well: where the
+//! programs are ([`Binaries`]), who runs them ([`Account`]), how a setting is written ([`setting`]),
+//! and which line of what a program said tells why it failed ([`telling_line`]).
+//!
 //! What it does not do: it decides nothing about failover, and knows nothing of pgherd. Whoever
 //! holds the herd kills, pauses and starts its nodes, and watches what comes of it.
 //!
@@ -47,10 +51,12 @@ mod user;
 
 pub use binaries::Binaries;
 pub use cluster::Herd;
+pub use launcher::telling_line;
 pub use node::{Mode, Node};
 pub use plan::{Hba, Plan};
 pub use port::free_port;
 pub use processes::poll;
+pub use settings::setting;
 pub use trouble::Trouble;
 pub use user::Account;
 

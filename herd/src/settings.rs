@@ -76,7 +76,8 @@ pub(crate) fn slot(node: usize) -> String {
 }
 
 /// Composes a line of `postgresql.conf`.
-fn setting(name: &str, value: &str) -> String {
+#[must_use]
+pub fn setting(name: &str, value: &str) -> String {
     let value = value.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n");
     format!("{name} = '{value}'\n")
 }

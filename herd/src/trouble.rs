@@ -33,6 +33,11 @@ pub enum Trouble {
         /// What it answered.
         said: String,
     },
+    /// No directory that was searched holds programs of the version that is needed.
+    NoSuchVersion {
+        /// The major version.
+        wanted: u32,
+    },
     /// This is root, and there is no lesser user to run the servers as.
     NoUser,
     /// The directory that was asked for has something in it.
@@ -158,7 +163,8 @@ impl fmt::Display for Trouble {
             Trouble::NoBinaries
             | Trouble::Incomplete { .. }
             | Trouble::TooOld { .. }
-            | Trouble::NoVersion { .. } => self.fmt_binaries(f),
+            | Trouble::NoVersion { .. }
+            | Trouble::NoSuchVersion { .. } => self.fmt_binaries(f),
             Trouble::NoUser
             | Trouble::NotEmpty { .. }
             | Trouble::Unreachable { .. }
@@ -208,6 +214,11 @@ impl Trouble {
                 "{} --version answered \"{said}\": set PG_BINDIR to the directory with \
                  PostgreSQL's server programs",
                 program.display()
+            ),
+            Trouble::NoSuchVersion { wanted } => write!(
+                f,
+                "no server programs of PostgreSQL {wanted} in $PG_BINDIR, $PATH or \
+                 /usr/lib/postgresql/{wanted}/bin: install them, or set PG_BINDIR to where they are"
             ),
             _ => Ok(()),
         }

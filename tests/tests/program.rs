@@ -21,6 +21,8 @@ use rustix::process::{Pid, Signal, kill_process};
 mod admin;
 #[path = "program/personality.rs"]
 mod personality;
+#[path = "program/rebuild.rs"]
+mod rebuild;
 
 const TESTS: [(&str, fn()); 22] = [
     ("a_command_line_that_is_not_understood", a_command_line_that_is_not_understood),
@@ -55,6 +57,7 @@ fn main() {
         .into_iter()
         .chain(personality::TESTS)
         .chain(admin::TESTS)
+        .chain(rebuild::TESTS)
         .map(|(name, test)| {
             Trial::test(name, move || {
                 let played = catch_unwind(AssertUnwindSafe(test));

@@ -27,8 +27,16 @@ pub fn point(conninfo: &str, host: &str, port: u16) -> Result<String, Unreadable
     pairs.retain(|(keyword, _)| !matches!(keyword.as_str(), "host" | "hostaddr" | "port"));
     pairs.insert(0, ("host".to_owned(), host.to_owned()));
     pairs.insert(1, ("port".to_owned(), port.to_string()));
-    let written = pairs.iter().map(|(keyword, value)| format!("{keyword}={}", quoted(value)));
-    Ok(written.collect::<Vec<_>>().join(" "))
+    Ok(compose(&pairs))
+}
+
+/// Writes a connection string.
+#[must_use]
+pub fn compose<T: AsRef<str>>(pairs: &[(T, T)]) -> String {
+    let written = pairs
+        .iter()
+        .map(|(keyword, value)| format!("{}={}", keyword.as_ref(), quoted(value.as_ref())));
+    written.collect::<Vec<_>>().join(" ")
 }
 
 fn read(conninfo: &str) -> Result<Vec<(String, String)>, Unreadable> {
