@@ -206,7 +206,7 @@ mod tests {
         let crowd = BACKEND.replace("5432", "5433") + &BACKEND.replace("5432", "5434");
         let cases = [
             (toml("recovery_mode = 'command'"), "name it in recovery_command"),
-            (toml("recovery_slot = 'Node-%d'"), "\"Node-%d\" is no name for a replication slot"),
+            (toml("recovery_slot = 'Node-%d'"), "Node-%d is no name for a replication slot"),
             (toml("recovery_slot = 'pgherd_fence'"), "and not pgherd_fence"),
             (toml("recovery_slot = 's'") + &crowd, "several standbys cannot share"),
         ];
