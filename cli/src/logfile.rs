@@ -17,7 +17,8 @@ static COLLECTED: Mutex<Option<LogFile>> = Mutex::new(None);
 enum Cause {
     /// The age says so, or the process starts.
     Time,
-    /// The size says so, or a person.
+    /// The size says so, or a person, or the clock has been set back: what was written at that time
+    /// the first time is kept.
     Other,
 }
 
@@ -28,8 +29,8 @@ struct LogFile {
     path: PathBuf,
     /// Bytes in the file.
     len: u64,
-    /// The next multiple of the age, in seconds since 1970 on the local clock; none is never.
-    due: Option<i64>,
+    /// Which multiple of the age it is from, since 1970 on the local clock; none if files do not age.
+    period: Option<i64>,
 }
 
 /// Sends the log to files from now on.
@@ -78,14 +79,15 @@ impl LogFile {
     fn open(policy: LogFiles, now: &Zoned) -> Result<Self, String> {
         let path = path(&policy, now)?;
         let (file, len) = open(&path, &policy, false)?;
-        let due = due(&policy, now);
-        Ok(Self { policy, file, path, len, due })
+        let period = period(&policy, now);
+        Ok(Self { policy, file, path, len, period })
     }
 
     fn write(&mut self, line: &[u8], now: &Zoned) -> io::Result<()> {
-        if self.due.is_some_and(|due| due <= local_seconds(now)) {
+        let period = period(&self.policy, now);
+        if period > self.period {
             self.rotate(Cause::Time, now);
-        } else if self.policy.size.is_some_and(|size| size <= self.len) {
+        } else if period < self.period || self.policy.size.is_some_and(|size| size <= self.len) {
             self.rotate(Cause::Other, now);
         }
         self.append(line)
@@ -101,7 +103,7 @@ impl LogFile {
         let is_elsewhere =
             (&policy.directory, &policy.name) != (&self.policy.directory, &self.policy.name);
         let old = std::mem::replace(&mut self.policy, policy.clone());
-        self.due = due(policy, now);
+        self.period = period(policy, now);
         if is_elsewhere && !self.rotate(Cause::Other, now) {
             // The next try shall not be at every line.
             self.policy = old;
@@ -115,7 +117,7 @@ impl LogFile {
             let is_anew = cause == Cause::Time && self.policy.is_truncated && next != self.path;
             open(&next, &self.policy, is_anew).map(|(file, len)| (next, file, len))
         });
-        self.due = due(&self.policy, now);
+        self.period = period(&self.policy, now);
         match next {
             Ok((path, file, len)) => {
                 // A file that goes on is not rotated again before as much has come once more.
@@ -163,10 +165,10 @@ fn open(path: &Path, policy: &LogFiles, is_anew: bool) -> Result<(File, u64), St
     Ok((file, len))
 }
 
-/// The next multiple of the age on the local clock, so that a file a day begins at midnight.
-fn due(policy: &LogFiles, now: &Zoned) -> Option<i64> {
+/// The multiple of the age on the local clock, so that a file a day begins at midnight.
+fn period(policy: &LogFiles, now: &Zoned) -> Option<i64> {
     let age = i64::try_from(policy.age?.as_secs()).ok().filter(|age| *age > 0)?;
-    local_seconds(now).div_euclid(age).checked_add(1)?.checked_mul(age)
+    Some(local_seconds(now).div_euclid(age))
 }
 
 fn local_seconds(now: &Zoned) -> i64 {

@@ -91,8 +91,20 @@ fn a_file_begins_at_multiples_of_the_age_on_the_local_clock() {
     }
     room.assert_files(&[("00.log", "a"), ("01.log", "bc"), ("04.log", "d")]);
     let day = LogFiles { age: Some(Duration::from_secs(86_400)), ..policy };
-    let midnight = local_seconds(&at(0, 0)) + 86_400;
-    assert_eq!(due(&day, &at(23, 59)), Some(midnight), "a day ends at midnight");
+    let today = period(&day, &at(0, 0));
+    assert_eq!(period(&day, &at(23, 59)), today, "a day ends at midnight");
+}
+
+#[test]
+fn a_clock_that_is_set_back_goes_on_in_the_file_of_its_time() {
+    let room = Room::new("back");
+    let age = Some(Duration::from_secs(3600));
+    let policy = LogFiles { age, is_truncated: true, ..room.policy("%H.log") };
+    let mut log = log(&policy, &at(1, 0));
+    for (line, now) in [("a", at(1, 0)), ("b", at(5, 0)), ("c", at(1, 30)), ("d", at(2, 0))] {
+        write(&mut log, line, &now);
+    }
+    room.assert_files(&[("01.log", "ac"), ("02.log", "d"), ("05.log", "b")]);
 }
 
 #[test]
