@@ -7,13 +7,15 @@ use pgherd_core::job::{Job, JobId};
 use pgherd_core::message::Peer;
 use pgherd_core::time::{Duration, Instant};
 
-use crate::end::Due;
+use crate::end::{Due, Notice};
 
 /// Something that will happen.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// The network does something.
     Net(Due),
+    /// Somebody who could not hear of it before is told.
+    Notice(Notice),
     /// A machine's timer.
     Timer(Peer),
     /// A machine may read a connection.

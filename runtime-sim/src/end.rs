@@ -71,3 +71,16 @@ pub(crate) enum Answer {
     /// Nobody does.
     Refused,
 }
+
+/// What an owner of an end should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A connection has come; this is its end at the listener.
+    Arrived(End, Address),
+    /// The connection that was asked for is there, or not.
+    Answered(End, Answer),
+    /// There may be something to read: bytes, the end of the stream or an error.
+    Readable(End),
+    /// There may be room for sending.
+    Writable(End),
+}

@@ -3,6 +3,8 @@
 use pgherd_core::time::Duration;
 
 use crate::agenda::Event;
+use crate::end::Address;
+use crate::net::Pace;
 use crate::postgres::{Copy, Errand, Obedience, Scripts, Server};
 use crate::simulation::{Simulation, take_at};
 
@@ -39,6 +41,12 @@ pub enum Fault {
     Mute,
     /// What it says leaves again.
     Unmute,
+    /// Nothing that is said to it reaches its host.
+    Deafen,
+    /// What is said to it reaches it again.
+    Undeafen,
+    /// The way to it is as slow as this, or as fast as before.
+    Pace(Option<Pace>),
     /// It becomes a standby by itself, which follows nobody.
     Demote,
     /// It becomes a primary.
@@ -85,6 +93,9 @@ impl Simulation {
             Fault::Admit => server.turn_away(false),
             Fault::Mute => server.mute(),
             Fault::Unmute => server.unmute(stage),
+            Fault::Deafen => server.deafen(),
+            Fault::Undeafen => server.undeafen(stage),
+            Fault::Pace(pace) => stage.net.pace(Address::Node(node), pace),
             Fault::Demote => server.demote(stage),
             Fault::Promote => server.promote(stage),
             Fault::Obey(obedience) => server.obey(obedience),

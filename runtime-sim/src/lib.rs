@@ -31,6 +31,7 @@ mod trace;
 pub use check::marks::Marks;
 pub use commands::COMMANDS;
 pub use faults::Fault;
+pub use net::Pace;
 pub use plan::{Auth, Plan};
 pub use postgres::{Obedience, Scripts};
 pub use process::Machines;

@@ -11,24 +11,11 @@ use pgherd_core::time::{Duration, Instant};
 
 use crate::agenda::{Agenda, Event};
 use crate::chance::Chance;
-use crate::end::{Address, Answer, Due, End, Side};
+use crate::end::{Address, Answer, Due, End, Notice, Side};
 
 /// Reads are cut to crumbs only near the beginning of a stream: what cuts can break is logins and
 /// the first statements, and a large result would take too many events.
 const CRUMBS_LEN_MAX: usize = 64 * 1024;
-
-/// What an owner of an end should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    /// A connection has come; this is its end at the listener.
-    Arrived(End, Address),
-    /// The connection that was asked for is there, or not.
-    Answered(End, Answer),
-    /// There may be something to read: bytes, the end of the stream or an error.
-    Readable(End),
-    /// There may be room for sending.
-    Writable(End),
-}
 
 /// What a read gave.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,12 +87,23 @@ struct Link {
     near: Half,
     far: Half,
     to: Address,
+    /// In microseconds, from and to.
     latency: (usize, usize),
+    /// The latency where nothing slows it down.
+    own_latency: (usize, usize),
+    /// Bytes that arrive with one transfer, at most.
+    packet_len: usize,
     /// One read in so many is cut short.
     crumbs: u64,
 }
 
 impl Link {
+    fn slow_down(&mut self, pace: Pace) {
+        let least = usize::try_from(pace.latency.as_micros()).unwrap_or(usize::MAX);
+        self.latency = (least, least.saturating_add(least / 4));
+        self.packet_len = pace.window_len;
+    }
+
     const fn half(&mut self, side: Side) -> &mut Half {
         match side {
             Side::Near => &mut self.near,
@@ -126,7 +124,18 @@ impl Link {
 pub(crate) struct Net {
     links: BTreeMap<u64, Link>,
     listening: BTreeSet<Address>,
+    /// Ways that are slower than others.
+    slow: BTreeMap<Address, Pace>,
     count: u64,
+}
+
+/// How fast bytes travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long they are on their way, in one direction.
+    pub latency: Duration,
+    /// How many are on their way at once, in one direction of one connection.
+    pub window_len: usize,
 }
 
 impl Net {
@@ -136,6 +145,23 @@ impl Net {
             Answer::Accepted => self.listening.insert(address),
             Answer::Refused => self.listening.remove(&address),
         };
+    }
+
+    /// From now on bytes travel at this pace between an address and whoever connects to it; none is
+    /// as fast as before.
+    pub(crate) fn pace(&mut self, address: Address, pace: Option<Pace>) {
+        match pace {
+            Some(pace) => self.slow.insert(address, pace),
+            None => self.slow.remove(&address),
+        };
+        for link in self.links.values_mut().filter(|link| link.to == address) {
+            if let Some(pace) = pace {
+                link.slow_down(pace);
+            } else {
+                link.latency = link.own_latency;
+                link.packet_len = usize::MAX;
+            }
+        }
     }
 
     /// Asks for a connection; a notice will tell what came of it.
@@ -148,13 +174,19 @@ impl Net {
     ) -> End {
         self.count += 1;
         let base = chance.between(10, 400);
-        let link = Link {
+        let latency = (base, base + chance.between(0, 600));
+        let mut link = Link {
             near: Half::new(chance),
             far: Half::new(chance),
             to,
-            latency: (base, base + chance.between(0, 600)),
+            latency,
+            own_latency: latency,
+            packet_len: usize::MAX,
             crumbs: 1 + chance.between(1, 5) as u64,
         };
+        if let Some(pace) = self.slow.get(&to) {
+            link.slow_down(*pace);
+        }
         let end = End { link: self.count, side: Side::Near };
         agenda.after(now, delay(link.latency, chance), Event::Net(Due::Connect(end)));
         self.links.insert(self.count, link);
@@ -323,7 +355,7 @@ impl Net {
         agenda: &mut Agenda,
     ) -> Vec<Notice> {
         let Some(link) = self.links.get_mut(&end.link) else { return Vec::new() };
-        let latency = link.latency;
+        let (latency, packet_len) = (link.latency, link.packet_len);
         let (half, peer) = link.both(end.side);
         half.moving = Moving::Still;
         if peer.owner == Owner::Closed && !half.pending.is_empty() {
@@ -334,8 +366,11 @@ impl Net {
             }
         }
         let room = peer.receive_max.saturating_sub(peer.received.len());
-        let len = half.pending.len().min(room);
+        let len = half.pending.len().min(room).min(packet_len);
         peer.received.extend(half.pending.drain(..len));
+        if len == packet_len && !half.pending.is_empty() {
+            half.schedule(now, end, latency, chance, agenda);
+        }
         if half.owner == Owner::Closed && half.pending.is_empty() && peer.stream == Stream::Open {
             peer.stream = Stream::Ended;
         }

@@ -32,7 +32,7 @@ use pgherd_core::time::Instant;
 pub(crate) use self::engine::Copy;
 pub use self::engine::Obedience;
 use self::engine::{Deed, Engine, Follower, Receiver, Released, Replay, Role};
-use self::fate::{Room, Voice};
+use self::fate::{Hearing, Room, Voice};
 use self::rows::rows;
 pub(crate) use self::scripts::Errand;
 pub use self::scripts::Scripts;
@@ -99,6 +99,7 @@ pub(crate) struct Server {
     sessions_max: usize,
     room: Room,
     voice: Voice,
+    hearing: Hearing,
     starts: u32,
     process_next: u32,
     /// The next session that says anything dies after so many bytes.
@@ -148,6 +149,7 @@ impl Server {
             sessions_max: plan.server_connections_max,
             room: Room::Some,
             voice: Voice::Heard,
+            hearing: Hearing::Good,
             starts: 0,
             process_next: 1000 * (u32::try_from(node).unwrap_or(0) + 1),
             cut: None,
@@ -240,6 +242,7 @@ impl Server {
                     self.dismiss(stage, process);
                     break;
                 }
+                Rest::Listening if self.hearing == Hearing::Deaf => break,
                 Rest::Listening => match seat.read(stage) {
                     Read::Bytes(_) => {}
                     Read::Nothing => break,

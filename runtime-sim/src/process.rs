@@ -13,7 +13,7 @@ use pgherd_core::time::Instant;
 use crate::agenda::Event;
 use crate::check::crowding::{Account, Crowding, Session};
 use crate::driver::{Host, Input, Letter, arrival, post_delay};
-use crate::end::{Address, Answer, End};
+use crate::end::{Address, Answer, End, Notice};
 use crate::plan::Plan;
 use crate::stage::Stage;
 
@@ -24,6 +24,9 @@ pub type Machines = dyn Fn(Peer, Entropy, Instant) -> Option<Box<dyn Machine>>;
 /// What a shell calls the exit of a process that SIGKILL has ended.
 const KILLED: i32 = 137;
 
+/// In so many microseconds a process that gets the processor again does what has become due.
+const RESUMPTION_MICROS: usize = 500;
+
 /// The machines of one proxy.
 pub(crate) struct Process {
     hosts: BTreeMap<Peer, Host>,
@@ -33,6 +36,8 @@ pub(crate) struct Process {
     /// What the machines wish of their operator, oldest first.
     wishes: VecDeque<Wish>,
     exit_code: Option<i32>,
+    /// Until when it does not get the processor.
+    stopped_until: Instant,
 }
 
 impl Process {
@@ -45,6 +50,7 @@ impl Process {
             crowding: Crowding::new(plan.pools.clone()),
             wishes: VecDeque::new(),
             exit_code: None,
+            stopped_until: Instant::ZERO,
         };
         for name in shards.chain([Peer::Control]) {
             let entropy = stage.chance.split();
@@ -149,6 +155,48 @@ impl Process {
             let letter = Letter::Message(Box::new(message.clone()));
             self.post(stage, Peer::Operator, name, letter);
         }
+    }
+
+    /// Does not get the processor until then.
+    pub(crate) const fn stop_until(&mut self, until: Instant) {
+        self.stopped_until = until;
+    }
+
+    /// Whether it does not get the processor.
+    pub(crate) fn is_stopped(&self, now: Instant) -> bool {
+        now < self.stopped_until && self.exit_code.is_none()
+    }
+
+    /// Puts off what the process would do now, if it does not get the processor: all of it is due
+    /// at once then, in any order.
+    pub(crate) fn put_off(&self, stage: &mut Stage, event: Event) -> Option<Event> {
+        let is_its = match &event {
+            Event::Timer(_) | Event::Read(..) | Event::Mail { .. } | Event::Ended { .. } => true,
+            Event::Net(_)
+            | Event::Notice(_)
+            | Event::Serve { .. }
+            | Event::Replicate { .. }
+            | Event::Started { .. }
+            | Event::Promoted { .. }
+            | Event::Command { .. }
+            | Event::Recall { .. }
+            | Event::Tick => false,
+        };
+        if !(is_its && self.is_stopped(stage.now)) {
+            return Some(event);
+        }
+        self.defer(stage, event);
+        None
+    }
+
+    /// Lets the process hear of something when it gets the processor again.
+    pub(crate) fn remember(&self, stage: &mut Stage, notice: Notice) {
+        self.defer(stage, Event::Notice(notice));
+    }
+
+    fn defer(&self, stage: &mut Stage, event: Event) {
+        let late = stage.chance.micros(0, RESUMPTION_MICROS);
+        stage.agenda.at(self.stopped_until + late, event);
     }
 
     /// Ends at once, as by SIGKILL.

@@ -13,8 +13,7 @@ use crate::check::Conversation;
 use crate::check::marks::Marks;
 use crate::client::Client;
 use crate::commands::Running;
-use crate::end::Address;
-use crate::net::Notice;
+use crate::end::{Address, Notice};
 use crate::plan::Plan;
 use crate::postgres::Server;
 use crate::process::{Machines, Process};
@@ -129,9 +128,11 @@ impl Simulation {
     }
 
     fn happen(&mut self, event: Event) {
+        let Some(event) = self.process.put_off(&mut self.stage, event) else { return };
         let stage = &mut self.stage;
         match event {
             Event::Tick => {}
+            Event::Notice(notice) => self.tell(notice),
             Event::Net(due) => {
                 let now = stage.now;
                 let notices = stage.net.handle(now, due, &mut stage.chance, &mut stage.agenda);
@@ -186,6 +187,10 @@ impl Simulation {
     /// Tells the owner of an end what has happened there.
     fn tell(&mut self, notice: Notice) {
         let stage = &mut self.stage;
+        if self.process.is_stopped(stage.now) && is_for_process(stage, notice) {
+            // The kernel remembers it.
+            return self.process.remember(stage, notice);
+        }
         let (Notice::Answered(end, _) | Notice::Readable(end) | Notice::Writable(end)) = notice
         else {
             let Notice::Arrived(end, at) = notice else { return };
@@ -431,6 +436,14 @@ impl Simulation {
         self.process.kill(&mut self.stage);
     }
 
+    /// Stops the proxy for so long, with its connections open and its clock running, as when its
+    /// host is suspended.
+    pub fn suspend(&mut self, duration: Duration) {
+        let until = self.stage.now + duration;
+        self.stage.note(format_args!("the proxy is stopped until {until}"));
+        self.process.stop_until(until);
+    }
+
     /// Gives the proxy a new configuration.
     pub fn reload(&mut self, config: &Arc<Config>) {
         self.process.reload(&mut self.stage, config);
@@ -488,6 +501,16 @@ impl Simulation {
     #[must_use]
     pub fn primary(&self) -> Option<usize> {
         self.servers.iter().position(|server| server.is_primary() && server.is_well())
+    }
+}
+
+/// Whether a notice is for a machine of the proxy.
+fn is_for_process(stage: &Stage, notice: Notice) -> bool {
+    match notice {
+        Notice::Arrived(_, at) => matches!(at, Address::Proxy | Address::Admin),
+        Notice::Answered(end, _) | Notice::Readable(end) | Notice::Writable(end) => {
+            matches!(stage.owners.get(&end), Some(Owner::Machine(..)))
+        }
     }
 }
 

@@ -334,6 +334,12 @@ impl World for Real {
         self.proxy.start_again().unwrap_or_else(|why| panic!("{why}"));
     }
 
+    fn suspend(&mut self, duration: Duration) {
+        self.proxy.signal(ProcessSignal::STOP);
+        self.never("pgherd ends", duration, |w| w.exit_code().is_some());
+        self.proxy.signal(ProcessSignal::CONT);
+    }
+
     fn exit_code(&mut self) -> Option<i32> {
         self.proxy.exit_code()
     }

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod copy;
 pub mod crowd;
 pub mod demotion;
+pub mod disorder;
 pub mod extended;
 pub mod failover;
 pub mod failures;
@@ -34,6 +35,7 @@ pub mod show;
 pub mod spread;
 pub mod statements;
 pub mod statements_table;
+pub mod suspension;
 pub mod switchover;
 pub mod transaction;
 
@@ -344,6 +346,21 @@ scenarios! {
         pgherd_is_killed_at_every_step_of_a_recovery with by_command,
         pgherd_is_restarted_at_every_step_of_a_recovery with by_command,
         the_node_is_lost_again_at_every_step_of_a_recovery with by_command,
+    }
+    disorder {
+        the_primary_and_a_standby_die_at_once with promote,
+        a_primary_that_comes_and_goes with promote,
+        a_standby_that_receives_nothing_is_not_the_heir with promote,
+        two_standbys_are_promoted_by_others with promote,
+        a_standby_that_others_promote_beside_the_primary with promote,
+        a_candidate_is_detached_in_a_failover with promote,
+        the_lost_primary_is_detached_in_a_failover with promote,
+    }
+    suspension {
+        a_pgherd_that_was_stopped_replaces_nobody with hasty,
+        a_pgherd_that_was_stopped_finds_a_loss with hasty,
+        a_pgherd_that_was_stopped_in_a_failover_ends_it with hasty,
+        a_pgherd_that_was_stopped_in_a_switchover_ends_it with brief,
     }
     restarts {
         pgherd_is_killed_at_every_step_of_a_switchover with promote,

@@ -28,13 +28,15 @@ const SHARDS: u16 = 2;
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 
 /// Wall-clock time at the beginning, for what people read: 2026-01-01 00:00:00 UTC.
-const CLOCK: WallClock = WallClock { start: WallTime(1_767_225_600), offset: 0 };
+const CLOCK: WallTime = WallTime(1_767_225_600);
 
 /// A simulated world.
 pub struct Sim {
     simulation: Simulation,
     /// What takes effect with the next reload.
     config: Arc<Config>,
+    /// How far the host's clock on the wall is ahead.
+    clock: Duration,
     /// What the proxy has had written down.
     texts: Option<Arc<memory::Texts>>,
 }
@@ -76,11 +78,11 @@ impl Sim {
             pools: config.pool.clone(),
             ..Plan::default()
         };
-        let mut simulation = Simulation::new(plan, &machines(&config, &Memory::default()));
+        let mut simulation = Simulation::new(plan, &machines(&config, &Memory::default(), CLOCK));
         // Scenarios begin with a proxy that has looked at its servers, as in reality, where it
         // is waited for.
         simulation.run(SETTLING_TIME);
-        Self { simulation, config, texts: None }
+        Self { simulation, config, clock: Duration::ZERO, texts: None }
     }
 
     /// Starts pgherd with what it has written down.
@@ -89,7 +91,14 @@ impl Sim {
             let pgpool = texts.pgpool_status.as_deref();
             Memory::read(pgpool, Some(&texts.pgherd_status)).expect("it is as it was written")
         });
-        self.simulation.restart(&machines(&self.config, &memory));
+        let start = CLOCK.0 + self.clock.as_secs();
+        self.simulation.restart(&machines(&self.config, &memory, WallTime(start)));
+    }
+
+    /// Sets the host's clock so far ahead of what it was at the beginning. pgherd reads it when it
+    /// starts.
+    pub const fn set_clock(&mut self, ahead: Duration) {
+        self.clock = ahead;
     }
 
     /// A hash over everything that has happened.
@@ -153,14 +162,16 @@ impl Drop for Sim {
 fn machines(
     config: &Arc<Config>,
     memory: &Memory,
+    start: WallTime,
 ) -> impl Fn(Peer, Entropy, Instant) -> Option<Box<dyn Machine>> + use<> {
     let (config, memory) = (Arc::clone(config), memory.clone());
+    let clock = WallClock { start, offset: 0 };
     move |name, entropy, now| {
         let config = Arc::clone(&config);
         match name {
-            Peer::Shard(id) => Some(Box::new(Shard::new(id, config, entropy, CLOCK, now))),
+            Peer::Shard(id) => Some(Box::new(Shard::new(id, config, entropy, clock, now))),
             Peer::Control => {
-                let control = Control::new(config, entropy, CLOCK, now);
+                let control = Control::new(config, entropy, clock, now);
                 Some(Box::new(control.remembering(memory.clone())))
             }
             Peer::Operator => None,
@@ -370,6 +381,11 @@ impl World for Sim {
     fn kill(&mut self) {
         self.simulation.kill();
         self.start_again();
+    }
+
+    fn suspend(&mut self, duration: Duration) {
+        self.simulation.suspend(duration.into());
+        self.never("pgherd ends", duration, |w| w.exit_code().is_some());
     }
 
     fn exit_code(&mut self) -> Option<i32> {

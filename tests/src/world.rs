@@ -47,6 +47,9 @@ pub trait World {
     fn restart(&mut self);
     /// Kills pgherd, which can do nothing about it, and starts it again.
     fn kill(&mut self);
+    /// Stops pgherd for so long, with its connections open and its clock running, as when its host
+    /// is suspended. Nothing else stops.
+    fn suspend(&mut self, duration: Duration);
     /// Tells whether pgherd has ended, and with which exit code.
     fn exit_code(&mut self) -> Option<i32>;
     /// Bytes that pgherd holds for its connections: its buffers in simulation, its resident set in

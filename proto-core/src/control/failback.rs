@@ -5,6 +5,7 @@
 
 use super::Control;
 use super::hold::Hold;
+use super::view::Sight;
 use super::watch::{Doubt, Watched};
 use crate::config::{Failback, FailoverFlag, FailoverMode, OnRival, RecoveryMode};
 use crate::health::probe::{Receiver, Sighting};
@@ -87,6 +88,15 @@ impl Control {
                 }
                 Hold::Fenced
             }
+            (Role::Primary, Hold::None | Hold::Unproved) if self.is_blind(primary) => Hold::None,
+            // Somebody has promoted it. Who is the primary stays it as long as it answers: clients
+            // have been writing there. If it does not, the later timeline is the one to follow.
+            (Role::Primary, hold @ (Hold::None | Hold::Unproved)) => {
+                if hold == Hold::None {
+                    self.on_rival(node.id, sighting.timeline, leader);
+                }
+                Hold::Unproved
+            }
             (Role::Standby, Hold::None) if presence == Presence::There => Hold::None,
             (Role::Standby, hold) => {
                 let is_proved = self.is_proved(node, sighting, timeline);
@@ -115,6 +125,11 @@ impl Control {
             }
             (Role::Primary | Role::Unknown, hold) => hold,
         }
+    }
+
+    /// Whether a node lives and refuses to tell how it is.
+    fn is_blind(&self, id: BackendId) -> bool {
+        self.nodes.iter().any(|node| node.id == id && node.fact.sight == Sight::Blind)
     }
 
     /// Judges a node while there is no primary. Nobody can be proved to follow one then.

@@ -132,5 +132,5 @@ fn nobody_accepting_means_nobody_listening() {
     while let Some((now, Event::Net(due))) = stage.agenda.next() {
         answers.extend(stage.net.handle(now, due, &mut stage.chance, &mut stage.agenda));
     }
-    assert_eq!(answers, [crate::net::Notice::Answered(end, Answer::Refused)]);
+    assert_eq!(answers, [crate::end::Notice::Answered(end, Answer::Refused)]);
 }

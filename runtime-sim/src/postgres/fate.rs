@@ -145,6 +145,17 @@ impl Server {
         self.wake_all(stage);
     }
 
+    /// From now on nothing that is said to it reaches its host.
+    pub(crate) fn deafen(&mut self) {
+        self.hearing = Hearing::Deaf;
+    }
+
+    /// Everything that was said to it arrives now.
+    pub(crate) fn undeafen(&mut self, stage: &mut Stage) {
+        self.hearing = Hearing::Good;
+        self.wake_all(stage);
+    }
+
     /// Is started anew, as a standby that follows nobody.
     pub(crate) fn demote(&mut self, stage: &mut Stage) {
         self.stop(stage);
@@ -239,6 +250,13 @@ impl Server {
 pub(super) enum Room {
     Some,
     None,
+}
+
+/// Whether what is said to the server reaches its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hearing {
+    Good,
+    Deaf,
 }
 
 /// Whether what the server says leaves its host.

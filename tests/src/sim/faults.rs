@@ -1,5 +1,8 @@
 //! Scenarios with faults that no real server can be made to have at will.
 
+mod clock;
+mod network;
+
 use pgherd_sim::{Fault, Obedience};
 
 use super::Sim;
@@ -27,6 +30,10 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 /// Lists them.
 #[must_use]
 pub fn all() -> Vec<Scenario<Sim>> {
+    [of_orders(), network::all(), clock::all()].into_iter().flatten().collect()
+}
+
+fn of_orders() -> Vec<Scenario<Sim>> {
     vec![
         scenario("a_promotion_that_is_refused", a_promotion_that_is_refused),
         scenario("a_promotion_that_hangs", a_promotion_that_hangs),

@@ -1,0 +1,165 @@
+//! Several things go wrong at once, or somebody else lends a hand.
+
+pub use super::failover::promote;
+use super::failover::{admin_again, is_promoted, other, wait_any_heir, wait_heir, write_at_last};
+use crate::admin::Admin;
+use crate::play::{LIMIT, PRIMARY, Play, secs};
+use crate::world::World;
+
+const HEIR: usize = 1;
+const OTHER: usize = 2;
+const STANDBYS: usize = 2;
+
+/// The standby that is left takes over, also if it is not the first one in line.
+pub fn the_primary_and_a_standby_die_at_once(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.run(&admin, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.crash(HEIR);
+    w.crash(PRIMARY);
+    wait_heir(w, OTHER);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
+    w.start(HEIR);
+    w.wait_truth(HEIR, "select sum(n) from t", "3");
+}
+
+/// A primary that dies again and again is at last replaced or left alone: there is one primary, and
+/// nothing that a standby had is lost.
+pub fn a_primary_that_comes_and_goes(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "t", STANDBYS);
+    let mut primary = PRIMARY;
+    for round in 1..=4 {
+        let app = admin_again(w);
+        write_at_last(w, &app, "insert into t values (1)");
+        primary = wait_any_primary(w);
+        for node in 0..=STANDBYS {
+            if is_standby(w, node) && w.pool_nodes(&app)[node].is_up() {
+                w.wait_truth(node, "select count(*) from t", &round.to_string());
+            }
+        }
+        w.crash(primary);
+        w.start(primary);
+    }
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    let last = wait_any_primary(w);
+    assert_eq!(w.truth(last, "select count(*) from t"), "5", "after {primary}, {last}");
+}
+
+/// A standby that answers and receives nothing any more, because its disk is full for example, is
+/// not the one that is promoted.
+pub fn a_standby_that_receives_nothing_is_not_the_heir(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    for sql in ["alter system set primary_conninfo = ''", "select pg_reload_conf()"] {
+        w.sql(HEIR, sql).expect("the standby is well");
+    }
+    w.run(&admin, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.crash(PRIMARY);
+    wait_heir(w, OTHER);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
+    assert!(!is_promoted(w, HEIR));
+}
+
+/// Others promote both standbys: the history forks on one timeline. The one that is the primary for
+/// clients stays it, and nothing is written to the other one until it is made a standby.
+pub fn two_standbys_are_promoted_by_others(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    for node in [HEIR, OTHER] {
+        w.sql(node, "select pg_promote(false)").expect("it can be promoted");
+    }
+    for node in [HEIR, OTHER] {
+        w.wait("it is promoted", LIMIT, |w| is_promoted(w, node));
+    }
+    w.crash(OTHER);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.start(OTHER);
+    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&app)[OTHER].status == "quarantine");
+    w.never("both serve", secs(5), |w| w.pool_nodes(&app)[OTHER].is_up());
+    w.run(&app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "0", "nothing is written there");
+    w.crash(OTHER);
+    w.rejoin(OTHER, HEIR);
+    w.wait_up(&app, OTHER);
+    w.wait_truth(OTHER, "select sum(n) from t", "3");
+}
+
+/// Somebody promotes a standby while the primary is well. Whatever was a client's is written to one
+/// of them only, and the other one serves nobody.
+pub fn a_standby_that_others_promote_beside_the_primary(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.sql(OTHER, "select pg_promote(false)").expect("it can be promoted");
+    w.wait("it is promoted", LIMIT, |w| is_promoted(w, OTHER));
+    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&admin)[OTHER].status == "quarantine");
+    for n in 1..=4 {
+        w.run(&admin, &format!("insert into t values ({n})"));
+    }
+    w.never("it serves", secs(4), |w| w.pool_nodes(&admin)[OTHER].is_up());
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "10");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "0");
+    w.crash(OTHER);
+    w.rejoin(OTHER, PRIMARY);
+    w.wait_up(&admin, OTHER);
+    w.wait_truth(OTHER, "select sum(n) from t", "10");
+}
+
+/// The operator detaches the standby that would be promoted, or is: the other one is the primary in
+/// the end.
+pub fn a_candidate_is_detached_in_a_failover(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.run(&admin, "insert into t values (1)");
+    for node in [HEIR, OTHER] {
+        w.wait_truth(node, "select count(*) from t", "1");
+    }
+    w.crash(PRIMARY);
+    let mut operator = Admin::enter(w);
+    let said = operator.ask(w, b'D', b"1\0");
+    assert_eq!(said.texts, ["CommandComplete"]);
+    wait_heir(w, OTHER);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
+    w.never("it serves", secs(3), |w| w.pool_nodes(&app)[HEIR].is_up());
+}
+
+/// The operator detaches what is lost already: another one takes its place all the same, and the lost
+/// one stays out, also as a standby, until it is attached.
+pub fn the_lost_primary_is_detached_in_a_failover(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let mut operator = Admin::enter(w);
+    assert_eq!(operator.ask(w, b'D', b"0\0").texts, ["CommandComplete"]);
+    let heir = wait_any_heir(w, PRIMARY);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.wait_truth(other(heir), "select count(*) from t", "1");
+    w.rejoin(PRIMARY, heir);
+    w.wait("it answers", LIMIT, |w| w.pool_nodes(&app)[PRIMARY].seen == "up");
+    w.never("it serves", secs(4), |w| w.pool_nodes(&app)[PRIMARY].is_up());
+    assert_eq!(operator.ask(w, b'C', b"0\0").texts, ["CommandComplete"]);
+    w.wait_up(&app, PRIMARY);
+}
+
+/// Tells whether a server is in recovery.
+fn is_standby(w: &mut impl World, node: usize) -> bool {
+    w.sql(node, "select pg_is_in_recovery()").is_ok_and(|rows| rows == [["t".to_owned()]])
+}
+
+/// Waits until some node is the primary for clients, and tells which.
+fn wait_any_primary(w: &mut impl World) -> usize {
+    wait_any_heir(w, usize::MAX)
+}
