@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 
 use crate::trouble::Trouble;
 
@@ -31,13 +32,16 @@ pub(crate) fn choose(count: usize, base: Option<u16>) -> Result<Vec<u16>, Troubl
 ///
 /// It is outside the range from which the kernel takes the client ends of connections, if there is
 /// room: a server that is down for a while would otherwise find its port taken by a mere client.
-/// Another process can take the port before the caller does.
+/// Another process can take the port before the caller does. This one is given no port twice: whose
+/// it is may be down at the moment.
 pub fn free_port() -> Result<u16, Trouble> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..GUESSES {
         let width = ephemeral_start().saturating_sub(PORT_MIN);
         let Some(offset) = RandomState::new().hash_one(()).checked_rem(width.into()) else { break };
         let port = PORT_MIN.saturating_add(u16::try_from(offset).unwrap_or_default());
-        if is_free(port) {
+        if is_free(port) && given.insert(port) {
             return Ok(port);
         }
     }

@@ -1,8 +1,8 @@
 //! The world of processes: real PostgreSQL servers, and pgherd as its users run it.
 //!
-//! The servers are shared by all scenarios of a lane, since they take longer to make than most
-//! scenarios to play; what a scenario did to them is repaired before the next one. pgherd itself
-//! is started anew for each.
+//! Servers are handed from one scenario of a lane to the next, since they take longer to make than
+//! most scenarios to play; what a scenario did to them is repaired before the next one. pgherd itself
+//! is started anew for each. Scenarios that are played at the same time have servers of their own.
 
 pub mod child;
 pub mod commands;
@@ -28,8 +28,8 @@ use grounds::Grounds;
 use proxy::Proxy;
 use wire::Wire;
 
-/// Where the servers wait for the next scenario.
-pub type Lot = Arc<Mutex<Option<Grounds>>>;
+/// Where servers wait for the next scenario.
+pub type Lot = Arc<Mutex<Vec<Grounds>>>;
 
 /// pgherd in front of real servers.
 #[derive(Debug)]
@@ -62,14 +62,14 @@ impl Real {
     #[must_use]
     pub fn on(runtime: &str, lot: &Lot, setup: &Setup) -> Self {
         allow_a_crowd();
-        let taken = lot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = lot.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut grounds = taken.unwrap_or_else(Grounds::build);
         grounds.prepare(setup);
         let proxy = match Proxy::start(runtime, &grounds, setup) {
             Ok(proxy) => proxy,
             Err(why) => {
                 // The servers are good for the next scenario.
-                *lot.lock().unwrap_or_else(PoisonError::into_inner) = Some(grounds);
+                lot.lock().unwrap_or_else(PoisonError::into_inner).push(grounds);
                 panic!("{why}");
             }
         };
@@ -178,7 +178,7 @@ impl Drop for Real {
     fn drop(&mut self) {
         self.wires.clear();
         self.proxy.end();
-        *self.lot.lock().unwrap_or_else(PoisonError::into_inner) = self.grounds.take();
+        self.lot.lock().unwrap_or_else(PoisonError::into_inner).extend(self.grounds.take());
     }
 }
 

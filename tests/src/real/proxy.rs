@@ -37,10 +37,7 @@ impl Proxy {
     pub fn start(runtime: &str, grounds: &Grounds, setup: &Setup) -> Result<Self, String> {
         let dir = fresh_dir();
         let free = || pgherd_herd::free_port().expect("this machine has a free port");
-        let port = free();
-        // The same free port can be found twice.
-        let pcp_port = std::iter::repeat_with(free).find(|other| *other != port);
-        let pcp_port = pcp_port.expect("there is another");
+        let (port, pcp_port) = (free(), free());
         let ports: Vec<u16> = (0..=setup.standbys).map(|node| grounds.port(node)).collect();
         let commands = Commands::write(dir.join("commands"), &grounds.psql_path(), &ports);
         write_config(&dir, &config(grounds, setup, (port, pcp_port), &dir));
