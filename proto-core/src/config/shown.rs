@@ -1,7 +1,8 @@
 //! The values in effect, as people read them: `SHOW pool_status` and `PGPOOL SHOW`.
 //!
 //! Pgpool-II writes a value in two ways. In `pool_status` booleans are `1` and `0`, and numbers
-//! count the parameter's base unit; `PGPOOL SHOW` says `on` and `5min`. Secrets are never shown.
+//! count the parameter's base unit; `PGPOOL SHOW` says `on` and `5min`. A weight is a share of all
+//! weights in the first, and as written in the second. Secrets are never shown.
 
 use std::sync::Arc;
 
@@ -126,7 +127,7 @@ pub(super) fn list(settings: &Settings, config: &Config) -> Vec<Shown> {
         let name = numbered("backend_weight", Some(backend.id.0));
         if let Some(weight) = shown.iter_mut().find(|shown| shown.name == name) {
             weight.status = format!("{share:.6}");
-            weight.words.clone_from(&weight.status);
+            weight.words = backend.weight.to_string();
         }
     }
     shown

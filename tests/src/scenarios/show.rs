@@ -113,6 +113,9 @@ pub fn parameters_are_shown_with_their_values(w: &mut impl World) {
     );
     let ports = w.run(&app, "pgpool show backend_port");
     assert_eq!(ports.rows().len(), 3);
+    let weights = w.run(&app, "pgpool show backend_weight");
+    let weights = weights.rows();
+    assert!(weights.iter().all(|row| row[1] == "1"), "as written, and no share: {weights:?}");
     let one = w.run(&app, "PGPOOL SHOW backend_port1");
     assert_eq!((one.columns(), one.value()), (vec!["backend_port1"], ports.rows()[1][1].clone()));
     let checks = w.run(&app, "pgpool show health_check");
