@@ -208,7 +208,7 @@ pub fn read(packet: Packet<'_>) -> Result<Request, Report> {
     Ok(match packet.tag {
         b'L' => Request::NodeCount,
         b'I' => Request::NodeInfo(one_or_all(argument, "informing node info failed")?),
-        b'H' => Request::HealthStats(node(argument, "informing health check stats failed")?),
+        b'H' => Request::HealthStats(node(argument, "informing health check stats info failed")?),
         b'N' => Request::ProcessCount,
         b'P' => Request::ProcessInfo(process(argument)?),
         b'B' => Request::PoolStatus,
@@ -412,7 +412,7 @@ mod tests {
         let node = "invalid node ID : ";
         let table: [(u8, &[u8], &str, &str); 9] = [
             (b'I', b"-2\0", "informing node info failed", &format!("{node}-2")),
-            (b'H', b"", "informing health check stats failed", node),
+            (b'H', b"", "informing health check stats info failed", node),
             (b'D', b"x\0", "PCP: detach node failed", &format!("{node}x")),
             (b'J', b"1 ", "PCP: promote node failed", &format!("{node}1 ")),
             (

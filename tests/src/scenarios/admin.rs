@@ -63,7 +63,7 @@ pub fn an_administrator_sees_what_show_shows(w: &mut impl World) {
         assert!(lag || told.texts[1..] == shown[..], "{told:?}, {shown:?}");
     }
     let nobody = admin.ask(w, b'H', b"7\0");
-    assert_eq!(nobody.field('D'), "invalid node ID : 7");
+    assert_eq!(nobody.field('D'), "invalid node ID 7");
     let dog = admin.ask(w, b'W', b"-1\0");
     assert_eq!((dog.field('S'), dog.field('D')), ("ERROR", "watchdog is not enabled"));
     assert_eq!(admin.ask(w, b'G', b"").field('M'), "query cache is not enabled");
@@ -265,9 +265,12 @@ pub fn a_node_is_detached_and_attached(w: &mut impl World) {
     let told =
         "invalid degenerate backend request, node id : 2 status: [3] is not valid for failover";
     assert_eq!((again.field('S'), again.field('M')), ("ERROR", told));
-    for tag in [b'D', b'd', b'C'] {
-        assert_eq!(admin.ask(w, tag, b"7\0").field('D'), "invalid node ID : 7");
+    let told =
+        "invalid degenerate backend request, node id : 7 status: [0] is not valid for failover";
+    for tag in [b'D', b'd'] {
+        assert_eq!(admin.ask(w, tag, b"7\0").field('M'), told);
     }
+    assert_eq!(admin.ask(w, b'C', b"7\0").field('D'), "invalid node ID : 7");
     for _ in 0..2 {
         assert_eq!(admin.ask(w, b'C', b"2\0").texts, ["CommandComplete"]);
     }

@@ -130,7 +130,11 @@ pub(crate) fn refusals(world: &mut Real) {
     ] {
         let told = bad(world, &home, args);
         let place = format!("pgherd: {not_done}: pgherd at 127.0.0.1:{port}: ");
-        let reasons = ["invalid node ID : 9", "node id 9 is not valid"];
+        let reasons = [
+            "invalid node ID : 9",
+            "node id 9 is not valid",
+            "node id : 9 status: [0] is not valid",
+        ];
         let has_reason = reasons.iter().any(|reason| told.contains(reason));
         assert!(told.starts_with(&place) && has_reason, "{told}");
     }

@@ -136,7 +136,9 @@ impl Control {
     fn health_stats(&self, id: usize) -> Bytes {
         match self.account(&self.told(), id) {
             Some(account) => reply::health_stats(account.checks(&self.checks(), self.clock)),
-            None => reply::no_node("informing health check stats failed", id),
+            None => Report::error("informing health check stats info failed")
+                .because(format!("invalid node ID {id}"))
+                .compose(),
         }
     }
 
@@ -147,9 +149,8 @@ impl Control {
     /// Takes a node out of service. The answer tells that this is decided, as Pgpool-II's does, and
     /// not that every session has heard of it; gracefully, it comes when what ran there has ended.
     fn on_detach_request(&mut self, conn: ConnId, node: usize, gracefully: bool) {
-        const FAILED: &str = "PCP: detach node failed";
         let Some(id) = self.backend_of(node) else {
-            return self.answer_admin(conn, reply::no_node(FAILED, node));
+            return self.answer_admin(conn, not_detached(node, 0));
         };
         let flag = self.config.backend(id).map(|backend| backend.failover);
         if flag == Some(FailoverFlag::Disallow) {
@@ -165,14 +166,9 @@ impl Control {
         let answer = match begun {
             Ok(()) if gracefully => return,
             Ok(()) => reply::done(b'd'),
-            Err(Declined::Unknown) => reply::no_node(FAILED, node),
-            Err(Declined::Busy | Declined::Astray) => self.busy(),
-            Err(Declined::Already) => Report::error(format!(
-                "invalid degenerate backend request, node id : {id} status: [{}] is not valid for \
-                 failover",
-                Status::Down.number()
-            ))
-            .compose(),
+            Err(Declined::Unknown) => not_detached(node, 0),
+            Err(Declined::Busy | Declined::Astray) => self.busy(id),
+            Err(Declined::Already) => not_detached(node, Status::Down.number()),
         };
         self.answer_waiting(conn, answer);
     }
@@ -190,7 +186,7 @@ impl Control {
                  attached by itself"
             ))
             .compose(),
-            Err(Declined::Busy) => self.busy(),
+            Err(Declined::Busy) => self.busy(id),
         }
     }
 
@@ -199,7 +195,9 @@ impl Control {
     fn on_promote_request(&mut self, conn: ConnId, node: usize, switchover: bool) {
         const FAILED: &str = "PCP: promote node failed";
         let Some(id) = self.backend_of(node) else {
-            return self.answer_admin(conn, reply::no_node(FAILED, node));
+            let report = Report::error("could not process promote request");
+            let report = report.because(format!("node id {node} is not valid"));
+            return self.answer_admin(conn, report.compose());
         };
         self.note_request(conn, &format!("promote node {id}"));
         self.have_it_wait(conn);
@@ -211,8 +209,9 @@ impl Control {
         let report = match begun {
             Ok(()) => return,
             Err(Obstacle::IsPrimary) => {
-                let why = format!("node {id} is the primary already");
-                let report = Report::fatal("invalid promote request").because(why);
+                let report = Report::fatal("invalid promote request").because(format!(
+                    "specified node is already primary node, can't promote node id {id}"
+                ));
                 return self.end_admin(conn, Some(&report));
             }
             Err(obstacle) => {
@@ -228,9 +227,17 @@ impl Control {
         self.config.backend(id).map(|backend| backend.id)
     }
 
-    /// Answers what cannot be done while a server is being promoted or recovered.
-    fn busy(&self) -> Bytes {
-        let what = if self.recovery.is_some() { "online recovery" } else { "failover" };
+    /// Answers what cannot be done while something else is done with the nodes, and says what that is.
+    fn busy(&self, id: BackendId) -> Bytes {
+        let what = if self.is_recovering(id) {
+            "online recovery"
+        } else if self.is_switching_at_all() {
+            "promote node operation"
+        } else if self.leave.is_some() {
+            "detach node operation"
+        } else {
+            "failover"
+        };
         let report = Report::error("failed to process PCP request at the moment");
         report.because(format!("{what} is in progress")).compose()
     }
@@ -296,6 +303,15 @@ impl Control {
         }
         reply::process_info(&rows)
     }
+}
+
+/// Answers that a node cannot be detached as it is, by the number of its status; 0 is that of none.
+fn not_detached(node: usize, status: u8) -> Bytes {
+    let message = format!(
+        "invalid degenerate backend request, node id : {node} status: [{status}] is not valid for \
+         failover"
+    );
+    Report::error(message).compose()
 }
 
 /// The number of a row's session, which stands in front.
