@@ -43,7 +43,7 @@ const PATIENCE: [&str; 4] = [
 ];
 
 /// The parameters that say who logs in.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Login {
     user: &'static str,
     password: &'static str,
@@ -76,8 +76,33 @@ pub(super) fn policy(
         }
         return None;
     };
+    if login == LAG_LOGIN {
+        note_overruled(settings, findings);
+    }
     let policy = paced(settings, None, CheckPolicy::default(), findings);
     Some(logging_in(settings, None, login, policy, &mut Keys { users, vault }, findings))
+}
+
+/// Notes who is named for the look for health where the one for lag stands for both, unless a node
+/// is looked at by that login.
+fn note_overruled(settings: &Settings, findings: &mut Findings) {
+    let pairs = [
+        (HEALTH_LOGIN.user, LAG_LOGIN.user),
+        (HEALTH_LOGIN.password, LAG_LOGIN.password),
+        (HEALTH_LOGIN.database, LAG_LOGIN.database),
+    ];
+    if pairs.iter().any(|(name, _)| settings.nodes(name).next().is_some()) {
+        return;
+    }
+    for (name, by) in pairs {
+        let Some(setting) = settings.setting(name, None) else { continue };
+        let (named, used) = (settings.text(name, None), settings.text(by, None));
+        let used = if by == LAG_LOGIN.database { or_postgres(used) } else { used };
+        if !named.is_empty() && named != used {
+            let kind = NoteKind::Overruled;
+            findings.note(&setting.file, setting.line, Some(&setting.key), kind);
+        }
+    }
 }
 
 /// Makes the policies of nodes for which a file has numbered parameters; whatever else there is to
@@ -298,6 +323,36 @@ mod tests {
             assert_eq!(shown("health_check_password2"), Some("*****"), "{path}");
             assert_eq!(shown("health_check_max_retries0"), Some("3"), "{path}");
         }
+    }
+
+    #[test]
+    fn a_login_that_is_not_used_is_told_of() {
+        let told = |conf: &str, lines: &str| {
+            let loaded = load_one("pgpool.conf", &format!("{conf}\n{lines}\n")).unwrap();
+            let told = loaded.notes.iter().map(ToString::to_string);
+            told.filter(|note| note.contains("looks at a server once")).collect::<Vec<_>>()
+        };
+        let others = "health_check_user = 'h'\nhealth_check_password = 'p'\n\
+                      health_check_database = 'd'";
+        // One node is looked at by such a login.
+        assert_eq!(told(CONF, others), <[&str; 0]>::default());
+        let is_of_health =
+            |line: &&str| ["user2", "password2", "database2"].iter().any(|it| line.contains(it));
+        let conf: Vec<&str> = CONF.lines().filter(|line| !is_of_health(line)).collect();
+        let conf = conf.join("\n");
+        let notes = told(&conf, others);
+        for (key, note) in ["user", "password", "database"].iter().zip(&notes) {
+            let words = format!(
+                "health_check_{key}: has no effect: pgherd looks at a server once, by \
+                 sr_check_user; name another login for single nodes (health_check_user0), or leave \
+                 sr_check_user out"
+            );
+            assert!(note.ends_with(&words), "{note}");
+        }
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        let same = "health_check_user = 'lag'\nhealth_check_password = 'of lag'\n\
+                    health_check_database = 'postgres'";
+        assert_eq!(told(&conf, same), <[&str; 0]>::default());
     }
 
     #[test]

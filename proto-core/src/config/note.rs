@@ -57,6 +57,8 @@ pub enum NoteKind {
         /// The user.
         user: String,
     },
+    /// It is about a login for looking at servers, and `sr_check_user`'s is used.
+    Overruled,
     /// A user has the name of a parameter that was perhaps meant.
     UserLikeParameter,
 }
@@ -74,6 +76,7 @@ impl Note {
             | NoteKind::Octal { .. }
             | NoteKind::ZeroReplaced { .. }
             | NoteKind::NodeWithoutPort
+            | NoteKind::Overruled
             | NoteKind::UserLikeParameter => log::Level::Warn,
             NoteKind::NoWeight | NoteKind::NoCheckPassword { .. } => log::Level::Info,
         }
@@ -121,6 +124,10 @@ impl fmt::Display for NoteKind {
                 f,
                 "no password is known for {}, so servers must let it in without one",
                 shown(user)
+            ),
+            Self::Overruled => f.write_str(
+                "has no effect: pgherd looks at a server once, by sr_check_user; name another login \
+                 for single nodes (health_check_user0), or leave sr_check_user out",
             ),
             Self::UserLikeParameter => f.write_str(
                 "this adds a user; if it is meant as a parameter, move it above the first section",
