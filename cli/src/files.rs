@@ -71,6 +71,17 @@ pub(crate) fn read(path: &Path, disk: &Disk) -> Result<(Config, Vec<Note>), Reje
     Ok((resolve(loaded.config), loaded.notes))
 }
 
+/// Keeps what a configuration names where it was, for a process that leaves this directory.
+pub(crate) fn anchor(config: &mut Config, directory: &Path) {
+    let files = [&mut config.pid_file_name, &mut config.work_dir].into_iter().flatten();
+    let sockets = config.unix_socket_directories.iter_mut();
+    let sockets = sockets.chain(&mut config.pcp.socket_directories);
+    for name in files.chain(sockets).chain([&mut config.log.files.directory]) {
+        // An absolute name stays as it is.
+        *name = directory.join(&*name).display().to_string();
+    }
+}
+
 /// Counts the cores, for a configuration that leaves the number of threads open.
 pub(crate) fn resolve(mut config: Config) -> Config {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -101,14 +101,37 @@ const DIRECTORIES: [&str; 3] = ["/etc/pgpool2", "/etc/pgpool-II", "/usr/local/et
 /// Finds a file of Pgpool-II's that the command line does not name: in the first of the directories
 /// that has a `pgpool.conf`.
 fn place(file: &str) -> String {
+    place_among(&DIRECTORIES, file)
+}
+
+fn place_among(directories: &[&str], file: &str) -> String {
     let has_one = |directory: &&&str| Path::new(directory).join("pgpool.conf").exists();
-    let [first, ..] = DIRECTORIES;
-    format!("{}/{file}", DIRECTORIES.iter().find(has_one).unwrap_or(&first))
+    let found = directories.iter().find(has_one).or(directories.first());
+    format!("{}/{file}", found.copied().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_beside_the_first_configuration_there_is() {
+        let dir = std::env::temp_dir().join(format!("pgherd-place-{}", std::process::id()));
+        let names = ["first", "second", "third"].map(|name| dir.join(name));
+        for name in &names {
+            std::fs::create_dir_all(name).unwrap();
+        }
+        let texts = names.each_ref().map(|name| name.display().to_string());
+        let directories = texts.each_ref().map(String::as_str);
+        let beside = |name: &str| format!("{}/{name}/pcp.conf", dir.display());
+        // With none, as a message names it.
+        assert_eq!(place_among(&directories, "pcp.conf"), beside("first"));
+        for (last, found) in [("third", "third"), ("second", "second"), ("first", "first")] {
+            std::fs::write(dir.join(last).join("pgpool.conf"), "").unwrap();
+            assert_eq!(place_among(&directories, "pcp.conf"), beside(found));
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn a_program_is_told_by_its_name() {

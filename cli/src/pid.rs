@@ -1,7 +1,9 @@
 //! The pid file, which keeps two processes from running on one configuration, and by which others
 //! find the one that does.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, test_kill_process};
@@ -23,7 +25,10 @@ impl PidFile {
                 path.display()
             )));
         }
-        fs::write(path, format!("{}\n", std::process::id())).map_err(|error| {
+        // As Pgpool-II's, it is nobody else's business.
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+        file.and_then(|mut file| writeln!(file, "{}", std::process::id())).map_err(|error| {
             Ending::CannotStart(format!("{}: {error}; see pid_file_name", path.display()))
         })?;
         Ok(Self(path.to_path_buf()))

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pgherd_core::config::Config;
+use pgherd_core::config::{Config, Note, Rejected};
 use pgherd_core::memory::Memory;
 use pgherd_core::message::{Shutdown, Wish};
 use pgherd_host::process::Operator;
@@ -30,9 +30,18 @@ pub(crate) struct Start<'a> {
     pub(crate) runtime: Runtime,
     /// What is logged until the configuration is read again, whatever that says.
     pub(crate) level: Option<log::LevelFilter>,
-    /// The pid file, if the configuration names none.
-    pub(crate) pid_file: Option<&'a Path>,
+    pub(crate) name: Name<'a>,
     pub(crate) past: Past,
+}
+
+/// By which name it was called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Name<'a> {
+    /// Its own.
+    Pgherd,
+    /// `pgpool`: what the configuration leaves open is as in Pgpool-II. If it has left the directory
+    /// in which it was started, this is the one.
+    Pgpool { left: Option<&'a Path> },
 }
 
 /// What becomes of what was remembered of nodes.
@@ -52,7 +61,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Ending> {
         pcp_file: args.pcp_file.as_deref(),
         runtime: args.runtime,
         level: None,
-        pid_file: None,
+        name: Name::Pgherd,
         past: if args.discard_status { Past::Discarded } else { Past::Recalled },
     };
     serve(&start, || Ok(()))
@@ -64,7 +73,7 @@ pub(crate) fn serve(
     started: impl FnOnce() -> Result<(), Ending>,
 ) -> Result<(), Ending> {
     let disk = Disk::new(what.key_file).with_pcp_file(what.pcp_file);
-    let (mut config, notes) = files::read(what.config, &disk).map_err(|rejected| {
+    let (mut config, notes) = what.read(&disk).map_err(|rejected| {
         rejected.notes.iter().for_each(|note| eprintln!("{note}"));
         rejected.mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
         Ending::Mistakes(rejected.mistakes.len())
@@ -78,7 +87,7 @@ pub(crate) fn serve(
         log::info!("PCP is not served: no pcp.conf beside the configuration names a user");
     }
     let config = files::share(config);
-    let pid_file = config.pid_file_name.as_deref().map(Path::new).or(what.pid_file);
+    let pid_file = config.pid_file_name.as_deref().map(Path::new);
     // From here on a signal is not lost: whoever reads the pid file may send one.
     let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1])
         .map_err(|error| Ending::Broken(format!("cannot wait for signals: {error}")))?;
@@ -92,9 +101,23 @@ pub(crate) fn serve(
     let operator = start(what.runtime, config.clone(), memory::recall(work_dir))?;
     heed(&operator, &keeper);
     started()?;
-    let ended = obey(signals, operator, config, what.config, &disk);
+    let ended = obey(signals, operator, config, what, &disk);
     keeper.end();
     ended
+}
+
+impl Start<'_> {
+    /// Reads the configuration.
+    fn read(&self, disk: &Disk) -> Result<(Config, Vec<Note>), Rejected> {
+        let (mut config, notes) = files::read(self.config, disk)?;
+        if let Name::Pgpool { left } = self.name {
+            config.default_as_pgpool();
+            if let Some(directory) = left {
+                files::anchor(&mut config, directory);
+            }
+        }
+        Ok((config, notes))
+    }
 }
 
 /// Fulfils the machines' wishes.
@@ -177,7 +200,7 @@ fn obey(
     mut signals: Signals,
     operator: Operator,
     mut config: Arc<Config>,
-    path: &Path,
+    what: &Start<'_>,
     disk: &Disk,
 ) -> Result<(), Ending> {
     let handle = signals.handle();
@@ -191,7 +214,7 @@ fn obey(
         for signal in signals.forever() {
             match signal {
                 SIGHUP => {
-                    if let Some(next) = reload(path, disk, &config) {
+                    if let Some(next) = reload(what, disk, &config) {
                         config = next;
                         remote.reload(config.clone());
                     }
@@ -214,22 +237,22 @@ fn obey(
 }
 
 /// Reads the configuration again. With mistakes in it, everything stays as it was.
-fn reload(path: &Path, disk: &Disk, running: &Config) -> Option<Arc<Config>> {
-    match files::read(path, disk) {
+fn reload(what: &Start<'_>, disk: &Disk, running: &Config) -> Option<Arc<Config>> {
+    match what.read(disk) {
         Ok((mut config, notes)) => {
             for note in notes {
                 log::log!(note.severity(), "{note}");
             }
             keep_what_is_settled(&mut config, running);
             logging::reload(&config);
-            log::info!("{} has been read again", path.display());
+            log::info!("{} has been read again", what.config.display());
             Some(files::share(config))
         }
         Err(rejected) => {
             for mistake in &rejected.mistakes {
                 log::error!("{mistake}");
             }
-            log::error!("{}: the earlier configuration stays in effect", path.display());
+            log::error!("{}: the earlier configuration stays in effect", what.config.display());
             None
         }
     }

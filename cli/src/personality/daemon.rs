@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
@@ -46,15 +47,20 @@ pub(super) fn spawn(program: &OsStr, args: &[OsString]) -> Result<(), Stop> {
     Err(Stop { text: String::new(), code: code.unwrap_or(1) })
 }
 
-/// Leaves the parent's session, and with it the terminal. To be called in the child, before there
-/// are threads.
-pub(super) fn detach() -> Result<(), Stop> {
+/// Leaves the parent's session, and with it the terminal, and its directory, which is returned: it
+/// may be on a file system that somebody wants to unmount. To be called in the child, before there are
+/// threads.
+pub(super) fn detach() -> Result<PathBuf, Stop> {
     rustix::process::setsid()
         .map_err(|error| Stop::new(format!("pgpool: cannot leave the session: {error}\n")))?;
     #[cfg(target_os = "linux")]
     // Only for those who look at a list of processes.
     let _ = rustix::thread::set_name(c"pgpool");
-    Ok(())
+    let cannot_leave =
+        |error: std::io::Error| Stop::new(format!("pgpool: cannot leave the directory: {error}\n"));
+    let directory = std::env::current_dir().map_err(cannot_leave)?;
+    std::env::set_current_dir("/").map_err(cannot_leave)?;
+    Ok(directory)
 }
 
 /// Lets the parent go, and whoever waits for the end of what was inherited from it.

@@ -3,15 +3,15 @@
 //! Options, messages and exit codes are Pgpool-II 4.3's, but that a start that fails keeps pgherd's
 //! own exit codes.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::options::{Fault, Known, Line, flag, valued};
 use super::{Stop, VERSION, daemon, key, other, place};
 use crate::args::Runtime;
 use crate::ending::Ending;
-use crate::pid;
-use crate::run::{self, Past, Start};
+use crate::files;
+use crate::run::{self, Name, Past, Start};
 
 const KNOWN: [Known; 13] = [
     valued('a', "hba-file"),
@@ -64,8 +64,8 @@ enum Place {
 }
 
 /// Does what the command line says.
-pub(super) fn run(program: &std::ffi::OsStr, args: &[OsString]) -> Result<(), Stop> {
-    let order = Order::read(args)?;
+pub(super) fn run(program: &OsStr, args: &[OsString]) -> Result<(), Stop> {
+    let order = Order::read(program, args)?;
     match order.what {
         What::Help => eprint!("{}", usage()),
         What::Version => eprintln!("{VERSION}"),
@@ -75,10 +75,10 @@ pub(super) fn run(program: &std::ffi::OsStr, args: &[OsString]) -> Result<(), St
             other::refuse_second(&order.config)?;
             match place {
                 Place::Background => daemon::spawn(program, args)?,
-                Place::Foreground => order.serve(|| Ok(()))?,
+                Place::Foreground => order.serve(None, || Ok(()))?,
                 Place::Detached => {
-                    daemon::detach()?;
-                    order.serve(daemon::tell_started)?;
+                    let directory = daemon::detach()?;
+                    order.found_from(&directory).serve(Some(&directory), daemon::tell_started)?;
                 }
             }
         }
@@ -87,7 +87,7 @@ pub(super) fn run(program: &std::ffi::OsStr, args: &[OsString]) -> Result<(), St
 }
 
 impl Order {
-    fn read(args: &[OsString]) -> Result<Self, Stop> {
+    fn read(program: &OsStr, args: &[OsString]) -> Result<Self, Stop> {
         let line = Line::read(&KNOWN, args);
         let (mut place_, mut mode) = (Place::Background, other::Mode::Smart);
         let mut order = Self {
@@ -117,7 +117,8 @@ impl Order {
             }
         }
         if let Some(fault) = line.fault {
-            return Err(Stop::new(format!("pgpool: {}\n{}", told(&fault), usage())));
+            let program = program.display();
+            return Err(Stop::new(format!("{program}: {}\n{}", told(&fault), usage())));
         }
         let operands: Vec<_> = line.operands.iter().map(|word| word.to_str()).collect();
         order.what = match operands.as_slice() {
@@ -129,14 +130,30 @@ impl Order {
         Ok(order)
     }
 
-    fn serve(&self, started: impl FnOnce() -> Result<(), Ending>) -> Result<(), Stop> {
+    /// The same with files that are found from elsewhere, too.
+    fn found_from(self, directory: &Path) -> Self {
+        let key_file = files::key_file(self.key_file.as_deref());
+        Self {
+            config: directory.join(self.config).display().to_string(),
+            key_file: key_file.map(|file| directory.join(file)),
+            pcp_file: self.pcp_file.map(|file| directory.join(file)),
+            ..self
+        }
+    }
+
+    /// Serves; if it has left a directory for that, it is this one.
+    fn serve(
+        &self,
+        left: Option<&Path>,
+        started: impl FnOnce() -> Result<(), Ending>,
+    ) -> Result<(), Stop> {
         let start = Start {
             config: Path::new(&self.config),
             key_file: self.key_file.as_deref(),
             pcp_file: self.pcp_file.as_deref(),
             runtime: Runtime::Smol,
             level: self.is_debug.then_some(log::LevelFilter::Debug),
-            pid_file: Some(Path::new(pid::PGPOOL_S)),
+            name: Name::Pgpool { left },
             past: self.past,
         };
         run::serve(&start, started)
@@ -216,6 +233,7 @@ mod tests {
     #[test]
     fn orders_are_read() {
         use other::Mode::{Fast, Immediate, Smart};
+        let program = OsStr::new("/usr/sbin/pgpool");
         let cases: &[(&str, Option<What>)] = &[
             ("", Some(What::Start(Place::Background))),
             ("-n -D -C -x -d -f a -F b -a c -k d", Some(What::Start(Place::Foreground))),
@@ -235,14 +253,14 @@ mod tests {
         ];
         for (args, what) in cases {
             let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
-            assert_eq!(Order::read(&args).ok().map(|order| order.what), *what, "{args:?}");
+            assert_eq!(Order::read(program, &args).ok().map(|order| order.what), *what, "{args:?}");
         }
         for (args, said) in [
-            ("-z", "pgpool: illegal option -- z\n"),
-            ("--bogus", "pgpool: illegal option -- bogus\n"),
-            ("-f", "pgpool: option requires an argument -- f\n"),
+            ("-z", "/usr/sbin/pgpool: illegal option -- z\n"),
+            ("--bogus", "/usr/sbin/pgpool: illegal option -- bogus\n"),
+            ("-f", "/usr/sbin/pgpool: option requires an argument -- f\n"),
         ] {
-            let stop = Order::read(&[args.into()]).expect_err("it is not understood");
+            let stop = Order::read(program, &[args.into()]).expect_err("it is not understood");
             assert!(stop.text.starts_with(said) && stop.code == 1, "{stop:?}");
         }
     }

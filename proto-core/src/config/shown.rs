@@ -26,6 +26,10 @@ pub struct Shown {
     pub words: String,
 }
 
+/// Parameters whose default is Pgpool-II's alone: where no file sets them, pgherd writes no such file,
+/// and its lines have a form of their own. Called `pgpool`, it does as Pgpool-II.
+const UNSET: [&str; 3] = ["pid_file_name", "work_dir", "log_line_prefix"];
+
 /// What stands for a secret.
 const SECRET: &str = "*****";
 
@@ -101,7 +105,10 @@ pub(super) fn list(settings: &Settings, config: &Config) -> Vec<Shown> {
     let backends: Vec<u8> = config.backends.iter().map(|backend| backend.id.0).collect();
     let mut shown = Vec::new();
     for parameter in parameters {
-        let value = |node| settings.value(parameter.name, node);
+        let is_unset = |node| {
+            UNSET.contains(&parameter.name) && settings.given(parameter.name, node).is_none()
+        };
+        let value = |node| settings.value(parameter.name, node).filter(|_| !is_unset(node));
         let mut show = |node| shown.push(Shown::new(parameter, node, value(node).as_ref()));
         match parameter.scope {
             Scope::One => show(None),
@@ -148,6 +155,20 @@ impl Config {
         }
     }
 
+    /// Does as Pgpool-II where the file says nothing: names its pid file, and begins lines of the log
+    /// as it does.
+    pub fn default_as_pgpool(&mut self) {
+        let default = |name| parameters::by_name(name).and_then(|it| it.default).map(str::to_owned);
+        if self.pid_file_name.is_none() {
+            self.pid_file_name = default("pid_file_name");
+            self.show_word("pid_file_name", &self.pid_file_name.clone().unwrap_or_default());
+        }
+        if self.log.line_prefix.is_none() {
+            self.log.line_prefix = default("log_line_prefix");
+            self.show_word("log_line_prefix", &self.log.line_prefix.clone().unwrap_or_default());
+        }
+    }
+
     /// Corrects the value of a switch that the file leaves to others.
     pub(super) fn show_flag(&mut self, name: &str, is_on: bool) {
         let shown = Arc::make_mut(&mut self.shown);
@@ -179,6 +200,10 @@ fn words(parameter: &Parameter, value: &Value) -> String {
     match value {
         Value::Bool(true) => "on".to_owned(),
         Value::Bool(false) => "off".to_owned(),
+        // As in Pgpool-II, which has no units where there is a value for each node.
+        Value::Integer(value) if matches!(parameter.scope, Scope::NodeOrAll(_)) => {
+            value.to_string()
+        }
         Value::Integer(value) => measure(*value, unit(parameter)),
         Value::Real(value) => format!("{value:.6}"),
         Value::Text(text) if parameter.kind == Kind::Secret && !text.is_empty() => {
@@ -239,7 +264,27 @@ fn measure(value: i64, base: Unit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::check::tests::load_one;
     use crate::config::parameters::by_name;
+
+    #[test]
+    fn what_no_file_sets_is_shown_as_it_is() {
+        let conf = "backend_hostname0 = a\nbackend_port0 = 5432\nsr_check_user = u\n";
+        let mut config = load_one("pgpool.conf", conf).unwrap().config;
+        let shown = |config: &Config| {
+            UNSET.map(|name| config.shown(name).map(|shown| shown.words.clone()).unwrap())
+        };
+        assert_eq!(shown(&config), ["", "", ""]);
+        config.default_as_pgpool();
+        assert_eq!(shown(&config), ["/var/run/pgpool/pgpool.pid", "", "%m: %a pid %p: "]);
+        assert_eq!(config.log.line_prefix.as_deref(), Some("%m: %a pid %p: "));
+
+        let set = "pid_file_name = p\nlogdir = d\nlog_line_prefix = ''\n";
+        let mut config = load_one("pgpool.conf", &format!("{conf}{set}")).unwrap().config;
+        config.default_as_pgpool();
+        assert_eq!(shown(&config), ["p", "d", ""]);
+        assert_eq!(config.log.line_prefix.as_deref(), Some(""));
+    }
 
     #[test]
     fn values_are_written_in_both_ways() {
@@ -253,7 +298,8 @@ mod tests {
             ("client_idle_limit", "33", "33", "33s"),
             ("client_idle_limit_in_recovery", "-1", "-1", "-1"),
             ("log_rotation_age", "1440", "1440", "1d"),
-            ("connect_timeout", "1500", "1500", "1500ms"),
+            ("connect_timeout", "10s", "10000", "10000"),
+            ("health_check_period", "2", "2", "2"),
             ("memqcache_total_size", "67108864", "67108864", "64MB"),
             ("memqcache_maxcache", "409600", "409600", "400kB"),
             ("log_rotation_size", "10240", "10240", "10MB"),

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::{Ended, LIMIT, Room, binary, taken_port};
 
-pub(super) const TESTS: [(&str, fn()); 8] = [
+pub(super) const TESTS: [(&str, fn()); 10] = [
     ("pg_md5_writes_what_pgpool_s_does", pg_md5_writes_what_pgpool_s_does),
     ("pg_enc_writes_what_pgpool_s_does", pg_enc_writes_what_pgpool_s_does),
     ("entries_are_stored_in_pool_passwd", entries_are_stored_in_pool_passwd),
@@ -21,6 +21,8 @@ pub(super) const TESTS: [(&str, fn()); 8] = [
     ("pgpool_tells_why_it_does_not_start", pgpool_tells_why_it_does_not_start),
     ("pgpool_finds_nobody_to_stop", pgpool_finds_nobody_to_stop),
     ("the_log_goes_to_files", the_log_goes_to_files),
+    ("pcp_is_served_at_a_socket", pcp_is_served_at_a_socket),
+    ("links_are_made_for_all_programs", links_are_made_for_all_programs),
 ];
 
 /// A tool's arguments, its exit code, and what it says on standard output and standard error. An
@@ -150,10 +152,19 @@ fn a_stored_entry_is_one_that_check_can_read() {
 fn pgpool_serves_in_the_background() {
     let room = Room::new();
     let port = room.free_port();
-    room.pgpool_conf(port, &room.collected("pgpool.log"));
+    // Files are found from where it was started, although it does not stay there.
+    let lines = "logging_collector = on\nlog_directory = 'log'\nlog_filename = 'pgpool.log'\n\
+                 pid_file_name = 'pgpool.pid'\nwork_dir = '.'\n";
+    room.pgpool_conf(port, lines);
     let started = room.tool("pgpool", &["-f", "pgpool.conf", "-D"]);
     assert_eq!((started.code, started.output.as_str()), (0, ""), "{started:?}");
     let daemon = Daemon::of(&room);
+    let directory = fs::read_link(format!("/proc/{}/cwd", daemon.0)).expect("it runs");
+    assert_eq!(directory, Path::new("/"), "it is in nobody's way");
+    let mode = fs::metadata(room.path("pgpool.pid")).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "as Pgpool-II's");
+    let prefixed = format!(" pid {}: LOG:  started with ", daemon.0);
+    assert!(room.logged("pgpool.log").contains(&prefixed), "{}", room.logged("pgpool.log"));
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it serves once the parent has ended");
 
     let second = room.tool("pgpool", &["-f", "pgpool.conf"]);
@@ -226,7 +237,7 @@ fn pgpool_finds_nobody_to_stop() {
 
 fn the_log_goes_to_files() {
     let room = Room::new();
-    let lines = room.collected("a.log") + "log_line_prefix = '<%p> '\n";
+    let lines = room.collected("a.log") + "log_line_prefix = '<%p> '\n" + &room.pcp();
     let config = room.pgpool_conf(room.free_port(), &lines);
     let running = room.run(&config);
     room.wait_logged("a.log", "started with");
@@ -238,6 +249,10 @@ fn the_log_goes_to_files() {
     fs::rename(room.path("log/a.log"), room.path("log/a.log.1")).expect("it is there");
     running.signal(Signal::USR1);
     room.wait_until("another file", || room.path("log/a.log").exists());
+    fs::rename(room.path("log/a.log"), room.path("log/a.log.2")).expect("it is there");
+    let rotated = room.pcp_tool("pcp_log_rotate");
+    assert_eq!(rotated.output, "pcp_log_rotate -- Command Successful\n", "{rotated:?}");
+    room.wait_until("yet another file", || room.path("log/a.log").exists());
     running.signal(Signal::INT);
     let ended = running.ended();
     assert_eq!(ended.code, 0, "{ended:?}");
@@ -251,6 +266,48 @@ fn the_log_goes_to_files() {
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(ended.errors.contains("log_directory"), "{ended:?}");
 }
+
+fn pcp_is_served_at_a_socket() {
+    let room = Room::new();
+    let running = room.run(&room.pgpool_conf(room.free_port(), &room.pcp()));
+    let socket = room.path(&format!(".s.PGSQL.{PCP_PORT}"));
+    room.wait_until("the socket", || socket.exists());
+    let counted = room.pcp_tool("pcp_node_count");
+    assert_eq!((counted.code, counted.output.as_str()), (0, "1\n"), "{counted:?}");
+    running.signal(Signal::INT);
+    assert_eq!(running.ended().code, 0);
+    assert!(!socket.exists(), "it goes with pgherd");
+}
+
+/// What an installation does behind the copy of the program.
+fn links_are_made_for_all_programs() {
+    let room = Room::new();
+    symlink(binary(), room.path("pgherd")).expect("nothing is in the way");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/link");
+    let link = || room.start(Command::new(&script).arg(room.path(""))).ended();
+    // Twice, as whoever installs a later release.
+    for _ in 0..2 {
+        let ended = link();
+        assert_eq!((ended.code, ended.errors.as_str()), (0, ""), "{ended:?}");
+    }
+    let is_link = |name: &String| room.path(name).is_symlink();
+    let mut links: Vec<String> =
+        super::entries(&room.path("")).into_iter().filter(is_link).collect();
+    links.sort();
+    assert_eq!(links.iter().filter(|name| name.starts_with("pcp_")).count(), 15, "{links:?}");
+    for name in ["pg_enc", "pg_md5", "pgpool"] {
+        assert!(links.iter().any(|link| link == name), "no {name} in {links:?}");
+    }
+    fs::remove_file(room.path("pgpool")).expect("it is ours");
+    room.file("pgpool", "a real Pgpool-II");
+    let ended = link();
+    assert!(ended.code == 4 && ended.errors.contains("is there and no link"), "{ended:?}");
+    let kept = fs::read_to_string(room.path("pgpool")).expect("it is there");
+    assert_eq!(kept, "a real Pgpool-II");
+}
+
+/// The number in the name of the socket for PCP. Nothing listens at such a port.
+const PCP_PORT: u16 = 9898;
 
 fn assert_cases(room: &Room, tool: &str, cases: &[Case<'_>]) {
     for (args, code, output, errors) in cases {
@@ -295,6 +352,28 @@ impl Room {
                  backend_port0 = {nobody}\nbackend_weight0 = 1\n{lines}"
             ),
         )
+    }
+
+    /// Writes an administrator down, and returns the lines that serve PCP at a socket alone.
+    fn pcp(&self) -> String {
+        let hash = self.tool("pg_md5", &["secret"]).output;
+        self.file("pcp.conf", &format!("admin:{hash}"));
+        let path = self.file(".pcppass", "*:*:admin:secret\n");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let directory = self.directory();
+        format!(
+            "pcp_listen_addresses = ''\npcp_socket_dir = '{directory}'\npcp_port = {PCP_PORT}\n"
+        )
+    }
+
+    /// Runs one of the administrators' programs at that socket.
+    fn pcp_tool(&self, name: &str) -> Ended {
+        let port = PCP_PORT.to_string();
+        self.tool(name, &["-h", &self.directory(), "-p", &port, "-U", "admin", "-w"])
+    }
+
+    fn directory(&self) -> String {
+        self.path("").display().to_string().trim_end_matches('/').to_owned()
     }
 
     /// The lines that collect the log into this file of the directory `log`.
