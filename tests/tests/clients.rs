@@ -21,6 +21,8 @@ mod pcp;
 mod pcp_twins;
 #[path = "clients/pgbench.rs"]
 mod pgbench;
+#[path = "clients/pgpool.rs"]
+mod pgpool;
 #[path = "clients/psql.rs"]
 mod psql;
 #[path = "clients/tokio_postgres_traffic.rs"]
@@ -52,7 +54,7 @@ const TESTS: [(&str, Traffic); 15] = [
 /// A test of administration, which is another port's business, and may end pgherd.
 type Administration = fn(&mut Real);
 
-const ADMINISTRATION: [(&str, Administration); 20] = [
+const ADMINISTRATION: [(&str, Administration); 25] = [
     ("pcp_tells_of_nodes", pcp::nodes),
     ("pcp_tells_of_sessions", pcp::sessions),
     ("pcp_tells_of_settings_and_checks", pcp::settings_and_checks),
@@ -68,6 +70,11 @@ const ADMINISTRATION: [(&str, Administration); 20] = [
     ("pcp_twins_do_the_same", pcp_twins::do_the_same),
     ("pcp_twins_read_command_lines_alike", pcp_twins::read_command_lines_alike),
     ("pcp_twins_find_passwords_alike", pcp_twins::find_passwords_alike),
+    ("pgpool_has_the_same_columns", pgpool::columns),
+    ("pgpool_has_the_same_settings", pgpool::settings),
+    ("pgpool_has_the_same_values_of_nodes", pgpool::values_of_nodes),
+    ("pgpool_refuses_in_the_same_words", pgpool::refusals),
+    ("pgpool_understands_our_programs", pgpool::programs),
     ("pgherd_tells_of_nodes", native::nodes),
     ("pgherd_takes_a_node_out_and_in", native::a_node_out_and_in),
     ("pgherd_switches_over", native::a_switchover),

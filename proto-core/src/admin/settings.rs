@@ -4,15 +4,16 @@ use crate::config::{Config, Shown};
 use crate::id::BackendId;
 use crate::topology::{Role, Topology};
 
-/// Lists name, value and description of everything that is set, in Pgpool-II's order and pgherd's
-/// own behind. `effective` says what is shown of a parameter where somebody has changed it.
+/// Lists name, value and description of everything that is set: Pgpool-II's items in its order, what is
+/// set for single nodes or pools behind, then the items of later releases and pgherd's own. `effective`
+/// says what is shown of a parameter where somebody has changed it.
 pub fn rows<'a>(
     config: &'a Config,
     topology: &Topology,
     effective: impl Fn(&'a Shown) -> &'a Shown,
 ) -> Vec<[String; 3]> {
     let mut rows = Vec::new();
-    let mut own = Vec::new();
+    let (mut numbered, mut further) = (Vec::new(), Vec::new());
     let mut nodes_are_told = false;
     for shown in config.shown.iter() {
         if is_of_backend(shown) {
@@ -20,33 +21,62 @@ pub fn rows<'a>(
             continue;
         }
         let shown = effective(shown);
-        let row = [shown.name.clone(), shown.status.clone(), shown.about()];
-        if nodes_are_told { own.push(row) } else { rows.push(row) }
+        let row = [item(shown).to_owned(), shown.status.clone(), shown.about()];
+        if shown.node.is_some() {
+            numbered.push(row);
+        } else if nodes_are_told {
+            further.push(row);
+        } else {
+            let is_last_of_cache = shown.parameter.name == "memqcache_oiddir";
+            rows.push(row);
+            if is_last_of_cache {
+                rows.extend(COUNTERS.map(|row| row.map(str::to_owned)));
+            }
+        }
     }
     for backend in &config.backends {
         backend_rows(config, topology, backend.id, &mut rows);
     }
-    rows.append(&mut own);
+    rows.append(&mut numbered);
+    rows.append(&mut further);
     rows
 }
 
-fn is_of_backend(shown: &Shown) -> bool {
-    shown.node.is_some() && shown.parameter.name.starts_with("backend_")
+/// What Pgpool-II counts of its cache, of which there is none yet.
+const COUNTERS: [[&str; 3]; 3] = [
+    ["memqcache_stats_start_time", "", "when the next two began to count"],
+    ["memqcache_no_cache_hits", "0", "reads that were not in the cache"],
+    ["memqcache_cache_hits", "0", "reads that were"],
+];
+
+/// The name of a row, which in one case is not the parameter's.
+fn item(shown: &Shown) -> &str {
+    match shown.parameter.name {
+        "memqcache_oiddir" => "memqcache_cache_oiddir",
+        _ => &shown.name,
+    }
 }
 
-/// The rows of one node, in Pgpool-II's order.
+/// What Pgpool-II shows of each node, in its order.
+const OF_NODE: [&str; 8] = [
+    "backend_hostname",
+    "backend_port",
+    "backend_weight",
+    "backend_data_directory",
+    "backend_status",
+    "standby_delay",
+    "backend_flag",
+    "backend_application_name",
+];
+
+fn is_of_backend(shown: &Shown) -> bool {
+    shown.node.is_some() && OF_NODE.contains(&shown.parameter.name)
+}
+
+/// The rows of one node.
 fn backend_rows(config: &Config, topology: &Topology, id: BackendId, rows: &mut Vec<[String; 3]>) {
     let node = topology.node(id);
-    for name in [
-        "backend_hostname",
-        "backend_port",
-        "backend_weight",
-        "backend_data_directory",
-        "backend_status",
-        "standby_delay",
-        "backend_flag",
-        "backend_application_name",
-    ] {
+    for name in OF_NODE {
         let item = format!("{name}{id}");
         let shown = config.shown(&item);
         let (value, about) = match (name, shown) {

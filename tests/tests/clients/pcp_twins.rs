@@ -18,21 +18,37 @@ use super::text;
 
 /// What a program has said, and its exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Said {
-    output: String,
-    errors: String,
-    code: Option<i32>,
+pub(crate) struct Said {
+    pub(crate) output: String,
+    pub(crate) errors: String,
+    pub(crate) code: Option<i32>,
 }
 
 /// A home with links to pgherd in it.
-struct Twins {
+pub(crate) struct Twins {
     home: Home,
-    port: String,
+    port: u16,
+}
+
+/// The programs where all of them ask the same server, as the same administrator.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    twins: &'a Twins,
+    port: u16,
 }
 
 impl Twins {
-    fn new(world: &Real) -> Self {
-        Self { home: Home::new(), port: world.pcp_port().to_string() }
+    pub(crate) fn new(world: &Real) -> Self {
+        Self { home: Home::new(), port: world.pcp_port() }
+    }
+
+    /// The same where they ask who serves PCP at a port.
+    pub(crate) const fn at(&self, port: u16) -> Asked<'_> {
+        Asked { twins: self, port }
+    }
+
+    const fn there(&self) -> Asked<'_> {
+        self.at(self.port)
     }
 
     /// Runs a program, which is called by its name whosever it is.
@@ -79,17 +95,27 @@ impl Twins {
         }
         panic!("{name} {args:?}: ours, and theirs: {last:#?}");
     }
+}
 
-    /// The same with what says whom to ask and as whom in front.
-    fn agree_there(&self, name: &str, args: &[&str]) -> Said {
-        let all = self.there(args);
-        let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        self.agree(name, &all)
+impl Asked<'_> {
+    pub(crate) fn theirs(self, name: &str, args: &[&str]) -> Said {
+        self.with_all(args, |all| self.twins.theirs(name, all))
     }
 
-    fn there(&self, args: &[&str]) -> Vec<String> {
-        let place = ["-h", "127.0.0.1", "-p", &self.port, "-U", ADMIN, "-w"];
-        place.iter().chain(args).map(|arg| (*arg).to_owned()).collect()
+    pub(crate) fn ours(self, name: &str, args: &[&str]) -> Said {
+        self.with_all(args, |all| self.twins.ours(name, all))
+    }
+
+    /// As [`Twins::agree`].
+    pub(crate) fn agree(self, name: &str, args: &[&str]) -> Said {
+        self.with_all(args, |all| self.twins.agree(name, all))
+    }
+
+    /// Puts in front what says whom to ask, and as whom.
+    fn with_all(self, args: &[&str], run: impl FnOnce(&[&str]) -> Said) -> Said {
+        let port = self.port.to_string();
+        let place = ["-h", "127.0.0.1", "-p", &port, "-U", ADMIN, "-w"];
+        run(&[&place, args].concat())
     }
 }
 
@@ -128,7 +154,7 @@ pub(crate) fn tell_the_same(world: &mut Real) {
     ];
     for (name, args) in questions {
         for flags in [&[][..], &["-v"], &["-d"], &["-v", "-d"]] {
-            let said = twins.agree_there(name, &[args, flags].concat());
+            let said = twins.there().agree(name, &[args, flags].concat());
             assert_eq!(said.code, Some(0), "{said:?}");
             assert!(!said.output.is_empty() || said.errors.starts_with("ERROR:  "), "{said:?}");
         }
@@ -140,14 +166,8 @@ pub(crate) fn do_the_same(world: &mut Real) {
     world.settle();
     let app = world.connect("app");
     let twins = Twins::new(world);
-    let theirs = |name: &str, args: &[&str]| {
-        let all = twins.there(args);
-        twins.theirs(name, &all.iter().map(String::as_str).collect::<Vec<_>>())
-    };
-    let ours = |name: &str, args: &[&str]| {
-        let all = twins.there(args);
-        twins.ours(name, &all.iter().map(String::as_str).collect::<Vec<_>>())
-    };
+    let theirs = |name: &str, args: &[&str]| twins.there().theirs(name, args);
+    let ours = |name: &str, args: &[&str]| twins.there().ours(name, args);
     let done = |name: &str| Said {
         output: format!("{name} -- Command Successful\n"),
         errors: String::new(),
@@ -160,7 +180,7 @@ pub(crate) fn do_the_same(world: &mut Real) {
             let detached = run(detach, args);
             world.wait_down(&app, 1);
             // Once more: it is down already.
-            let refused = twins.agree_there(detach, &["1"]);
+            let refused = twins.there().agree(detach, &["1"]);
             assert!(refused.errors.contains("is not valid for failover"), "{refused:?}");
             let attached = run(attach, if args.contains(&"-d") { &["1", "-d"] } else { &["1"] });
             world.wait_up(&app, 1);
@@ -182,7 +202,7 @@ pub(crate) fn do_the_same(world: &mut Real) {
         ("pcp_reload_config", &["-s", "cluster", "-d"]),
     ];
     for (name, args) in orders {
-        twins.agree_there(name, args);
+        twins.there().agree(name, args);
     }
     let rotated = ours("pcp_log_rotate", &[]);
     assert_eq!(rotated.errors, "ERROR:  logging_collector is disabled\n\n", "{rotated:?}");
@@ -192,7 +212,7 @@ pub(crate) fn do_the_same(world: &mut Real) {
     world.wait("pgherd ends", pgherd_tests::play::LIMIT, |w| w.exit_code().is_some());
     // Nobody is there any more.
     for flags in [&[][..], &["-d"]] {
-        let said = twins.agree_there("pcp_node_count", flags);
+        let said = twins.there().agree("pcp_node_count", flags);
         assert_eq!(said.code, Some(1), "{said:?}");
     }
 }
@@ -281,19 +301,20 @@ pub(crate) fn find_passwords_alike(world: &mut Real) {
         twins.home.write(text, *mode);
         for flags in [&[][..], &["-d"], &["-W"]] {
             // With the last, it is asked for, and nothing is typed.
-            codes.push(twins.agree_there("pcp_node_count", flags).code);
+            codes.push(twins.there().agree("pcp_node_count", flags).code);
         }
     }
     for code in [Some(0), Some(1)] {
         assert!(codes.contains(&code), "{codes:?}");
     }
     fs::remove_file(twins.home.file()).expect("it is there");
-    let said = twins.agree_there("pcp_node_count", &[]);
+    let said = twins.there().agree("pcp_node_count", &[]);
     assert!(said.errors.starts_with("FATAL:  authentication failed for user"), "{said:?}");
     fs::create_dir(twins.home.file()).expect("there is nothing of that name");
-    twins.agree_there("pcp_node_count", &["-d"]);
+    twins.there().agree("pcp_node_count", &["-d"]);
     let long = ["x".repeat(127), "x".repeat(128)];
     for user in &long {
-        twins.agree("pcp_node_count", &["-h", "127.0.0.1", "-p", &twins.port, "-w", "-U", user]);
+        let port = twins.port.to_string();
+        twins.agree("pcp_node_count", &["-h", "127.0.0.1", "-p", &port, "-w", "-U", user]);
     }
 }
