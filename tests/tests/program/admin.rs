@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
@@ -13,13 +14,14 @@ use pgherd_tests::admin::packet;
 
 use super::{Ended, Room};
 
-pub(super) const TESTS: [(&str, fn()); 6] = [
+pub(super) const TESTS: [(&str, fn()); 7] = [
     ("commands_of_administration_explain_themselves", commands_explain_themselves),
     ("a_command_that_reaches_nobody_says_whom", a_command_that_reaches_nobody_says_whom),
     ("a_mistake_in_the_configuration_is_told", a_mistake_in_the_configuration_is_told),
     ("what_answers_may_be_no_pgherd", what_answers_may_be_no_pgherd),
     ("progress_is_told_as_it_comes", progress_is_told_as_it_comes),
     ("shells_complete_the_commands", shells_complete_the_commands),
+    ("bash_completes_what_is_begun", bash_completes_what_is_begun),
 ];
 
 const COMMANDS: [&str; 9] =
@@ -207,5 +209,34 @@ fn shells_complete_the_commands() {
         for command in COMMANDS {
             assert!(ended.output.contains(command), "{shell}: no {command}");
         }
+    }
+}
+
+/// A shell that reads the script offers what may follow.
+fn bash_completes_what_is_begun() {
+    let room = Room::new();
+    let script = run(&room, &["completion", "bash"]);
+    let file = room.file("pgherd.bash", &script.output);
+    for (words, offered) in [
+        (&["de"][..], "demo detach"),
+        (&["switchover", "--no"], "--no-password"),
+        (&["stop", "--mode", "f"], "fast"),
+        (&["completion", ""], "-h --help bash zsh fish"),
+    ] {
+        let typed = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let (last, before) = match words {
+            [.., before, last] => (*last, *before),
+            [last] => (*last, "pgherd"),
+            [] => ("", ""),
+        };
+        let ask = format!(
+            "source '{}' && COMP_WORDS=(pgherd {typed}) COMP_CWORD={} && \
+             _pgherd pgherd '{last}' '{before}' && echo \"${{COMPREPLY[*]}}\"",
+            file.display(),
+            words.len()
+        );
+        let mut bash = Command::new("bash");
+        let ended = room.start(bash.args(["--norc", "--noprofile", "-c", &ask])).ended();
+        assert_eq!((ended.code, ended.output.trim()), (0, offered), "{words:?}: {ended:?}");
     }
 }
