@@ -144,7 +144,18 @@ pub fn requests_before_a_login_are_refused(w: &mut impl World) {
     let mut admin = Admin::enter(w);
     let again = admin.ask(w, b'R', b"pcpadmin\0xx\0");
     assert_eq!((again.field('S'), admin.next(w)), ("FATAL", None));
+    assert_logged(w, "authentication failed");
     nothing_else_happened(w);
+}
+
+/// Where pgherd writes a log, it says there whom it has refused.
+fn assert_logged(w: &mut impl World, words: &str) {
+    if let Some(log) = w.said() {
+        assert!(
+            log.lines().any(|line| line.contains("PCP: ") && line.contains(words)),
+            "no {words:?} in {log}"
+        );
+    }
 }
 
 /// Bytes that are no packets, before a login and behind one.
@@ -168,6 +179,9 @@ pub fn garbage_is_refused_over_pcp(w: &mut impl World) {
     let said = admin.ask(w, b'?', b"");
     assert_eq!(said.field('M'), "unknown PCP packet type \"?\"");
     assert_eq!((said.field('S'), admin.next(w)), ("FATAL", None));
+    for words in ["invalid PCP packet", "unknown PCP packet type \"?\""] {
+        assert_logged(w, words);
+    }
     nothing_else_happened(w);
 }
 
