@@ -127,7 +127,7 @@ fn passwords(ground: &Ground) {
     }
     ground.file("etc/pgpool.conf", &conf);
 
-    ground.secret(".pgpoolkey", "sesame\n");
+    ground.secret(".pgpoolkey", "jorgeiscool\n");
     let (conf, key) = (ground.place("etc/pgpool.conf"), ground.place(".pgpoolkey"));
     let users = ["postgres", "pgpool", "reader", "writer", "replicator"];
     for user in users {
@@ -136,9 +136,16 @@ fn passwords(ground: &Ground) {
         type_in(&mut command, user);
     }
     let entries = fs::read_to_string(ground.path("etc/pool_passwd")).expect("it was written");
-    let named: Vec<&str> =
-        entries.lines().filter_map(|line| line.split_once(":AES")).map(|it| it.0).collect();
-    assert_eq!(named, users, "{entries}");
+    assert_eq!(
+        entries.lines().collect::<Vec<_>>(),
+        [
+            "postgres:AESFK+C+SsZCGWyT3Ms4q1MOg==",
+            "pgpool:AESQ5bnrN9tu6V2y6NVoE1Pwg==",
+            "reader:AESKo9PIJYuOa9kA/hClNKnUg==",
+            "writer:AES1xhIjMkStiINppUoRE4mPA==",
+            "replicator:AEStWQQrGkATgObEU1EymwlRQ==",
+        ]
+    );
 
     let port = ground.server_port;
     let servers = HOSTS.iter().flat_map(|host| {
@@ -258,36 +265,42 @@ fn recoveries(ground: &Ground) {
     wait_herd(ground, 0, &[]);
 }
 
-/// What administrators can ask.
+/// What administrators can ask, with Pgpool-II's programs and with pgherd by their names.
 fn questions(ground: &Ground) {
-    assert_eq!(good(ground.pcp("pcp_node_count", &[])), "4\n");
-    for (node, host) in HOSTS.iter().enumerate() {
-        let checks = good(ground.pcp("pcp_health_check_stats", &["-n", &node.to_string()]));
-        assert!(checks.starts_with(&format!("{node} {host} ")), "{checks}");
-        let info = good(ground.pcp("pcp_node_info", &["-n", &node.to_string()]));
-        assert!(info.starts_with(&format!("{host} {} ", ground.server_port)), "{info}");
+    for ask in [Ground::pcp, Ground::own_pcp] {
+        ask_all(|name, args| ask(ground, name, args), ground.server_port);
     }
-    let status = good(ground.pcp("pcp_pool_status", &[]));
+}
+
+fn ask_all(ask: impl Fn(&str, &[&str]) -> Result<String, String>, server_port: u16) {
+    assert_eq!(good(ask("pcp_node_count", &[])), "4\n");
+    for (node, host) in HOSTS.iter().enumerate() {
+        let checks = good(ask("pcp_health_check_stats", &["-n", &node.to_string()]));
+        assert!(checks.starts_with(&format!("{node} {host} ")), "{checks}");
+        let info = good(ask("pcp_node_info", &["-n", &node.to_string()]));
+        assert!(info.starts_with(&format!("{host} {} ", server_port)), "{info}");
+    }
+    let status = good(ask("pcp_pool_status", &[]));
     for name in ["backend_hostname3", "failover_command", "follow_primary_command"] {
         assert!(status.contains(name), "no {name} in {status}");
     }
-    good(ground.pcp("pcp_proc_count", &[]));
-    good(ground.pcp("pcp_proc_info", &["--all"]));
-    let dog = ground.pcp("pcp_watchdog_info", &[]).expect_err("there is none");
+    good(ask("pcp_proc_count", &[]));
+    good(ask("pcp_proc_info", &["--all"]));
+    let dog = ask("pcp_watchdog_info", &[]).expect_err("there is none");
     assert!(dog.contains("watchdog is not enabled"), "{dog}");
 }
 
-/// What they can have done without a new primary.
+/// What they can have done without a new primary, by pgherd's own programs.
 fn orders(ground: &Ground) {
-    good(ground.pcp("pcp_detach_node", &["-n", "3"]));
+    good(ground.own_pcp("pcp_detach_node", &["-n", "3"]));
     wait_nodes(ground, |node| match node {
         0 => ["waiting up primary primary", "up up primary primary"],
         3 => ["down up standby standby"; 2],
         _ => ["waiting up standby standby", "up up standby standby"],
     });
-    good(ground.pcp("pcp_attach_node", &["-n", "3"]));
+    good(ground.own_pcp("pcp_attach_node", &["-n", "3"]));
     wait_herd(ground, 0, &[]);
-    good(ground.pcp("pcp_reload_config", &[]));
+    good(ground.own_pcp("pcp_reload_config", &[]));
     wait_herd(ground, 0, &[]);
 }
 

@@ -82,6 +82,11 @@ impl Ground {
         for name in ["pgpool", "pg_md5", "pg_enc"] {
             symlink("pgherd", self.path("bin").join(name)).expect("nothing is in the way");
         }
+        // Apart, because the scripts use the package's.
+        fs::create_dir(self.path("own")).expect("nothing is in the way");
+        for name in ADMINISTRATION {
+            symlink("../bin/pgherd", self.path("own").join(name)).expect("nothing is in the way");
+        }
     }
 
     /// Returns the place of something in the directory.
@@ -173,8 +178,18 @@ impl Ground {
     /// Runs one of Pgpool-II's programs for administrators. They tell errors by words, and not by
     /// their code.
     pub(super) fn pcp(&self, name: &str, args: &[&str]) -> Result<String, String> {
-        let mut command = self.command(self.programs.join(name));
-        command.args(["-h", "localhost", "-p", &self.pcp_port.to_string(), "-U", "pcpadmin", "-w"]);
+        self.administer(&self.programs.join(name), args)
+    }
+
+    /// The same by pgherd under the program's name.
+    pub(super) fn own_pcp(&self, name: &str, args: &[&str]) -> Result<String, String> {
+        self.administer(&self.path("own").join(name), args)
+    }
+
+    fn administer(&self, program: &Path, args: &[&str]) -> Result<String, String> {
+        let name = program.display();
+        let mut command = self.command(program);
+        command.args(["-h", "localhost", "-p", &self.pcp_port.to_string(), "-U", "pcpadmin"]);
         let output = command.args(args).output().unwrap_or_else(|error| panic!("{name}: {error}"));
         let (told, errors) = (text(&output.stdout), text(&output.stderr));
         let is_good = output.status.success() && !errors.contains("ERROR");
@@ -220,6 +235,20 @@ fn package_programs() -> PathBuf {
     let found = places.into_iter().find(|dir| dir.join("pcp_node_info").exists());
     found.expect("no pcp_node_info; install the package \"pgpool2\"")
 }
+
+/// The programs for administrators that people use on the way.
+const ADMINISTRATION: [&str; 10] = [
+    "pcp_attach_node",
+    "pcp_detach_node",
+    "pcp_health_check_stats",
+    "pcp_node_count",
+    "pcp_node_info",
+    "pcp_pool_status",
+    "pcp_proc_count",
+    "pcp_proc_info",
+    "pcp_reload_config",
+    "pcp_watchdog_info",
+];
 
 /// How long anything may take that people wait for.
 pub(super) const LIMIT: Duration = Duration::from_secs(120);
