@@ -17,8 +17,8 @@ pub(crate) enum AdminCommand {
     Detach(DetachArgs),
     /// Make a standby the primary while there is none
     Promote(NodeArgs),
-    /// Make a standby the primary in place of one that is well; new work waits meanwhile. The old
-    /// primary stays out of service until it is a standby, which follow_primary_command may make it
+    /// Make a standby the primary in place of one that is well; new work waits meanwhile, and the old
+    /// primary stays out of service until it is a standby
     Switchover(NodeArgs),
     /// Rebuild a server from the primary
     Recover(RecoverArgs),
