@@ -6,6 +6,7 @@
 
 pub(crate) mod crowding;
 pub(crate) mod framing;
+pub(crate) mod ledger;
 pub(crate) mod marks;
 pub(crate) mod provenance;
 
@@ -17,6 +18,7 @@ use pgherd_core::wire::{backend, frontend};
 
 use self::crowding::Account;
 use self::framing::{Framing, Purpose, Sender};
+use self::ledger::Ledger;
 use self::provenance::Provenance;
 
 /// Verdicts and what they need.
@@ -29,6 +31,10 @@ pub(crate) struct Checks {
     epoch: Epoch,
     /// The latest timeline that a client has had something written on.
     timeline: u32,
+    /// Whom everybody is told of as the primary, until it was looked at.
+    pub(crate) crowned: Option<BackendId>,
+    /// What clients were told is committed.
+    pub(crate) ledger: Ledger,
     /// To whose statements servers answer.
     pub(crate) provenance: Provenance,
 }
@@ -37,6 +43,13 @@ impl Checks {
     /// Records that a rule was broken; the first one is what the run fails with.
     pub(crate) fn report(&mut self, what: String) {
         self.broken.get_or_insert(what);
+    }
+
+    /// Records what somebody has found.
+    pub(crate) fn judge(&mut self, found: Result<(), String>) {
+        if let Err(what) = found {
+            self.report(what);
+        }
     }
 
     /// Returns the first broken rule.
@@ -53,6 +66,7 @@ impl Checks {
             self.report(format!("epoch {epoch} was published after epoch {}", self.epoch));
         }
         self.epoch = epoch;
+        self.crowned = primary;
         let known = *self.primaries.entry(epoch).or_insert(primary);
         if known != primary {
             let name = |id: Option<BackendId>| id.map_or("none".to_owned(), |id| id.to_string());

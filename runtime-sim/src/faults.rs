@@ -144,7 +144,8 @@ impl Simulation {
             standbys.map(|(server, node)| (server.upstream(), (node, server.progress()))).collect();
         for (at, server) in self.servers.iter_mut().enumerate() {
             let own = nodes.iter().filter(|(upstream, _)| *upstream == Some(at));
-            server.followed_by(&own.map(|(_, follower)| *follower).collect::<Vec<_>>());
+            let own: Vec<_> = own.map(|(_, follower)| *follower).collect();
+            server.followed_by(&mut self.stage, &own);
         }
         for (_, (node, _)) in nodes {
             self.stage.soon(200, 5_000, Event::Replicate { node });

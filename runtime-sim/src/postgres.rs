@@ -38,6 +38,7 @@ pub(crate) use self::scripts::Errand;
 pub use self::scripts::Scripts;
 use self::session::{Accounts, Cancelled, Door, Rest, Session};
 use crate::agenda::Event;
+use crate::check::ledger::Place;
 use crate::end::{Address, Answer, End};
 use crate::net::{Read, Write};
 use crate::plan::Plan;
@@ -213,6 +214,11 @@ impl Server {
             let now = stage.now;
             let log_end = self.engine.lsn_received();
             let rest = seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
+            if let Some(place) = seat.session.promise.take() {
+                let promised =
+                    stage.checks.ledger.promise(self.node, place, |p| self.engine.has(p));
+                stage.checks.judge(promised);
+            }
             if self.engine.lsn_received() > log_end && stage.owners.contains_key(&seat.end.other())
             {
                 self.pen = Pen::Wet;
@@ -415,7 +421,7 @@ impl Server {
     }
 
     /// Notes which standbys follow, and how far.
-    pub(crate) fn followed_by(&mut self, nodes: &[(usize, (u64, u64))]) {
+    pub(crate) fn followed_by(&mut self, stage: &mut Stage, nodes: &[(usize, (u64, u64))]) {
         let follower = |(node, (received, replayed)): &(usize, (u64, u64))| {
             let follower = Follower {
                 application_name: format!("node{node}"),
@@ -427,13 +433,28 @@ impl Server {
             (*node, follower)
         };
         self.engine.followers = nodes.iter().map(follower).collect();
+        self.confirm(stage);
     }
 
     /// A standby tells how far it is.
-    pub(crate) fn heard_from(&mut self, node: usize, progress: (u64, u64)) {
+    pub(crate) fn heard_from(&mut self, stage: &mut Stage, node: usize, progress: (u64, u64)) {
         if let Some(follower) = self.engine.followers.get_mut(&node) {
             (follower.received, follower.replayed) = progress;
         }
+        self.confirm(stage);
+    }
+
+    /// Lets clients be told of commits that enough standbys have.
+    fn confirm(&mut self, stage: &mut Stage) {
+        if self.engine.is_synchronous() {
+            self.engine.confirm();
+            self.follow_up(stage);
+        }
+    }
+
+    /// Tells whether a commit is in the log here.
+    pub(crate) fn has(&self, place: Place) -> bool {
+        self.engine.has(place)
     }
 
     /// Counts sessions.

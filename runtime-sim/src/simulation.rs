@@ -155,6 +155,8 @@ impl Simulation {
                 let errands = server.take_errands();
                 if server.has_written() {
                     stage.checks.wrote(node, server.timeline());
+                    let kept = stage.checks.ledger.keep(node, |place| server.has(place));
+                    stage.checks.judge(kept);
                 }
                 if is_longer {
                     self.replicate_soon();
@@ -256,7 +258,7 @@ impl Simulation {
         let upstream = place.and_then(|place| self.servers.get_mut(place));
         let due = standby.replicate(now, upstream.as_deref());
         if let Some(upstream) = upstream {
-            upstream.heard_from(node, standby.progress());
+            upstream.heard_from(&mut self.stage, node, standby.progress());
         }
         self.servers.insert(node, standby);
         if let Some(due) = due {
@@ -270,6 +272,12 @@ impl Simulation {
             if let Err(what) = server.check() {
                 self.stage.checks.report(what);
             }
+        }
+        let crowned = self.stage.checks.crowned.take().map(|id| usize::from(id.0));
+        if let Some((node, server)) = crowned.and_then(|node| Some((node, self.servers.get(node)?)))
+        {
+            let kept = self.stage.checks.ledger.keep(node, |place| server.has(place));
+            self.stage.checks.judge(kept);
         }
         for node in 0..self.servers.len() {
             if let Err(what) = self.process.check(node) {

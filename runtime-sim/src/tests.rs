@@ -437,3 +437,4 @@ fn a_failure_says_how_to_see_it_again() {
 }
 
 mod isolation;
+mod synchrony;

@@ -37,6 +37,7 @@ pub mod statements;
 pub mod statements_table;
 pub mod suspension;
 pub mod switchover;
+pub mod synchronous;
 pub mod transaction;
 
 use std::any::Any;
@@ -291,6 +292,12 @@ scenarios! {
         an_old_primary_is_not_the_next_one with leave_it,
         a_reload_calls_a_failover_off with promote,
         what_was_acknowledged_is_there_after_a_failover with promote_shared,
+    }
+    synchronous {
+        the_standby_that_confirms_commits_takes_over with confirmed,
+        nobody_takes_over_while_the_one_that_confirms_is_silent with confirmed,
+        a_commit_that_waits_for_a_standby_is_in_doubt with confirmed,
+        what_any_standby_confirmed_outlives_its_primaries with confirmed,
     }
     switchover {
         a_switchover_costs_nobody_an_error with promote_shared,

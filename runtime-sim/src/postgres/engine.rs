@@ -6,6 +6,7 @@
 
 mod advisory;
 pub(super) mod schema;
+mod synchrony;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use pgherd_core::time::{Duration, Instant};
 
 pub(super) use self::advisory::{Advisory, Key, Mode, Span};
 pub(super) use self::schema::{Effect, Nature, Schema, Table, apply};
+pub(super) use self::synchrony::Synchrony;
 use super::own::Own;
 use super::scripts::Folder;
 use super::syntax::{Access, Function};
@@ -112,6 +114,7 @@ pub(crate) struct Copy {
     log: Vec<Record>,
     timeline: u32,
     row_next: u64,
+    synchrony: Option<Synchrony>,
 }
 
 /// The data of a server.
@@ -139,6 +142,12 @@ pub(super) struct Engine {
     pub(super) access: Access,
     /// The same as of the next reload.
     pub(super) access_next: Access,
+    /// Whose word commits wait for (`synchronous_standby_names`).
+    synchrony: Option<Synchrony>,
+    /// The same as of the next reload.
+    pub(super) synchrony_next: Option<Synchrony>,
+    /// How far enough standbys have the log.
+    confirmed: Option<u64>,
     /// Its replication slots that have no user.
     pub(super) slots: BTreeSet<String>,
     /// Whether it receives the log of another server.
@@ -200,6 +209,9 @@ impl Engine {
             conninfo_next: String::new(),
             access: Access::ReadWrite,
             access_next: Access::ReadWrite,
+            synchrony: None,
+            synchrony_next: None,
+            confirmed: None,
             slots: BTreeSet::new(),
             receiver: Receiver::None,
             obedience: Obedience::Full,
@@ -374,6 +386,7 @@ impl Engine {
             log: self.log.clone(),
             timeline: self.timeline,
             row_next: self.row_next,
+            synchrony: self.synchrony_next.clone(),
         }
     }
 
@@ -384,6 +397,7 @@ impl Engine {
         self.log = copy.log;
         self.timeline = copy.timeline;
         self.row_next = copy.row_next;
+        self.synchrony_next = copy.synchrony;
         self.role = Role::Standby(Replay::Running);
     }
 
@@ -467,6 +481,8 @@ impl Engine {
     pub(super) fn reload(&mut self) {
         self.conninfo.clone_from(&self.conninfo_next);
         self.access = self.access_next;
+        self.synchrony.clone_from(&self.synchrony_next);
+        self.confirm();
     }
 
     /// Forgets everything that is not durable.
@@ -481,6 +497,7 @@ impl Engine {
         self.conflicts = 0;
         self.reload();
         self.receiver = Receiver::None;
+        self.released = Released::No;
         // Replay does not stay paused over a restart.
         if self.is_standby() {
             self.role = Role::Standby(Replay::Running);

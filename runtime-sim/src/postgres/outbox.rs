@@ -14,6 +14,8 @@ pub(super) struct Outbox {
     /// So many bytes may leave.
     /// `flushed <= bytes.len()`
     flushed: usize,
+    /// What comes after so many of them is held back.
+    held: Option<usize>,
     /// Whose statements the bytes are an answer to.
     runs: Runs,
     /// To whose statement the session answers.
@@ -49,9 +51,34 @@ impl Outbox {
         self.flushed = self.bytes.len();
     }
 
+    /// Counts the bytes that may leave, as far as nothing is held back.
+    pub(super) const fn flushed(&self) -> usize {
+        self.flushed
+    }
+
+    /// Holds back what comes after so many bytes.
+    pub(super) fn hold(&mut self, len: usize) {
+        self.held = Some(len);
+    }
+
+    /// Holds nothing back any more.
+    pub(super) fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// Gives up what was held back.
+    pub(super) fn forfeit(&mut self) {
+        if let Some(len) = self.held.take() {
+            self.bytes.truncate(len);
+            self.flushed = self.flushed.min(len);
+            self.runs = self.runs.take(len.min(self.bytes.len()));
+        }
+    }
+
     /// What may leave now.
     pub(super) fn leaving(&self) -> &[u8] {
-        self.bytes.get(..self.flushed).unwrap_or_default()
+        let len = self.held.unwrap_or(self.flushed);
+        self.bytes.get(..len).unwrap_or_default()
     }
 
     /// So many bytes have left; returns whose statements they are an answer to.
@@ -59,6 +86,7 @@ impl Outbox {
         let len = len.min(self.bytes.len());
         self.bytes.drain(..len);
         self.flushed = self.flushed.saturating_sub(len);
+        self.held = self.held.map(|held| held.saturating_sub(len));
         self.runs.take(len)
     }
 

@@ -19,6 +19,7 @@ use super::parse::parse;
 use super::row_set::RowSet;
 use super::syntax::Statement;
 use super::value::{Format, SqlError};
+use crate::check::ledger::Place;
 use crate::check::provenance::{Runs, Whose};
 use crate::plan::Auth;
 
@@ -121,6 +122,10 @@ pub(super) struct Session {
     began: Whose,
     /// How the proxy has mixed up its clients.
     pub(super) breach: Option<String>,
+    /// The commit that standbys have yet to confirm, whose client waits for that.
+    unconfirmed: Option<Place>,
+    /// A commit of which the client may be told now, because standbys have it.
+    pub(super) promise: Option<Place>,
     pub(super) out: Outbox,
     stage: Stage,
     work: Work,
@@ -165,6 +170,8 @@ impl Session {
             asked: Runs::default(),
             began: Whose::Nobody,
             breach: None,
+            unconfirmed: None,
+            promise: None,
             out: Outbox::default(),
             stage: Stage::Startup,
             work: Work::Idle,
@@ -229,6 +236,8 @@ impl Session {
     /// Ends the session from outside, as its administrator or a fast shutdown does.
     pub(super) fn terminate(&mut self, engine: &mut Engine, why: &str) {
         self.out.whose = Whose::Nobody;
+        // Whoever waited for a standby's word hears nothing of the commit.
+        self.out.forfeit();
         self.out.report(b'E', "FATAL", "57P01", why);
         self.end(engine);
     }
@@ -276,20 +285,41 @@ impl Session {
             if matches!(self.stage, Stage::Ended) {
                 return Rest::Ended;
             }
+            if self.waits_for_standbys(engine) {
+                return Rest::Blocked;
+            }
             if self.out.is_full() {
                 return Rest::Full;
             }
+            let (log_end, said) = (engine.lsn_received(), self.out.flushed());
             let rest = match &self.stage {
                 Stage::Startup => self.on_startup(engine, chance),
                 Stage::Login(_) => self.on_login(engine),
                 Stage::Ready => self.step(engine, now),
                 Stage::Ended => Some(Rest::Ended),
             };
-            if let Some(rest) = rest {
+            if engine.lsn_received() > log_end && engine.is_synchronous() {
+                self.unconfirmed = Some(engine.end());
+                self.out.hold(said);
+            } else if let Some(rest) = rest {
                 return rest;
             }
         }
         Rest::Until(now + Duration::from_micros(10))
+    }
+
+    /// Tells whether the client may not be told of its commit yet. Who cancels that wait is told
+    /// of it without a standby's word, as PostgreSQL does.
+    fn waits_for_standbys(&mut self, engine: &Engine) -> bool {
+        let Some(place) = self.unconfirmed else { return false };
+        let is_cancelled = std::mem::replace(&mut self.cancelled, Cancelled::No) == Cancelled::Yes;
+        if !is_cancelled && !engine.is_confirmed(place.lsn) {
+            return true;
+        }
+        self.promise = Some(place).filter(|_| !is_cancelled && engine.is_synchronous());
+        self.unconfirmed = None;
+        self.out.release();
+        false
     }
 
     /// The server is no longer what it was: sessions hear of it (`in_hot_standby`).

@@ -190,6 +190,8 @@ pub(super) enum Parameter {
     Conninfo(String),
     /// `default_transaction_read_only`
     Access(Access),
+    /// `synchronous_standby_names`
+    Synchrony(String),
 }
 
 /// A statement.

@@ -1,4 +1,5 @@
-//! Drills: what takes real servers, because the simulated ones confirm no commit by a standby.
+//! Drills: how long writes stall, which only real servers tell, with money that must be right in the
+//! end.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -53,9 +53,13 @@ impl Parser {
                 self.expect_word("on")?;
                 return Ok(Statement::AlterSystem(Parameter::Access(Access::ReadOnly)));
             }
-            self.expect_word("primary_conninfo")?;
+            let of_whom = self.word("synchronous_standby_names");
+            if !of_whom {
+                self.expect_word("primary_conninfo")?;
+            }
             self.expect_symbol("=")?;
-            return Ok(Statement::AlterSystem(Parameter::Conninfo(self.text()?)));
+            let parameter = if of_whom { Parameter::Synchrony } else { Parameter::Conninfo };
+            return Ok(Statement::AlterSystem(parameter(self.text()?)));
         }
         self.expect_word("role")?;
         let user = self.name()?;
