@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `failover LOST OLD HEIR` | promotes `HEIR` if `LOST` was the primary `OLD` |
 //! | `stumble LOST OLD HEIR` | the same, and says that it has failed |
+//! | `late LOST OLD HEIR` | the same as `failover`, a few seconds later |
 //! | `follow NODE PRIMARY` | makes `NODE` a standby of `PRIMARY`, with that one's data |
 //! | `rebuild NODE PRIMARY …` | stops `NODE` and, a while later, makes it a standby of `PRIMARY` with that one's data; with a last word beginning with `pgherd_`, by that replication slot there |
 //! | `alone NODE PRIMARY …` | the same, but `NODE` takes writes of its own |
@@ -46,6 +47,8 @@ pub(crate) struct Running {
 enum Deed {
     /// Nothing more; it ends like this.
     None(Exit),
+    /// A node is promoted.
+    Promote { node: usize },
     /// A node becomes a standby of another one.
     Rebuild { node: usize, primary: usize, data: Data },
 }
@@ -69,6 +72,9 @@ enum Data {
     Own,
 }
 
+/// How long `late` takes: long enough for another pgherd to look at everything.
+const LATE_TIME: Duration = Duration::from_secs(4);
+
 /// How long a node is being copied: long enough for news of it.
 const COPY_TIME: Duration = Duration::from_secs(7);
 
@@ -91,6 +97,7 @@ impl Simulation {
             Deed::None(Exit::TooLate) => {
                 self.stage.agenda.after(self.stage.now, job.within, event);
             }
+            Deed::Promote { .. } => self.stage.agenda.after(self.stage.now, LATE_TIME, event),
             Deed::Rebuild { .. } => self.stage.agenda.after(self.stage.now, COPY_TIME, event),
             Deed::None(Exit::Status(_) | Exit::Recalled) => {
                 self.stage.soon(1_000, 600_000, event);
@@ -112,6 +119,10 @@ impl Simulation {
                 let is_done = (lost != old || can) && program == Some("failover");
                 Deed::None(Exit::Status(i32::from(!is_done)))
             }
+            (Some("late"), Some(lost), Some(old), Some(heir)) if lost == old => {
+                Deed::Promote { node: heir }
+            }
+            (Some("late"), ..) => Deed::None(Exit::Status(0)),
             (Some("follow"), Some(node), Some(primary), None) => {
                 let can = self.servers.get(primary).is_some_and(|server| server.is_well());
                 if can {
@@ -166,6 +177,13 @@ impl Simulation {
             Deed::None(Exit::Status(status)) => Ending::Exited(status),
             Deed::None(Exit::TooLate) => Ending::TimedOut,
             Deed::None(Exit::Recalled) => Ending::Recalled,
+            Deed::Promote { node } => {
+                let can = self.servers.get(node).is_some_and(|server| server.is_well());
+                if can {
+                    self.befall(node, Fault::Promote);
+                }
+                Ending::Exited(i32::from(!can))
+            }
             Deed::Rebuild { node, primary, data } => {
                 let can = self.servers.get(primary).is_some_and(|server| server.is_well());
                 if can {

@@ -90,8 +90,9 @@ name="$4"
 "#;
 
 /// Their names and what is particular to each.
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 10] = [
     ("failover", "[ \"$1\" = \"$2\" ] || exit 0\nsql \"$3\" 'select pg_promote()'\n"),
+    ("late", "[ \"$1\" = \"$2\" ] || exit 0\nsleep 4\nsql \"$3\" 'select pg_promote()'\n"),
     (
         "stumble",
         "[ \"$1\" = \"$2\" ] || exit 0\nsql \"$3\" 'select pg_promote()'\necho 'and stumbles' >&2\nexit 1\n",

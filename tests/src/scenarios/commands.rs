@@ -1,6 +1,6 @@
 //! The operator's commands: `failover_command`, `failback_command`, `follow_primary_command`.
 
-use super::failover::{admin_again, other, promote, wait_any_heir, write_at_last};
+use super::failover::{admin_again, is_promoted, other, promote, wait_any_heir, write_at_last};
 use super::switchover;
 use crate::admin::Admin;
 use crate::client::Client;
@@ -38,6 +38,12 @@ pub fn hanging() -> Setup {
     by_commands()
         .set("failover_command = \"{commands}/hang %d %P %m\"")
         .set("failover_command_timeout = \"4s\"")
+}
+
+/// The same, and what promotes takes its time.
+#[must_use]
+pub fn late() -> Setup {
+    by_commands().set("failover_command = \"{commands}/late %d %P %m\"")
 }
 
 /// The same, and what promotes fails when it has promoted.
@@ -121,6 +127,69 @@ pub fn a_command_that_fails_after_it_has_promoted(w: &mut impl World) {
     w.run(&app, "insert into t values (1)");
     w.wait_truth(other(heir), "select count(*) from t", "1");
     assert_eq!(count(w, "stumble"), 1, "{:?}", w.commands());
+}
+
+/// pgherd is killed while its command promotes, and the command goes on. Whoever is started then finds
+/// the one that it promotes, and promotes nobody beside.
+pub fn pgherd_is_killed_while_its_command_promotes(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_for_beginning(w, "late 0 0");
+    w.kill();
+    let heir = wait_any_heir(w, PRIMARY);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    let stray = other(heir);
+    w.never("there is a second one", secs(10), |w| is_promoted(w, stray));
+    assert_eq!(w.truth(heir, "select count(*) from t"), "1");
+    w.wait_truth(stray, "select count(*) from t", "1");
+}
+
+/// pgherd is killed as its command has a standby follow. Whoever is started then sees to it that the
+/// standby does.
+pub fn pgherd_is_killed_while_its_command_has_a_standby_follow(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_for_beginning(w, "follow");
+    w.kill();
+    let heir = wait_any_heir(w, PRIMARY);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.wait_truth(other(heir), "select count(*) from t", "1");
+    w.wait_up(&app, other(heir));
+    assert!(!is_promoted(w, other(heir)));
+    assert_eq!(count(w, "failover"), 1, "{:?}", w.commands());
+}
+
+/// Who is being promoted, and whom it replaces, are not detached meanwhile, and the operator is told
+/// why; whoever has no part in it is.
+pub fn a_node_is_detached_during_a_failover(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_for_beginning(w, &format!("late 0 0 {HEIR}"));
+    let mut operator = Admin::enter(w);
+    for node in [PRIMARY, HEIR] {
+        let said = operator.ask(w, b'D', format!("{node}\0").as_bytes());
+        assert!(said.is_error(), "node {node}: {said:?}");
+        assert!(said.field('D').contains("failover is in progress"), "node {node}: {said:?}");
+    }
+    let said = operator.ask(w, b'D', format!("{OTHER}\0").as_bytes());
+    assert!(!said.is_error(), "{said:?}");
+    let heir = wait_any_heir(w, PRIMARY);
+    assert_eq!(heir, HEIR);
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
+    assert_eq!(w.pool_nodes(&app)[OTHER].status, "down", "it is detached");
+    // It is run for the node that was detached as well, which promotes nobody.
+    assert_eq!(count(w, "late 0"), 1, "{:?}", w.commands());
+    let mut operator = Admin::enter(w);
+    let said = operator.ask(w, b'C', format!("{OTHER}\0").as_bytes());
+    assert!(!said.is_error(), "{said:?}");
+    w.wait_up(&app, OTHER);
+    w.wait_truth(OTHER, "select count(*) from t", "1");
 }
 
 /// It is `%P`, although pgherd has not seen it since the start: with -1 there, scripts may take any loss
