@@ -5,7 +5,7 @@ use pgherd_core::time::Duration;
 use crate::agenda::Event;
 use crate::end::Address;
 use crate::net::Pace;
-use crate::postgres::{Copy, Errand, Obedience, Scripts, Server};
+use crate::postgres::{Copy, Errand, Manners, Obedience, Room, Scripts, Server};
 use crate::simulation::{Simulation, take_at};
 
 /// What befalls a server.
@@ -35,8 +35,14 @@ pub enum Fault {
     TerminateSessions,
     /// It has no room for further sessions (53300).
     TurnAway,
+    /// Its disk is full, so that it refuses further sessions (53100).
+    FillDisk,
     /// It has room again.
     Admit,
+    /// It refuses to be told whom to follow (42501).
+    Resist,
+    /// It lets itself be told again.
+    Yield,
     /// It hears, and what it says does not leave its host.
     Mute,
     /// What it says leaves again.
@@ -89,8 +95,11 @@ impl Simulation {
             Fault::Conflict => server.conflict(stage),
             Fault::ConflictNext(reads) => server.conflict_next(reads),
             Fault::TerminateSessions => server.terminate_sessions(stage),
-            Fault::TurnAway => server.turn_away(true),
-            Fault::Admit => server.turn_away(false),
+            Fault::TurnAway => server.have_room(Room::None),
+            Fault::FillDisk => server.have_room(Room::NoDisk),
+            Fault::Admit => server.have_room(Room::Some),
+            Fault::Resist => server.heed(Manners::Stubborn),
+            Fault::Yield => server.heed(Manners::Docile),
             Fault::Mute => server.mute(),
             Fault::Unmute => server.unmute(stage),
             Fault::Deafen => server.deafen(),

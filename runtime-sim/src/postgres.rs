@@ -29,10 +29,11 @@ use std::collections::BTreeMap;
 
 use pgherd_core::time::Instant;
 
-pub(crate) use self::engine::Copy;
 pub use self::engine::Obedience;
+pub(crate) use self::engine::{Copy, Manners};
 use self::engine::{Deed, Engine, Follower, Receiver, Released, Replay, Role};
-use self::fate::{Hearing, Room, Voice};
+pub(crate) use self::fate::Room;
+use self::fate::{Hearing, Voice};
 use self::rows::rows;
 pub(crate) use self::scripts::Errand;
 pub use self::scripts::Scripts;
@@ -175,6 +176,7 @@ impl Server {
         let process = self.process_next;
         let door = match self.power {
             Power::Up if self.room == Room::None => Door::Full,
+            Power::Up if self.room == Room::NoDisk => Door::NoDisk,
             Power::Up if self.seats.len() >= self.sessions_max => Door::Full,
             Power::Up => Door::Open,
             Power::Starting | Power::Down => Door::StartingUp,

@@ -86,6 +86,15 @@ pub enum Obedience {
     Lies,
 }
 
+/// Whether others may change whom it follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manners {
+    #[default]
+    Docile,
+    /// It refuses that (42501).
+    Stubborn,
+}
+
 /// A standby as its primary sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Follower {
@@ -154,6 +163,8 @@ pub(super) struct Engine {
     pub(super) receiver: Receiver,
     /// What becomes of an order to promote.
     pub(super) obedience: Obedience,
+    /// Whether others may change whom it follows.
+    pub(super) manners: Manners,
     /// The session that waits for a promotion, and since when.
     promotion: Option<(u32, Instant)>,
     /// The scripts in the data directory.
@@ -215,6 +226,7 @@ impl Engine {
             slots: BTreeSet::new(),
             receiver: Receiver::None,
             obedience: Obedience::Full,
+            manners: Manners::Docile,
             promotion: None,
             folder: Folder::default(),
             followers: BTreeMap::new(),

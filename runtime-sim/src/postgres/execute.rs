@@ -17,7 +17,7 @@ pub(super) use self::change::copied;
 use self::change::{copy_in, delete, insert, truncate, update};
 pub(super) use self::infer::{describe, infer};
 use super::context::{Block, Context};
-use super::engine::{Engine, Lock, Nature, Synchrony};
+use super::engine::{Engine, Lock, Manners, Nature, Synchrony};
 use super::eval::{Facts, RowView, eval, is_true};
 use super::row_set::RowSet;
 use super::select::select;
@@ -119,6 +119,10 @@ fn run(
         }
         Statement::AlterSystem(parameter) => {
             match parameter {
+                Parameter::Conninfo(_) if engine.manners == Manners::Stubborn => {
+                    let what = "permission denied to set parameter \"primary_conninfo\"";
+                    return Err(Stop::Error(SqlError::new("42501", what)));
+                }
                 Parameter::Conninfo(conninfo) => conninfo.clone_into(&mut engine.conninfo_next),
                 Parameter::Access(access) => engine.access_next = *access,
                 Parameter::Synchrony(names) => engine.synchrony_next = Synchrony::parse(names)?,

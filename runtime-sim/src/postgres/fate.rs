@@ -2,7 +2,7 @@
 
 use pgherd_core::time::Duration;
 
-use super::engine::{Copy, Obedience, Receiver, Replay, Role};
+use super::engine::{Copy, Manners, Obedience, Receiver, Replay, Role};
 use super::scripts::Scripts;
 use super::syntax::Access;
 use super::{Breath, Power, Server};
@@ -130,8 +130,13 @@ impl Server {
     }
 
     /// Has no room for further sessions, or has it again.
-    pub(crate) fn turn_away(&mut self, is_full: bool) {
-        self.room = if is_full { Room::None } else { Room::Some };
+    pub(crate) const fn have_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    /// Refuses to be told whom to follow, or lets itself be told again.
+    pub(crate) const fn heed(&mut self, manners: Manners) {
+        self.engine.manners = manners;
     }
 
     /// From now on nothing that it says leaves its host.
@@ -247,9 +252,12 @@ impl Server {
 
 /// Whether there is room for further sessions, below the greatest number of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(crate) enum Room {
     Some,
+    /// Of sessions there are as many as may be.
     None,
+    /// The disk is full.
+    NoDisk,
 }
 
 /// Whether what is said to the server reaches its host.

@@ -31,6 +31,8 @@ pub(super) enum Door {
     StartingUp,
     /// 53300
     Full,
+    /// 53100
+    NoDisk,
 }
 
 /// Who may log in, and where.

@@ -68,6 +68,9 @@ fn of_orders() -> Vec<Scenario<Sim>> {
             setup: failing_to_recover,
             play: a_demotion_that_fails_is_left_to_the_operator,
         },
+        scenario("a_primary_whose_disk_is_full", a_primary_whose_disk_is_full),
+        scenario("a_standby_whose_disk_is_full", a_standby_whose_disk_is_full),
+        scenario("a_standby_that_refuses_to_follow", a_standby_that_refuses_to_follow),
     ]
 }
 
@@ -337,6 +340,55 @@ fn a_primary_that_others_demote(w: &mut Sim) {
     w.wait_primary(&admin, OTHER);
     let app = w.connect("app");
     write_at_last(w, &app, "insert into t values (1)");
+}
+
+/// A full disk is no loss: whoever is in goes on, nobody is promoted, and others are let in again when
+/// there is room.
+fn a_primary_whose_disk_is_full(w: &mut Sim) {
+    begin(w);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.simulation().befall(PRIMARY, Fault::FillDisk);
+    w.never("the primary is given up", secs(20), |w| {
+        !w.pool_nodes(&app)[PRIMARY].is_up() || is_promoted(w, HEIR) || is_promoted(w, OTHER)
+    });
+    w.run(&app, "insert into t values (2)");
+    w.simulation().befall(PRIMARY, Fault::Admit);
+    let next = w.connect("next");
+    w.run(&next, "insert into t values (3)");
+    assert_eq!(w.truth(PRIMARY, "select sum(n) from t"), "6");
+}
+
+/// The same holds for a standby; it is still one that can be promoted when there is room again.
+fn a_standby_whose_disk_is_full(w: &mut Sim) {
+    begin(w);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.simulation().befall(HEIR, Fault::FillDisk);
+    w.never("the standby is given up", secs(20), |w| !w.pool_nodes(&app)[HEIR].is_up());
+    w.crash(PRIMARY);
+    wait_heir(w, OTHER);
+    write_at_last(w, &app, "insert into t values (2)");
+    w.simulation().befall(HEIR, Fault::Admit);
+    w.wait_truth(HEIR, "select sum(n) from t", "3");
+    w.wait_up(&app, HEIR);
+}
+
+/// A standby that may not be told whom to follow is soon kept out of service, because what it has grows
+/// old, until it may.
+fn a_standby_that_refuses_to_follow(w: &mut Sim) {
+    begin(w);
+    w.simulation().befall(OTHER, Fault::Resist);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait("it is kept out", PATIENCE, |w| !w.pool_nodes(&app)[OTHER].is_up());
+    w.never("it serves", secs(10), |w| w.pool_nodes(&app)[OTHER].is_up());
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "0");
+    w.simulation().befall(OTHER, Fault::Yield);
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.wait_up(&app, OTHER);
 }
 
 /// It is run again after a while, but not for ever; the standby is kept out of service until the

@@ -68,6 +68,7 @@ impl Session {
                 return Err(SqlError::new("57P03", "the database system is starting up"));
             }
             Door::Full => return Err(SqlError::new("53300", "sorry, too many clients already")),
+            Door::NoDisk => return Err(SqlError::new("53100", "No space left on device")),
         }
         let layout = || SqlError::new("08P01", "invalid startup packet layout");
         while rest != [0] {
