@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Zoned;
 use pgherd_core::config::LogFiles;
+use rustix::fs::OFlags;
 
 /// The files of this process's log, once it is collected.
 static COLLECTED: Mutex<Option<LogFile>> = Mutex::new(None);
@@ -152,8 +153,12 @@ fn open(path: &Path, policy: &LogFiles, is_anew: bool) -> Result<(File, u64), St
     let directory = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fault(directory))?;
     let is_new = !path.exists();
-    let file = OpenOptions::new().create(true).append(true).mode(policy.mode).open(path);
-    let file = file.map_err(fault(path))?;
+    // The default directory is in /tmp, where somebody else may have made it, with a link in the
+    // file's place that has this process write to a file of its own.
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(policy.mode).custom_flags(no_link);
+    let file = options.open(path).map_err(fault(path))?;
     if is_anew {
         file.set_len(0).map_err(fault(path))?;
     }

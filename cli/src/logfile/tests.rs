@@ -167,3 +167,18 @@ fn a_directory_that_cannot_be_made_is_named() {
     let fault = LogFile::open(room.policy("a.log"), &at(1, 1)).err().unwrap_or_default();
     assert!(fault.contains("/log: ") && fault.contains("log_directory"), "{fault}");
 }
+
+/// Somebody else may have made the directory and put a link where the file is to be.
+#[test]
+fn no_link_is_followed() {
+    let room = Room::new("link");
+    let policy = room.policy("a.log");
+    std::fs::create_dir_all(&policy.directory).expect("it can be made");
+    let victim = room.0.join("victim");
+    std::fs::write(&victim, "mine").expect("it can be written");
+    let link = Path::new(&policy.directory).join("a.log");
+    std::os::unix::fs::symlink(&victim, link).expect("it can be made");
+    let why = LogFile::open(policy, &at(10, 0)).err().expect("it is refused");
+    assert!(why.contains("a.log") && why.contains("log_directory"), "{why}");
+    assert_eq!(std::fs::read_to_string(victim).expect("it is there"), "mine");
+}
