@@ -138,7 +138,7 @@ pub const SETTINGS_LEN_MAX: usize = 8 * 1024;
 /// a handful; with more, the session stays on its connection.
 pub const SETTINGS_PER_TRANSACTION_MAX: usize = 32;
 
-/// Reads in flight to one standby that are kept to be sent again, in bytes of their messages:
+/// Reads in flight to one server that are kept to be sent again, in bytes of their messages:
 /// several of ordinary length. A longer one is refused where it was sent.
 pub const RETRY_LEN_MAX: usize = 16 * 1024;
 

@@ -391,6 +391,9 @@ scenarios! {
     failures {
         a_standby_dies_under_read_load with standbys_only,
         a_read_in_flight_is_sent_to_another_server with standby_preferred,
+        a_read_in_flight_at_the_primary_is_sent_to_a_standby with primary_preferred,
+        a_write_in_disguise_is_lost_with_the_primary with primary_preferred,
+        a_read_is_sent_to_another_server_once with standby_preferred,
         a_read_of_a_transaction_is_not_sent_to_another_server with standby_preferred,
         a_standby_comes_back with standby_preferred,
         a_standby_that_hangs_is_left_alone with impatient,

@@ -1,12 +1,15 @@
-//! Reads that a standby has been sent, kept until it has begun to answer.
+//! Reads that a server has been sent, kept until it has begun to answer.
 //!
-//! Where the standby goes away instead, they are sent to another server.
+//! Where the server goes away instead, they are sent to another one.
 //!
 //! A text does not show everything that a statement does. Where a standby refuses one because it
-//! is a standby, and nothing of the answer has passed, it is sent again to the primary.
+//! is a standby, and nothing of the answer has passed, it is sent again to the primary. For the
+//! same reason what a lost primary was sent is repeated by a standby alone: it may have written
+//! before it was lost, and a standby cannot write it twice.
 
 use std::collections::VecDeque;
 
+use crate::id::BackendId;
 use crate::limits;
 use crate::wire::backend::tag;
 use crate::wire::error::Fields;
@@ -20,7 +23,7 @@ use crate::wire::word;
 /// hears it from there.
 const REFUSALS: [&str; 4] = ["25006", "0A000", "55000", "40001"];
 
-/// What has been sent to one standby, oldest first.
+/// What has been sent to one server, oldest first.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// The client's messages.
@@ -30,6 +33,17 @@ pub struct Kept {
     front: Front,
     leans: Leans,
     turn: Turn,
+    against: Against,
+}
+
+/// What something is kept against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Against {
+    /// The server is a standby: it may refuse it, or be lost.
+    #[default]
+    Refusal,
+    /// The server is the primary, which can only be lost.
+    Loss,
 }
 
 /// Whether any of it was sent elsewhere before, where the server went away.
@@ -37,7 +51,8 @@ pub struct Kept {
 enum Turn {
     #[default]
     First,
-    Last,
+    /// It was, perhaps to this one, which was the primary.
+    Last(Option<BackendId>),
 }
 
 /// Whether any of it uses the unnamed statement that an earlier one has made.
@@ -74,7 +89,7 @@ pub enum Omen {
 impl Kept {
     /// Keeps a statement's messages; nothing more can be kept until the link is quiet if they do
     /// not fit.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8], against: Against) {
         if self.front == Front::Off {
             return;
         }
@@ -85,6 +100,7 @@ impl Kept {
             self.front = Front::Open;
             self.leans = Leans::No;
             self.turn = Turn::First;
+            self.against = against;
         }
         self.bytes.extend_from_slice(bytes);
         self.lens.push_back(bytes.len());
@@ -96,21 +112,41 @@ impl Kept {
     }
 
     /// What was kept last was sent to a server before that went away. Should this one go away as
-    /// well, it may be the statement that they cannot bear, and a third one is not tried.
-    pub fn repeat(&mut self) {
-        self.turn = Turn::Last;
+    /// well, it may be the statement that they cannot bear, and a third one is not tried. The first
+    /// one may have been the primary, which is named.
+    pub fn repeat(&mut self, primary: Option<BackendId>) {
+        self.turn = Turn::Last(primary);
+    }
+
+    /// The lost primary to which this was sent before, if there is one.
+    #[must_use]
+    pub fn lost_at(&self) -> Option<BackendId> {
+        match self.turn {
+            Turn::First => None,
+            Turn::Last(primary) => primary,
+        }
+    }
+
+    /// What it is kept against.
+    #[must_use]
+    pub fn against(&self) -> Against {
+        self.against
     }
 
     /// Takes everything, if it is all that the server owes and nothing of it has been answered.
     pub fn take_whole(&mut self, owed: usize) -> Option<Vec<u8>> {
-        (self.is_open() && !self.leans() && self.turn == Turn::First && self.lens.len() == owed)
+        (self.is_open()
+            && self.leans == Leans::No
+            && self.turn == Turn::First
+            && self.lens.len() == owed)
             .then(|| self.take())
     }
 
-    /// Tells whether the unnamed statement must stay what it is, to send again what is kept.
+    /// Tells whether the unnamed statement must stay what it is, to send again what is kept. For the
+    /// rare case that the primary is lost nobody is kept waiting.
     #[must_use]
     pub fn leans(&self) -> bool {
-        self.leans == Leans::Yes && !self.lens.is_empty()
+        self.leans == Leans::Yes && self.against == Against::Refusal && !self.lens.is_empty()
     }
 
     /// Something is sent that is not kept.
@@ -236,21 +272,21 @@ mod tests {
     fn what_does_not_fit_ends_the_keeping() {
         let mut kept = Kept::default();
         assert!(!kept.is_open());
-        kept.push(b"one");
-        kept.push(b"two!");
+        kept.push(b"one", Against::Refusal);
+        kept.push(b"two!", Against::Refusal);
         assert!(kept.is_open());
         kept.begin();
         assert!(!kept.is_open(), "part of the first answer has passed");
         kept.answered();
         assert!(kept.is_open(), "nothing of the second one has");
         assert_eq!(kept.take(), b"two!");
-        kept.push(b"three");
-        kept.push(&[0; limits::RETRY_LEN_MAX]);
+        kept.push(b"three", Against::Refusal);
+        kept.push(&[0; limits::RETRY_LEN_MAX], Against::Refusal);
         assert!(!kept.is_open());
-        kept.push(b"four");
+        kept.push(b"four", Against::Refusal);
         assert!(!kept.is_open(), "not before the link is quiet");
         kept.rest();
-        kept.push(b"five");
+        kept.push(b"five", Against::Refusal);
         assert!(kept.is_open());
     }
 }

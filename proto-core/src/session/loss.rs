@@ -97,7 +97,7 @@ impl Session {
                 if !matches!(self.turn, Turn::At(at) if at == id) && self.again.is_none() =>
             {
                 log::debug!("{}: its reads go to another server", self.label(desk));
-                self.resend(kept.clone());
+                self.resend(kept.clone(), was_primary.then_some(loss.backend));
             }
             Some(_) | None => self.tell_loss(desk, id, loss),
         }

@@ -1,4 +1,5 @@
-//! Statements that a standby has refused because it is one, sent again to the primary.
+//! Reads that a standby has refused because it is one, sent again to the primary; and those whose
+//! server was lost, sent again to another.
 //!
 //! The client's bytes are kept at the link until the answer has begun. Once refused, everything
 //! that is under way there is a read whose answer nobody has seen: the answers are dropped, and
@@ -8,13 +9,15 @@ use bytes::Bytes;
 
 use super::desk::Desk;
 use super::nature::{Nature, Opens};
+use super::refusal::Refusal;
 use super::serve::Incoming;
 use super::{Session, Wait};
-use crate::backend::kept::{Omen, omen};
+use crate::backend::kept::{Against, Omen, omen};
 use crate::backend::pending::Owner;
-use crate::id::ConnId;
+use crate::id::{BackendId, ConnId};
+use crate::route::Side;
 use crate::route::class::Kind;
-use crate::wire::backend::TxStatus;
+use crate::wire::backend::{Composer, TxStatus, tag as reply};
 use crate::wire::error::Violation;
 use crate::wire::frame::{Frame, Framer};
 use crate::wire::frontend::{self, LOOKS, tag};
@@ -24,8 +27,8 @@ use crate::wire::frontend::{self, LOOKS, tag};
 pub(super) enum Cause {
     /// A standby has refused it.
     Refusal,
-    /// The server went away before it had answered.
-    Loss,
+    /// The server went away before it had answered. It may have been the primary, which is named.
+    Loss(Option<BackendId>),
 }
 
 /// The client's bytes that are served once more.
@@ -53,7 +56,8 @@ impl Again {
 }
 
 impl Session {
-    /// Keeps a statement that goes to a link, if it may be refused there and can be repeated.
+    /// Keeps a statement that goes to a link, if it can be repeated should it be refused or lost
+    /// there. Of what the primary is sent only that can be which a standby might as well have read.
     /// `len` is how many bytes of `message.rest` belong to it; none if not all are in view.
     pub(super) fn keep_for_retry(
         &self,
@@ -65,13 +69,15 @@ impl Session {
     ) {
         let Some(link) = desk.links.get_mut(id) else { return };
         let is_standby = desk.topology.primary != Some(link.pool.backend);
-        let reads = matches!(nature.kind, Kind::Read | Kind::Empty | Kind::Show);
+        let reads = matches!(nature.kind, Kind::Read | Kind::Empty | Kind::Show)
+            && (is_standby || nature.side == Some(Side::Replica));
+        let against = if is_standby { Against::Refusal } else { Against::Loss };
         let is_alone = link.tx == TxStatus::Idle && self.opens == Opens::No;
         match len.and_then(|len| message.rest.get(..len)) {
-            Some(bytes) if is_standby && reads && is_alone => {
-                link.kept.push(bytes);
-                if self.again.as_ref().is_some_and(|again| again.cause == Cause::Loss) {
-                    link.kept.repeat();
+            Some(bytes) if reads && is_alone => {
+                link.kept.push(bytes, against);
+                if let Some(Cause::Loss(primary)) = self.again.as_ref().map(|again| again.cause) {
+                    link.kept.repeat(primary);
                 }
             }
             Some(_) | None => link.kept.give_up(),
@@ -91,6 +97,10 @@ impl Session {
         if !link.kept.is_open() || link.framer.is_inside() || !is_clients {
             return false;
         }
+        if link.kept.against() == Against::Loss {
+            link.kept.begin();
+            return false;
+        }
         match omen(unread) {
             Omen::Need(len) => {
                 link.hint = len.max(unread.len() + 1);
@@ -101,21 +111,40 @@ impl Session {
                 false
             }
             Omen::Refused(code) => {
-                self.retry(desk, id, code);
+                match link.kept.lost_at() {
+                    Some(primary) => self.give_up_repeat(desk, id, code, primary),
+                    None => self.retry(desk, id, code),
+                }
                 false
             }
         }
     }
 
-    /// Sends everything that is under way at a standby to the primary instead.
-    fn retry(&mut self, desk: &mut Desk, id: ConnId, code: &'static str) {
-        let Some(link) = desk.links.get_mut(id) else { return };
-        let backend = link.pool.backend;
+    /// Takes everything that is under way at a standby from it, which has refused the first of it.
+    /// Returns the client's bytes, and how many answers they wait for.
+    fn take_refused(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        code: &'static str,
+    ) -> Option<(BackendId, Bytes, usize)> {
+        let link = desk.links.get_mut(id)?;
+        let (backend, owed) = (link.pool.backend, link.owed());
         for pending in &mut link.pending {
             pending.disown();
         }
         let bytes = Bytes::from(link.kept.take());
         desk.counts.refused(backend, code);
+        if matches!(self.wait, Wait::Turn) {
+            self.wait = Wait::Nothing;
+        }
+        self.look_again(desk);
+        Some((backend, bytes, owed))
+    }
+
+    /// Sends everything that is under way at a standby to the primary instead.
+    fn retry(&mut self, desk: &mut Desk, id: ConnId, code: &'static str) {
+        let Some((backend, bytes, _)) = self.take_refused(desk, id, code) else { return };
         log::debug!(
             "{}: node {backend} refuses a statement ({code}) that goes to the primary now",
             self.label(desk)
@@ -125,10 +154,33 @@ impl Session {
             self.remember_refusal(desk, &bytes);
         }
         self.again = Some(Box::new(Again { cause: Cause::Refusal, bytes, taken: 0 }));
-        if matches!(self.wait, Wait::Turn) {
-            self.wait = Wait::Nothing;
+    }
+
+    /// A standby refuses what was lost with a primary: it does more than it shows, and may have done
+    /// it there. The client hears of the loss.
+    fn give_up_repeat(
+        &mut self,
+        desk: &mut Desk,
+        id: ConnId,
+        code: &'static str,
+        primary: BackendId,
+    ) {
+        let Some((backend, bytes, owed)) = self.take_refused(desk, id, code) else { return };
+        log::debug!(
+            "{}: node {backend} refuses a statement ({code}) that was lost with node {primary}",
+            self.label(desk)
+        );
+        if code != "40001" {
+            self.remember_refusal(desk, &bytes);
         }
-        self.look_again(desk);
+        self.effect = None;
+        let refusal = Refusal::Lost { backend: primary, words: None };
+        let mut composer = Composer::new();
+        for _ in 0..owed {
+            composer.report(reply::ERROR, &refusal.tell().report("ERROR"));
+            composer.ready(TxStatus::Idle);
+        }
+        self.say(desk, composer);
     }
 
     /// Whether what a standby has refused is served once more.
@@ -136,10 +188,18 @@ impl Session {
         self.again.as_ref().is_some_and(|again| again.cause == Cause::Refusal)
     }
 
-    /// Sends what was under way at a lost server to another one.
-    pub(super) fn resend(&mut self, bytes: Bytes) {
+    /// The lost primary whose reads are being sent again, which only a standby may be.
+    pub(super) fn lost_primary(&self) -> Option<BackendId> {
+        match self.again.as_ref()?.cause {
+            Cause::Refusal => None,
+            Cause::Loss(primary) => primary,
+        }
+    }
+
+    /// Sends what was under way at a lost server, perhaps the primary, to another one.
+    pub(super) fn resend(&mut self, bytes: Bytes, primary: Option<BackendId>) {
         self.effect = None;
-        self.again = Some(Box::new(Again { cause: Cause::Loss, bytes, taken: 0 }));
+        self.again = Some(Box::new(Again { cause: Cause::Loss(primary), bytes, taken: 0 }));
     }
 
     /// Remembers the texts of the first statement: they are for the primary from now on.

@@ -112,6 +112,12 @@ impl Session {
             return None;
         }
         let side = self.true_side(desk, side);
+        if side == Side::Primary
+            && let Some(backend) = self.lost_primary()
+        {
+            self.verdict = Some(Box::new(Refusal::Lost { backend, words: None }));
+            return None;
+        }
         let (node, purpose) = match side {
             Side::Primary => (desk.topology.primary, Purpose::Write),
             Side::Replica => (self.read_node(desk), Purpose::Read),
@@ -180,6 +186,12 @@ impl Session {
     }
 
     fn wait_for_node(&mut self, desk: &mut Desk, side: Side) -> Option<ConnId> {
+        if let Some(backend) = self.lost_primary()
+            && !desk.topology.nodes.iter().any(|node| is_standby_at_hand(desk, node))
+        {
+            self.verdict = Some(Box::new(Refusal::Lost { backend, words: None }));
+            return None;
+        }
         // A switchover's end comes by itself.
         let is_held = side == Side::Primary && desk.topology.is_held();
         let since = *self.since.get_or_insert(desk.now);
@@ -243,7 +255,9 @@ impl Session {
     pub(super) fn read_node(&mut self, desk: &mut Desk) -> Option<BackendId> {
         let delay = desk.config.routing.delay;
         let settled = self.reads_at.and_then(|id| desk.topology.node(id));
+        let is_repeat = self.lost_primary().is_some();
         if let Some(node) = settled.map(|node| candidate(desk, node))
+            && !(is_repeat && node.role == balance::Role::Primary)
             && node.condition == Condition::Usable
             && !desk.is_suspect(node.id)
             && !delay.holds_back(&node)
@@ -252,8 +266,11 @@ impl Session {
         }
         let suspects: Vec<BackendId> =
             desk.suspects.keys().copied().filter(|node| desk.is_suspect(*node)).collect();
-        let candidates: Vec<Candidate> =
+        let mut candidates: Vec<Candidate> =
             desk.topology.nodes.iter().map(|node| candidate(desk, node)).collect();
+        if is_repeat {
+            candidates.retain(|node| node.role != balance::Role::Primary);
+        }
         let choice = balance::choose(&Question {
             candidates: &candidates,
             avoid: &suspects,
@@ -359,6 +376,12 @@ impl Session {
             State::Starting { .. } | State::Cancelling | State::Proving(_) | State::Closing => {}
         }
     }
+}
+
+/// Whether a node is a standby that reads may go to.
+fn is_standby_at_hand(desk: &Desk, node: &crate::topology::Node) -> bool {
+    let candidate = candidate(desk, node);
+    candidate.role == balance::Role::Standby && candidate.condition == Condition::Usable
 }
 
 fn candidate(desk: &Desk, node: &crate::topology::Node) -> Candidate {

@@ -13,6 +13,12 @@ pub fn standbys_only() -> Setup {
     Setup::weights(&[0.0, 1.0, 1.0])
 }
 
+/// Reads go to the primary, as long as it is there.
+#[must_use]
+pub fn primary_preferred() -> Setup {
+    Setup::weights(&[1.0, 0.0, 0.0])
+}
+
 /// Reads go to one standby, as long as it is there.
 #[must_use]
 pub fn standby_preferred() -> Setup {
@@ -128,6 +134,81 @@ pub fn a_read_in_flight_is_sent_to_another_server(w: &mut impl World) {
         assert_eq!(w.finish(reader).good().value(), "0");
         assert_eq!(w.run(reader, "select count(*) from in_flight").value(), "0");
     }
+}
+
+/// So is one that the primary had not begun to answer, if a standby could have answered it as well.
+pub fn a_read_in_flight_at_the_primary_is_sent_to_a_standby(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "in_flight", STANDBYS);
+    let readers = [w.connect("simple"), w.connect("extended")];
+    for reader in &readers {
+        w.run(reader, "select count(*) from in_flight");
+    }
+    lose_in_flight(w, &readers, "select count(*) from in_flight");
+    for reader in &readers {
+        assert_eq!(w.finish(reader).good().value(), "0");
+        assert_eq!(w.run(reader, "select count(*) from in_flight").value(), "0");
+    }
+}
+
+/// A read that writes although its text does not show it may have written before the primary was
+/// lost: the client hears of the loss, and nobody writes it again.
+pub fn a_write_in_disguise_is_lost_with_the_primary(w: &mut impl World) {
+    let admin = w.connect("admin");
+    super::retry::prepare(w, &admin);
+    w.terminate(&admin);
+    let readers = [w.connect("simple"), w.connect("extended")];
+    for reader in &readers {
+        w.run(reader, "select count(*) from seen");
+    }
+    lose_in_flight(w, &readers, "select n from looks_harmless");
+    for reader in &readers {
+        let answer = w.finish(reader);
+        assert_eq!((answer.code(), answer.status), ("08006", Some(b'I')), "{}", answer.trouble());
+        assert_eq!(w.run(reader, "select count(*) from seen").value(), "0");
+    }
+    w.start(PRIMARY);
+    w.wait("writes go on", LIMIT, |w| can_write(w, "delete from made_after"));
+    assert_eq!(w.truth(PRIMARY, "select count(*) from seen"), "0");
+}
+
+/// A read is sent to another server once: if that is lost as well, the client hears of it. It may be
+/// what they died of.
+pub fn a_read_is_sent_to_another_server_once(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "in_flight", STANDBYS);
+    w.table(&admin, "beside", STANDBYS);
+    let readers = [w.connect("simple"), w.connect("extended")];
+    for reader in &readers {
+        // Each has a connection to both.
+        w.run(reader, "insert into beside values (1)");
+        w.run(reader, "select count(*) from in_flight");
+    }
+    for node in [PRIMARY, STANDBY] {
+        w.befall(node, Fate::Freeze);
+    }
+    w.query_start(&readers[0], "select count(*) from in_flight");
+    let batch = [compose::statement("select count(*) from in_flight", &[]), compose::sync()];
+    w.post(&readers[1], &batch.concat());
+    for node in [STANDBY, PRIMARY] {
+        w.never("a frozen server answers", secs(1), |w| readers.iter().any(|r| w.has_answer(r)));
+        w.crash(node);
+    }
+    for reader in &readers {
+        let answer = w.finish(reader);
+        assert_eq!((answer.code(), answer.status), ("08006", Some(b'I')), "{}", answer.trouble());
+        assert_eq!(w.run(reader, "select count(*) from in_flight").value(), "0");
+    }
+}
+
+/// Sends a read by the simple and by the extended protocol, and has the primary die before it has
+/// begun to answer.
+fn lose_in_flight(w: &mut impl World, [simple, extended]: &[Client; 2], sql: &str) {
+    w.befall(PRIMARY, Fate::Freeze);
+    w.query_start(simple, sql);
+    w.post(extended, &[compose::statement(sql, &[]), compose::sync()].concat());
+    w.never("a frozen server answers", secs(1), |w| w.has_answer(simple) || w.has_answer(extended));
+    w.crash(PRIMARY);
 }
 
 /// Inside a transaction it is not: what was read before may have come from another moment.

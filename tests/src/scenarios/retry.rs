@@ -18,7 +18,7 @@ pub fn shared() -> Setup {
 }
 
 /// A view that looks like a table and inserts a row whenever it is read.
-fn prepare(w: &mut impl World, client: &Client) {
+pub(crate) fn prepare(w: &mut impl World, client: &Client) {
     w.table(client, "seen", 1);
     w.run(
         client,
