@@ -447,6 +447,7 @@ impl<S: Servers> Rig<S> {
             | Message::Suspect { .. }
             | Message::InUse { .. }
             | Message::Quiet { .. }
+            | Message::Waited { .. }
             | Message::Headcount(_)
             | Message::Roll(_)
             | Message::Places(_)

@@ -17,6 +17,7 @@ mod order;
 mod record;
 mod recovery;
 mod remember;
+mod stall;
 mod switchover;
 mod unseen;
 pub mod view;
@@ -48,6 +49,7 @@ use ledger::Ledger;
 use order::Order;
 use recovery::{Demotions, Leftovers, Recovery};
 use remember::Remembered;
+use stall::Stall;
 use switchover::Switchover;
 use unseen::Plight;
 use view::{Fact, Looks};
@@ -68,6 +70,7 @@ pub struct Control {
     topology: Arc<Topology>,
     failover: Failover,
     switchover: Option<Switchover>,
+    stall: Option<Stall>,
     leave: Option<Leave>,
     /// The last primary that there was.
     last_primary: Option<BackendId>,
@@ -129,6 +132,7 @@ impl Control {
             topology: Arc::new(Topology::default()),
             failover: Failover::None,
             switchover: None,
+            stall: None,
             leave: None,
             last_primary: None,
             appointed: None,
@@ -406,6 +410,9 @@ impl Machine for Control {
                 self.on_quiet(shard, epoch);
                 self.on_left(shard, epoch);
             }
+            (Peer::Shard(shard), Message::Waited { epoch, longest }) => {
+                self.on_waited(shard, epoch, longest);
+            }
             (Peer::Shard(shard), Message::Ask { asker, view }) => self.on_ask(shard, asker, view),
             (Peer::Shard(shard), Message::Collected { number, sheet }) => {
                 self.inquiries.answer(number, shard, sheet);
@@ -454,6 +461,7 @@ impl Machine for Control {
         }
         self.expire_orders();
         self.pursue();
+        self.pursue_stall();
         self.press_followers();
         self.attend_recovery();
         self.drop_slots();
@@ -475,6 +483,7 @@ impl Machine for Control {
             self.order_deadline(),
             self.failover_deadline(),
             self.switchover_deadline(),
+            self.stall_deadline(),
             self.fence_deadline(),
             self.stop_by.filter(|_| self.is_lifting() || !self.leftovers.is_empty()),
             self.leave_deadline(),

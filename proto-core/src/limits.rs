@@ -326,6 +326,10 @@ pub const UNSEEN_PATIENCE: Duration = Duration::from_secs(10);
 /// clients wait as for a primary that is lost.
 pub const SWITCHOVER_UNDO_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long it is waited for shards to tell how long their clients have waited for a switchover. A
+/// message there takes microseconds.
+pub const STALL_REPORT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long an order to a server other than a promotion may take, its login included.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -16,6 +16,7 @@ use crate::job::{Ending, JobId};
 use crate::memory::Texts;
 use crate::pool::{Lease, Limit};
 use crate::route::catalog::Catalog;
+use crate::time::Duration;
 use crate::topology::Topology;
 use crate::wire::error::Fields;
 
@@ -68,6 +69,13 @@ pub enum Message {
     Quiet {
         /// The view of the cluster in which it holds.
         epoch: Epoch,
+    },
+    /// New work is held no longer. From a shard to `Control`.
+    Waited {
+        /// The view of the cluster that ended it.
+        epoch: Epoch,
+        /// How long the one of its clients has waited that has waited longest; zero if none does.
+        longest: Duration,
     },
     /// What has become of the numbers of clients. From a shard to `Control`.
     Headcount(Headcount),

@@ -149,6 +149,9 @@ impl Shard {
         }
         self.desk.look_at_pools(self.desk.now);
         self.deliver();
+        if before.intake == Intake::Held && after.intake != Intake::Held {
+            self.report_stall();
+        }
         self.rouse_waiting();
         self.ask_what_is_held();
     }
@@ -168,6 +171,14 @@ impl Shard {
         for (by, id) in lent.collect::<Vec<_>>() {
             self.with_session(by, |session, desk| session.tell_what_is_held(desk, id));
         }
+    }
+
+    /// Tells how long the one has waited who has waited longest for the end of a hold.
+    fn report_stall(&mut self) {
+        let first = self.sessions.iter().filter_map(|(_, session)| session.waits_since()).min();
+        let longest = first.map(|since| self.desk.now - since).unwrap_or_default();
+        let epoch = self.desk.topology.epoch;
+        self.desk.outputs.post(Peer::Control, Message::Waited { epoch, longest });
     }
 
     /// Has those look again who wait for what a view of the cluster may bring, first who came first.
@@ -429,6 +440,7 @@ impl Machine for Shard {
             Message::Suspect { .. }
             | Message::InUse { .. }
             | Message::Quiet { .. }
+            | Message::Waited { .. }
             | Message::Headcount(_)
             | Message::Ask { .. }
             | Message::Collected { .. }

@@ -133,16 +133,19 @@ impl Admin {
         None
     }
 
-    /// Waits until it is told how far something is, in words with these in them.
-    pub fn await_notice(&mut self, w: &mut impl World, words: &str) {
+    /// Waits until it is told how far something is, in words with these in them; returns all words.
+    pub fn await_notice(&mut self, w: &mut impl World, words: &str) -> String {
         let says = |reply: &Reply| reply.tag == b'N' && reply.field('M').contains(words);
+        let mut said = String::new();
         w.wait(words, LIMIT, |w| {
             let told = self.poll(w, |reply| says(reply) || reply.tag != b'N');
             told.is_some_and(|reply| {
                 assert!(says(&reply), "before {words:?}: {reply:?}");
+                said = reply.field('M').to_owned();
                 true
             })
         });
+        said
     }
 
     /// Waits for the answer to what takes its time, behind all that is told of how far it is.

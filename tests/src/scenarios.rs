@@ -337,7 +337,7 @@ scenarios! {
         a_node_is_recovered_without_a_slot with without_slots,
         the_plan_of_a_command_is_told with by_command,
         a_command_that_fails_leaves_the_node_out with failing,
-        a_command_that_hangs_is_ended with hanging,
+        a_recovery_whose_command_hangs_is_given_up with hanging,
         a_command_that_lies_is_found_out with lying,
         a_command_that_starts_a_node_alone with seceding,
     }
@@ -352,7 +352,10 @@ scenarios! {
     interrupted {
         pgherd_is_killed_at_every_step_of_a_recovery with by_command,
         pgherd_is_restarted_at_every_step_of_a_recovery with by_command,
+        the_primary_dies_at_every_step_of_a_recovery with by_command,
         the_node_is_lost_again_at_every_step_of_a_recovery with by_command,
+        a_reload_that_removes_the_node_during_a_recovery with by_command,
+        a_reload_that_removes_the_primary_during_a_recovery with by_command,
     }
     disorder {
         the_primary_and_a_standby_die_at_once with promote,

@@ -8,9 +8,8 @@
 use super::Control;
 use super::hold::Hold;
 use super::order::{Failed, What};
+use super::stall::Ended;
 use super::watch::{Doubt, Watched};
-use crate::admin::packet::Report;
-use crate::admin::reply;
 use crate::backend::dialogue::Rows;
 use crate::failover::decide::Loss;
 use crate::failover::fence::{self, Progress};
@@ -473,6 +472,7 @@ impl Control {
 
     /// pgherd is to stop: a server whose writes it has stopped takes them again first.
     pub(super) fn abandon_switchover(&mut self) {
+        self.tell_stall();
         let stage = self.switchover.as_ref().map(|switchover| &switchover.stage);
         if stage.is_some_and(|stage| !matches!(stage, Stage::Promoting | Stage::Undoing(_))) {
             self.call_off("pgherd is stopping");
@@ -529,47 +529,17 @@ impl Control {
         }
     }
 
-    /// New work begins, and whoever asked is told how it went.
+    /// New work begins, and whoever asked is told how it went, once clients' waits are known.
     fn end_switchover(&mut self, outcome: Result<(), String>) {
         let Some(ended) = self.switchover.take() else { return };
-        let (old, heir) = (ended.old, ended.heir);
         self.publish(Doubt::None);
-        let stall = ended.held.map(|held| self.now - held).unwrap_or_default().as_millis();
-        let answer = match &outcome {
-            Ok(()) => {
-                self.appointed = Some(heir);
-                self.deposed = ended.held.map(|_| old);
-                let mut lines =
-                    vec![format!("node {heir} is the primary; new work waited {stall} ms")];
-                if ended.held.is_some() {
-                    let further = self.fate_of_deposed(heir);
-                    lines.push(format!(
-                        "node {old} still runs, takes no writes and is out of service: {further}"
-                    ));
-                }
-                for line in lines {
-                    log::warn!("switchover: {line}");
-                    if let Some(asker) = ended.asker {
-                        self.tell_progress(asker, &line);
-                    }
-                }
-                reply::done(b'd')
-            }
-            Err(why) => {
-                let waited = if ended.held.is_some() && self.topology.primary == Some(old) {
-                    format!("; everything is as before, new work waited {stall} ms")
-                } else {
-                    String::new()
-                };
-                log::error!("switchover to node {heir} failed: {why}{waited}");
-                Report::error("PCP: promote node failed")
-                    .because(format!("{why}{waited}"))
-                    .compose()
-            }
-        };
-        if let Some(asker) = ended.asker {
-            self.answer_waiting(asker, answer);
+        if outcome.is_ok() {
+            self.appointed = Some(ended.heir);
+            self.deposed = ended.held.map(|_| ended.old);
         }
+        let Switchover { old, heir, asker, .. } = ended;
+        let held = ended.held.map(|held| self.now - held);
+        self.measure_stall(Ended { old, heir, asker, held, outcome });
     }
 
     /// When something is due, if nothing happens before.

@@ -1,14 +1,15 @@
 //! A recovery by a command is interrupted at every step. Each time it ends in a stated state, and a
 //! later one succeeds.
 
+use super::demotion::hand_over;
 use super::recovery_command::SLOTS;
 pub use super::recovery_command::by_command;
 use crate::admin::{Admin, Reply, packet};
 use crate::client::Client;
 use crate::play::{LIMIT, PRIMARY, Play};
-use crate::scenarios::failover::admin_again;
+use crate::scenarios::failover::{admin_again, wait_any_heir};
 use crate::scenarios::recovery::{LOST, answer, lose, recover};
-use crate::world::World;
+use crate::world::{Setup, Signal, World};
 
 /// What is told of the steps, in their order.
 const STEPS: [&str; 3] =
@@ -43,6 +44,28 @@ pub fn pgherd_is_restarted_at_every_step_of_a_recovery(w: &mut impl World) {
     succeeds(w, &app, LOST);
 }
 
+/// The primary dies in the middle: who asked hears so, nobody promotes the node, and it is recovered from
+/// the next primary.
+pub fn the_primary_dies_at_every_step_of_a_recovery(w: &mut impl World) {
+    let mut app = lose(w, LOST);
+    let mut primary = PRIMARY;
+    for step in STEPS {
+        let mut admin = begin(w, LOST, step);
+        w.crash(primary);
+        // Whoever was just asked something there notices first.
+        assert_failed(&answer(w, &mut admin), "");
+        let heir = wait_any_heir(w, primary);
+        assert_ne!(heir, LOST, "a node that is being recovered is not promoted");
+        w.terminate(&app);
+        app = admin_again(w);
+        succeeds(w, &app, LOST);
+        succeeds(w, &app, primary);
+        lose_again(w, &app);
+        primary = heir;
+    }
+    succeeds(w, &app, LOST);
+}
+
 /// The node is lost once more in the middle: it is awaited in vain, and recovered the next time.
 pub fn the_node_is_lost_again_at_every_step_of_a_recovery(w: &mut impl World) {
     let app = lose(w, LOST);
@@ -59,6 +82,44 @@ pub fn the_node_is_lost_again_at_every_step_of_a_recovery(w: &mut impl World) {
         drop_slot(w, PRIMARY);
     }
     succeeds(w, &app, LOST);
+}
+
+/// A reload takes the node away: who asked hears so, and the slot goes. Once it is there again, it is
+/// recovered.
+pub fn a_reload_that_removes_the_node_during_a_recovery(w: &mut impl World) {
+    let app = lose(w, LOST);
+    for step in STEPS {
+        let mut admin = begin(w, LOST, step);
+        reload(w, &app, &Setup { standbys: 1, ..by_command() });
+        assert_failed(&answer(w, &mut admin), "the configuration has changed");
+        unless_followed(w, step);
+        reload(w, &app, &by_command());
+        succeeds(w, &app, LOST);
+        lose_again(w, &app);
+        drop_slot(w, PRIMARY);
+    }
+    succeeds(w, &app, LOST);
+}
+
+/// A reload takes the primary away: the same.
+pub fn a_reload_that_removes_the_primary_during_a_recovery(w: &mut impl World) {
+    const FIRST: usize = 2;
+    const NODE: usize = 1;
+    let app = w.connect("app");
+    w.table(&app, "t", 2);
+    hand_over(w, FIRST, "recovery_command makes it");
+    w.wait_up(&app, PRIMARY);
+    w.run(&app, "insert into t values (1)");
+    for step in STEPS {
+        w.crash(NODE);
+        w.wait_down(&app, NODE);
+        let mut admin = begin(w, NODE, step);
+        reload(w, &app, &Setup { standbys: 1, ..by_command() });
+        assert_failed(&answer(w, &mut admin), "the configuration has changed");
+        reload(w, &app, &by_command());
+        w.wait_primary(&app, FIRST);
+        succeeds(w, &app, NODE);
+    }
 }
 
 /// Asks for a recovery and waits for one of its steps.
@@ -105,4 +166,10 @@ fn drop_slot(w: &mut impl World, node: usize) {
         w.sql(node, &drop).expect("the server is well");
         w.truth(node, SLOTS) == "0"
     });
+}
+
+fn reload(w: &mut impl World, app: &Client, setup: &Setup) {
+    w.configure(setup);
+    w.signal(Signal::Reload);
+    w.wait("it is in effect", LIMIT, |w| w.pool_nodes(app).len() == setup.standbys + 1);
 }

@@ -115,7 +115,7 @@ pub fn a_command_that_fails_leaves_the_node_out(w: &mut impl World) {
 }
 
 /// A command that hangs is ended.
-pub fn a_command_that_hangs_is_ended(w: &mut impl World) {
+pub fn a_recovery_whose_command_hangs_is_given_up(w: &mut impl World) {
     fails(w, "recovery_command failed: it took too long and was ended");
 }
 

@@ -1,5 +1,7 @@
 //! The primary hands over to a standby, by the operator's word.
 
+use std::time::Duration;
+
 use crate::admin::{Admin, Reply, packet};
 use crate::client::Client;
 use crate::play::{LIMIT, PRIMARY, Play};
@@ -13,6 +15,9 @@ const STANDBYS: usize = 2;
 
 /// More than fits between a server and a client who does not read, in bytes.
 const MEBIBYTES: usize = 2 << 20;
+
+/// Long beside what a message takes.
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// A switchover is undone soon.
 #[must_use]
@@ -73,17 +78,36 @@ pub fn sessions_with_connections_of_their_own_move_too(w: &mut impl World) {
     assert_eq!(w.truth(HEIR, "select count(*) from t"), "8");
 }
 
-/// A transaction that runs is waited for; whoever comes meanwhile waits for the new primary.
+/// A transaction that runs is waited for; whoever comes meanwhile waits for the new primary, and it
+/// is told how long.
 pub fn a_switchover_waits_for_what_is_running(w: &mut impl World) {
     begin(w);
     let late = w.connect("late");
     let (busy, mut operator) = hold_up(w);
-    w.query_start(&late, "insert into t values (2)");
+    let came = ask_until_held(w, &late);
     w.run(&busy, "insert into t values (3)");
     w.run(&busy, "commit");
+    let told = operator.await_notice(w, "the longest stall of a client was");
+    let longest = told.rsplit(' ').nth(1).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+    let longest = longest.unwrap_or_else(|| panic!("{told}"));
+    assert!(longest >= PAUSE / 2 && longest <= w.now() - came, "{told}");
     assert_good(&operator.end(w));
-    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
-    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "6");
+    assert_eq!(w.finish(&late).good().tags(), ["UPDATE 0"]);
+    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "4");
+}
+
+/// Has a client begin a write that changes nothing, again and again, until one waits; returns since
+/// when. Whoever serves the client hears of the hold a moment after the operator does.
+fn ask_until_held(w: &mut impl World, client: &Client) -> Duration {
+    loop {
+        let came = w.now();
+        w.query_start(client, "update t set n = 0 where n = 99");
+        w.wait("an answer, or a pause", LIMIT, |w| w.has_answer(client) || w.now() - came >= PAUSE);
+        if !w.has_answer(client) {
+            return came;
+        }
+        w.finish(client).good();
+    }
 }
 
 /// One connection for all, in one thread.

@@ -127,21 +127,7 @@ impl Unfit {
             ),
             Self::NotWhole { value, unit } => not_whole(value, *unit),
             Self::UnknownUnit { suffix, unit, meant } => unknown_unit(suffix, *unit, *meant),
-            Self::OutOfRange { value, min, max, unit } => {
-                let range = match unit {
-                    Unit::Mode => format!("0o{min:o} .. 0o{max:o}"),
-                    Unit::One => format!("{min} .. {max}"),
-                    Unit::Milliseconds
-                    | Unit::Seconds
-                    | Unit::Minutes
-                    | Unit::Bytes
-                    | Unit::Kilobytes => format!("{min} .. {max} {}", unit.name()),
-                };
-                Words::new(
-                    format!("{} is outside {range}", shown(value)),
-                    "choose a value within the range",
-                )
-            }
+            Self::OutOfRange { value, min, max, unit } => out_of_range(value, *min, *max, *unit),
             Self::RealOutOfRange { value, min, max } => Words::new(
                 format!("{} is outside {min} .. {max}", shown(value)),
                 "choose a value within the range",
@@ -182,21 +168,40 @@ impl Unfit {
                 "write t1:t2,f():t3, with () behind the names of functions",
             ),
             Self::BadAffinity(bad) => affinity(bad),
-            Self::SlotName { value } => Words::new(
-                format!("{} is no name for a replication slot of a node", shown(value)),
-                "write at most 63 small letters, digits and underscores, with %d for the node's \
-                 number, and not pgherd_fence, as in pgherd_%d",
-            ),
-            Self::SharedSlot { value } => Words::new(
-                format!("several standbys cannot share the replication slot {}", shown(value)),
-                "write %d for the node's number, as in pgherd_%d",
-            ),
+            Self::SlotName { value } => slot_name(value),
+            Self::SharedSlot { value } => shared_slot(value),
             Self::Hashed => Words::new(
                 "a hash is not enough to log in with",
                 "give the password plain, with TEXT before it, or encrypted",
             ),
         }
     }
+}
+
+fn out_of_range(value: &str, min: i64, max: i64, unit: Unit) -> Words {
+    let range = match unit {
+        Unit::Mode => format!("0o{min:o} .. 0o{max:o}"),
+        Unit::One => format!("{min} .. {max}"),
+        Unit::Milliseconds | Unit::Seconds | Unit::Minutes | Unit::Bytes | Unit::Kilobytes => {
+            format!("{min} .. {max} {}", unit.name())
+        }
+    };
+    Words::new(format!("{} is outside {range}", shown(value)), "choose a value within the range")
+}
+
+fn slot_name(value: &str) -> Words {
+    Words::new(
+        format!("{} is no name for a replication slot of a node", shown(value)),
+        "write at most 63 small letters, digits and underscores, with %d for the node's \
+         number, and not pgherd_fence, as in pgherd_%d",
+    )
+}
+
+fn shared_slot(value: &str) -> Words {
+    Words::new(
+        format!("several standbys cannot share the replication slot {}", shown(value)),
+        "write %d for the node's number, as in pgherd_%d",
+    )
 }
 
 fn not_whole(value: &str, unit: Unit) -> Words {
