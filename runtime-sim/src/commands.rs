@@ -145,7 +145,7 @@ impl Simulation {
                 };
                 let slot = words.last().filter(|word| word.starts_with("pgherd_"));
                 let has = |slot: &&str| self.servers.get(primary).is_some_and(|s| s.has_slot(slot));
-                if slot.is_none_or(|slot| has(slot)) {
+                if slot.is_none_or(has) {
                     Deed::Rebuild { node, primary, data }
                 } else {
                     Deed::None(Exit::Status(1))

@@ -77,9 +77,10 @@ impl Simulation {
     pub fn befall(&mut self, node: usize, fault: Fault) {
         let stage = &mut self.stage;
         stage.note(format_args!("node {node}: {fault:?}"));
-        let leader = match fault {
-            Fault::Rejoin(leader) | Fault::Secede(leader) => self.copy_of(leader),
-            _ => None,
+        let leader = if let Fault::Rejoin(leader) | Fault::Secede(leader) = fault {
+            self.copy_of(leader)
+        } else {
+            None
         };
         let stage = &mut self.stage;
         let Some(server) = self.servers.get_mut(node) else { return };

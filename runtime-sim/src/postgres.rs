@@ -230,11 +230,7 @@ impl Server {
             if let Some(len) = cut.filter(|len| *len <= seat.session.out.leaving().len()) {
                 // What it said before still arrives, as far as the network takes it.
                 self.cut = None;
-                let part = seat.session.out.leaving().get(..len).unwrap_or_default().to_vec();
-                if let Write::Took(len) = stage.write(seat.end, &part) {
-                    let runs = seat.session.out.left(len);
-                    stage.checks.provenance.says(seat.end.other(), runs);
-                }
+                seat.break_off(stage, len);
                 self.dismiss(stage, process);
                 break;
             }
@@ -517,6 +513,15 @@ impl Seat {
             }
         }
         true
+    }
+
+    /// Offers so much of what may leave, and no more.
+    fn break_off(&mut self, stage: &mut Stage, len: usize) {
+        let part = self.session.out.leaving().get(..len).unwrap_or_default().to_vec();
+        if let Write::Took(len) = stage.write(self.end, &part) {
+            let runs = self.session.out.left(len);
+            stage.checks.provenance.says(self.end.other(), runs);
+        }
     }
 
     fn read(&mut self, stage: &mut Stage) -> Read {

@@ -384,7 +384,7 @@ impl World for Sim {
     }
 
     fn suspend(&mut self, duration: Duration) {
-        self.simulation.suspend(duration.into());
+        self.simulation.suspend(duration);
         self.never("pgherd ends", duration, |w| w.exit_code().is_some());
     }
 
