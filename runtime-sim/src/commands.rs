@@ -137,6 +137,7 @@ impl Simulation {
                 _,
             ) => {
                 self.befall(node, Fault::Crash);
+                self.supersede(node);
                 let data = match name {
                     "rebuild" => Data::Copy,
                     "alone" => Data::Clone,
@@ -155,6 +156,15 @@ impl Simulation {
             (Some("fail"), ..) => Deed::None(Exit::Status(1)),
             (Some("hang"), ..) => Deed::None(Exit::TooLate),
             _ => Deed::None(Exit::Status(127)),
+        }
+    }
+
+    /// Whoever works on a node's data ends what an earlier one has left running, as `pgherd rebuild` does.
+    fn supersede(&mut self, node: usize) {
+        for running in self.running.values_mut() {
+            if matches!(running.deed, Deed::Rebuild { node: other, .. } if other == node) {
+                running.deed = Deed::None(Exit::Status(1));
+            }
         }
     }
 

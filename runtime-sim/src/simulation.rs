@@ -486,6 +486,12 @@ impl Simulation {
         self.servers.get(node).map_or(0, Server::sessions)
     }
 
+    /// Whether a server was told to become the primary, or is it.
+    #[must_use]
+    pub fn is_taking_over(&self, node: usize) -> bool {
+        self.servers.get(node).is_some_and(Server::is_taking_over)
+    }
+
     /// Runs a statement on a server, past the network, and returns its rows.
     ///
     /// # Errors

@@ -270,6 +270,11 @@ impl Engine {
         }
     }
 
+    /// Whether a promotion is under way that a session waits for.
+    pub(super) const fn is_promoting(&self) -> bool {
+        self.promotion.is_some()
+    }
+
     /// Tells the asker how the promotion went.
     pub(super) fn end_promotion(&mut self) -> bool {
         let is_begun = self.promotion.take().is_some_and(|(_, since)| since == self.now);

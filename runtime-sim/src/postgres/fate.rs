@@ -203,6 +203,11 @@ impl Server {
         self.engine.conninfo_next.clone_from(&self.engine.conninfo);
     }
 
+    /// Whether it was told to become the primary, or is it.
+    pub(crate) fn is_taking_over(&self) -> bool {
+        self.engine.is_promoting() || !self.engine.is_standby()
+    }
+
     /// A promotion that was ordered has come to its end.
     pub(crate) fn promoted(&mut self, stage: &mut Stage, start: u32) {
         if self.is_well() && self.starts == start {

@@ -201,6 +201,7 @@ fn a_second_primary_in_the_middle(w: &mut Sim) {
     }
     let admin = admin_again(w);
     w.wait_down(&admin, PRIMARY);
+    w.wait("the heir is told", PATIENCE, |w| w.simulation().is_taking_over(HEIR));
     w.befall(PRIMARY, Fate::Thaw);
     for writer in &writers {
         w.finish(writer);
