@@ -118,7 +118,8 @@ impl Grounds {
                 let port = self.port(0);
                 let follows = format!(
                     "select pg_is_in_recovery() \
-                     and current_setting('primary_conninfo') like '%port={port} %'"
+                     and current_setting('primary_conninfo') like '%port={port} %' \
+                     and current_setting('recovery_min_apply_delay') = '0'"
                 );
                 self.psql(node, &follows) == "t"
             })
