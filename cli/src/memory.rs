@@ -142,11 +142,16 @@ pub(crate) fn discard(directory: Option<&str>) {
 mod tests {
     use super::*;
     use pgherd_core::id::BackendId;
+    use pgherd_core::memory::Known;
+
+    fn known() -> Known {
+        Known { id: BackendId(1), place: Some("localhost:5433".to_owned()) }
+    }
 
     fn texts(is_up: bool) -> Arc<Texts> {
-        let (one, two) = (BackendId(0), BackendId(1));
-        let memory = Memory { detached: [two].into(), primary: Some(one) };
-        Arc::new(memory.texts(&[(one, is_up), (two, false)]))
+        let mut memory = Memory { detached: [known()].into(), ..Memory::default() };
+        memory.note(&[(BackendId(0), is_up), (BackendId(1), false)]);
+        Arc::new(memory.texts())
     }
 
     #[test]
@@ -164,7 +169,7 @@ mod tests {
         let kept = fs::read_to_string(directory.join(PGPOOL_STATUS)).unwrap_or_default();
         assert!(matches!(kept.as_str(), "" | "up\ndown\n"), "{kept}");
         write(&directory, &texts(true)).unwrap();
-        assert_eq!(recall(place).detached, [BackendId(1)].into());
+        assert_eq!(recall(place).detached, [known()].into());
         fs::write(directory.join(PGPOOL_STATUS), "\0\0").unwrap();
         assert_eq!(recall(place), Memory::default(), "nonsense is ignored");
         discard(place);

@@ -37,15 +37,24 @@ fn raised(limit: &Rlimit) -> Option<Rlimit> {
     (!is_highest).then_some(Rlimit { current: limit.maximum, maximum: limit.maximum })
 }
 
-/// What may be open at once: clients, connections to servers with as many cancel requests, and
-/// what every process has.
+/// What may be open at once: clients, connections to servers with as many cancel requests, what each
+/// thread has, listeners of its own among it, and what every process has.
 fn wanted(config: &Config) -> u64 {
     let servers = config.backends.len() * config.pool.backend_connections_max * 2;
-    u64::try_from(config.client_max + servers).unwrap_or(u64::MAX).saturating_add(FILES_OWN)
+    let doors =
+        config.listen_addresses.len() * ADDRESSES_PER_NAME + config.unix_socket_directories.len();
+    let threads = config.worker_threads.max(1) * (doors + FILES_PER_THREAD);
+    u64::try_from(config.client_max + servers + threads + FILES_OWN).unwrap_or(u64::MAX)
 }
 
-/// Files that are open beside connections: listeners, pollers, bells, logs. A few for each thread.
-const FILES_OWN: u64 = 256;
+/// A name to listen at may stand for an address of IPv4 and one of IPv6.
+const ADDRESSES_PER_NAME: usize = 2;
+
+/// Files that a thread has beside listeners: its poller, its bell, what an executor waits with.
+const FILES_PER_THREAD: usize = 8;
+
+/// Files that are open beside that: listeners for PCP, logs, checks, what is lent to commands.
+const FILES_OWN: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -63,6 +72,19 @@ mod tests {
             let found = raised(&Rlimit { current, maximum });
             assert_eq!(found.map(|limit| limit.current), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn every_thread_has_listeners_of_its_own() {
+        let config = |threads: usize| {
+            let mut config = (*crate::puppet::in_front_of(&[("db", 5432)])).clone();
+            config.listen_addresses = vec!["localhost".to_owned(), "db".to_owned()];
+            config.unix_socket_directories = vec!["/tmp".to_owned()];
+            config.worker_threads = threads;
+            config
+        };
+        let more = wanted(&config(64)) - wanted(&config(1));
+        assert_eq!(more, 63 * (2 * 2 + 1 + 8));
     }
 
     #[test]

@@ -228,7 +228,11 @@ impl<M: Machine> Driver<M> {
             log::debug!("a connection that moves is still watched: {error}");
         }
         let unread = conn.recv.unread().to_vec();
-        self.post.send(to, Mail::Moved { socket: conn.socket, unread, arrival });
+        let mail = Mail::Moved { socket: conn.socket, unread, arrival };
+        // A client whom nobody would tell anything any more comes back, to be served or told here.
+        if let Some(returned) = self.post.offer(to, mail) {
+            self.post.send(self.me, returned);
+        }
     }
 
     /// Writes bytes straight from the buffer that they came in; queues what the kernel refuses.

@@ -18,6 +18,7 @@ mod record;
 mod recovery;
 mod remember;
 mod stall;
+mod standing;
 mod switchover;
 mod unseen;
 pub mod view;
@@ -69,6 +70,8 @@ pub struct Control {
     nodes: Vec<Watched>,
     topology: Arc<Topology>,
     failover: Failover,
+    /// Who was told to become the primary, in vain, and may yet carry it out until then.
+    told: BTreeMap<BackendId, Instant>,
     switchover: Option<Switchover>,
     stall: Option<Stall>,
     leave: Option<Leave>,
@@ -131,6 +134,7 @@ impl Control {
             nodes: Vec::new(),
             topology: Arc::new(Topology::default()),
             failover: Failover::None,
+            told: BTreeMap::new(),
             switchover: None,
             stall: None,
             leave: None,

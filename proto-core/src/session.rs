@@ -121,6 +121,8 @@ pub struct Session {
     wait: Wait,
     /// When the session began to wait for what it waits for.
     since: Option<Instant>,
+    /// When it last waited for the end of what the operator has asked for.
+    held_until: Instant,
     /// Why the wait was in vain.
     verdict: Option<Box<Refusal>>,
     /// What all shards answered.
@@ -200,6 +202,7 @@ impl Session {
             again: None,
             wait: Wait::Nothing,
             since: None,
+            held_until: Instant::ZERO,
             verdict: None,
             answer: show::Answer::None,
             overrides: overrides::Overrides::default(),

@@ -27,50 +27,11 @@ use pgherd_core::time::Duration;
 use crate::agenda::Event;
 use crate::driver::Input;
 use crate::faults::Fault;
+use crate::running::{Data, Deed, Exit, Running};
 use crate::simulation::Simulation;
 
 /// Where the programs are.
 pub const COMMANDS: &str = "/simulated";
-
-/// A command that runs.
-#[derive(Debug)]
-pub(crate) struct Running {
-    of: Peer,
-    id: JobId,
-    /// Which proxy has it run, counted from the first: it outlives a proxy that is killed.
-    proxy: u32,
-    deed: Deed,
-}
-
-/// What a command does at its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
-    /// Nothing more; it ends like this.
-    None(Exit),
-    /// A node is promoted.
-    Promote { node: usize },
-    /// A node becomes a standby of another one.
-    Rebuild { node: usize, primary: usize, data: Data },
-}
-
-/// How a command ends that has nothing more to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    Status(i32),
-    TooLate,
-    Recalled,
-}
-
-/// What a node has when it is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Data {
-    /// A copy of the primary's, as its standby.
-    Copy,
-    /// A copy of the primary's, for itself.
-    Clone,
-    /// What it had, as the primary's standby.
-    Own,
-}
 
 /// How long `late` takes: long enough for another pgherd to look at everything.
 const LATE_TIME: Duration = Duration::from_secs(4);

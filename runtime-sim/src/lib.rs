@@ -24,6 +24,7 @@ mod net;
 mod plan;
 mod postgres;
 mod process;
+mod running;
 mod simulation;
 mod stage;
 mod trace;

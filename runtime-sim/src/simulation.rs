@@ -12,11 +12,11 @@ use crate::agenda::Event;
 use crate::check::Conversation;
 use crate::check::marks::Marks;
 use crate::client::Client;
-use crate::commands::Running;
 use crate::end::{Address, Notice};
 use crate::plan::Plan;
 use crate::postgres::Server;
 use crate::process::{Machines, Process};
+use crate::running::Running;
 use crate::stage::{Owner, Stage};
 
 /// Events between two looks at everything. What a single event can break is looked at at once.

@@ -14,6 +14,7 @@ pub mod disorder;
 pub mod extended;
 pub mod failover;
 pub mod failures;
+pub mod fences;
 pub mod health;
 pub mod hostile;
 pub mod interrupted;
@@ -310,6 +311,8 @@ scenarios! {
         an_heir_that_does_not_replay_undoes_a_switchover with brief,
         an_heir_that_dies_undoes_a_switchover with brief,
         the_primary_dies_before_it_hands_over with brief,
+        a_wait_for_a_switchover_is_no_wait_for_a_primary with impatient,
+        reads_wait_for_the_only_node_that_leaves with alone,
         a_standby_that_is_unfit_is_refused with promote,
         there_and_back_again with promote,
         a_switchover_is_asked_for_where_others_promote with leave_it,
@@ -318,6 +321,13 @@ scenarios! {
         whoever_asked_leaves_and_the_switchover_goes_on with promote,
         a_standby_ends_what_it_is_at_before_it_leaves with one_reads,
         a_primary_ends_what_it_is_at_before_it_leaves with promote,
+    }
+    fences {
+        a_standby_with_a_fence_is_promoted with only_the_first,
+        a_fence_on_a_standby_is_lifted with promote,
+        a_primary_that_others_have_fenced_is_replaced with promote,
+        a_primary_that_was_fenced_before_the_start_is_replaced with promote,
+        a_fence_beside_a_later_primary_stays with two,
     }
     recovery {
         a_lost_node_is_recovered with recovering,
@@ -387,6 +397,9 @@ scenarios! {
         a_node_is_detached_during_a_failover with late,
         a_command_replaces_a_primary_lost_before_the_start with by_commands,
         the_loss_and_the_return_of_a_standby_are_told with by_commands,
+        of_a_node_that_may_not_fail_over_nothing_is_told with disallowed,
+        the_loss_of_one_that_is_always_the_primary_is_told with always_primary,
+        who_follows_by_a_command_was_not_lost with by_hand,
         where_others_promote_a_command_is_only_told with told,
         a_switchover_promotes_by_the_command with switching,
         a_stop_waits_for_a_command with hanging,
@@ -418,6 +431,8 @@ scenarios! {
         a_node_that_disallows_it_is_not_replaced with disallowed,
         a_standby_that_comes_and_goes with flapping,
         a_standby_that_follows_nobody_is_kept_out with flapping,
+        a_standby_that_is_not_proved_is_kept_out_without_a_primary with leave_it,
+        a_standby_that_is_not_proved_goes_behind with prefer_the_first,
         a_standby_that_follows_nobody_is_attached with flapping,
         a_lost_server_waits_for_the_operator with by_hand,
         an_old_primary_is_in_quarantine with promote,
@@ -427,6 +442,7 @@ scenarios! {
         a_primary_lost_before_the_start_is_replaced with promote,
         of_a_primary_lost_before_the_start_little_is_known with promote,
         a_detached_node_stays_so_over_a_restart,
+        the_last_node_that_is_detached_stays_so with leave_it,
         a_node_that_was_down_serves_after_a_restart,
     }
     login {

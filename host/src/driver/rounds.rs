@@ -25,9 +25,14 @@ impl<M: Machine> Driver<M> {
         self.pump();
     }
 
-    /// Whether everything has ended after a shutdown.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.machine.is_finished()
+    /// Whether everything has ended after a shutdown. A client who was moved here meanwhile is let in
+    /// first, to be told.
+    pub(crate) fn is_finished(&mut self) -> bool {
+        if self.machine.is_finished() {
+            self.mail = Letters::Some;
+            self.take_mail();
+        }
+        self.machine.is_finished() && self.mail == Letters::None
     }
 
     fn clock(&self) -> Instant {

@@ -281,6 +281,35 @@ fn a_connection_moves_with_its_unread_bytes() {
 }
 
 #[test]
+fn a_connection_that_nobody_takes_comes_back() {
+    let mut scene = Scene::new();
+    let (id, mut far) = scene.client();
+    scene.driver.machine.manner = Manner::Leave;
+    far.write_all(b"startup").unwrap();
+    scene.until("the bytes", |heard| !heard.is_empty());
+    let (_, another, _) = Post::new(0).unwrap();
+    drop(std::mem::replace(&mut scene.shard, another));
+    let arrival = Arrival { address: None, hop: Hop::Taken, door: Door::Sql };
+    scene.tell(Output::Move { conn: id, to: ShardId(0), arrival });
+    scene.driver.machine.names.remove(id);
+    scene.until("it again", |heard| heard.len() == 2);
+    let id = scene.driver.conns.names()[0];
+    assert_eq!(scene.heard().pop(), Some(Heard::Read(id, b"startup".to_vec())));
+}
+
+#[test]
+fn whoever_is_moved_to_a_machine_that_ends_is_let_in_to_be_told() {
+    let mut scene = Scene::new();
+    let (near, _far) = UnixStream::pair().unwrap();
+    let arrival = Arrival { address: None, hop: Hop::Taken, door: Door::Sql };
+    let mail = Mail::Moved { socket: Socket::Unix(near), unread: Vec::new(), arrival };
+    scene.driver.machine.is_finished = true;
+    scene.driver.post.send(Peer::Control, mail);
+    assert!(scene.driver.is_finished());
+    assert_eq!(scene.driver.machine.names.len(), 1);
+}
+
+#[test]
 fn a_burst_of_clients_is_accepted() {
     const CLIENTS: usize = 300;
     let place = Place::new("burst");

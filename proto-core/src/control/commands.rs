@@ -6,10 +6,10 @@
 //! of every other node that is lost or comes back: of one after the other, in the order in which it
 //! happened, as in Pgpool-II. Nothing waits for those; what they say is logged.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Control;
-use super::hold::Hold;
+use super::standing::Hold;
 use crate::config::{Command, FailoverFlag};
 use crate::failover::placeholders::{self, Facts};
 use crate::id::BackendId;
@@ -26,6 +26,8 @@ pub(super) struct Commands {
     running: BTreeMap<JobId, Running>,
     /// What is to be told of, first first; at most [`limits::COMMANDS_WAITING_MAX`].
     waiting: VecDeque<Job>,
+    /// Who went out of service unmentioned, and comes back so.
+    untold: BTreeSet<BackendId>,
     reign: Reign,
     /// The reign before.
     former: Reign,
@@ -166,7 +168,15 @@ impl Control {
                 (false, true) => Change::Back,
                 (true, true) | (false, false) => continue,
             };
-            if change == Change::Back || self.is_to_be_told(is.id) {
+            let is_told = match change {
+                Change::Lost if self.is_no_loss(is.id) => {
+                    self.commands.untold.insert(is.id);
+                    false
+                }
+                Change::Lost => self.is_to_be_told(is.id),
+                Change::Back => !self.commands.untold.remove(&is.id),
+            };
+            if is_told {
                 self.tell(change, is.id, main, reign);
             }
         }
@@ -180,16 +190,22 @@ impl Control {
         }
     }
 
-    /// Whether a command is told of a loss. The primary's is `begin_failover`'s business; and what
-    /// pgherd itself keeps out of service, or has restarted by a command, is not lost.
-    fn is_to_be_told(&self, id: BackendId) -> bool {
+    /// Whether it is none that a node serves no longer: it may not fail over, as with Pgpool-II, or
+    /// is a standby that pgherd itself keeps out of service.
+    fn is_no_loss(&self, id: BackendId) -> bool {
         let backend = self.config.backend(id);
         let may_fail = backend.is_some_and(|backend| backend.failover == FailoverFlag::Allow);
+        let is_kept_out = matches!(self.hold_of(id), Hold::Fenced | Hold::Unproved);
+        !may_fail || is_kept_out && self.commands.reign.primary != Some(id)
+    }
+
+    /// Whether a command is told of a loss. The primary's is `begin_failover`'s business; and what
+    /// was restarted by a command is not lost.
+    fn is_to_be_told(&self, id: BackendId) -> bool {
         // Scripts promote where no primary is known. pgherd has not even seen one, as it may be
         // shortly after its start.
         let is_standby = self.commands.reign.primary.is_some_and(|primary| primary != id);
-        let is_kept_out = matches!(self.hold_of(id), Hold::Fenced | Hold::Unproved);
-        may_fail && is_standby && !is_kept_out && !self.is_under_command(id)
+        is_standby && !self.is_under_command(id)
     }
 
     /// Has a command told that the primary is lost, although nobody is promoted.

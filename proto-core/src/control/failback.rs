@@ -4,7 +4,7 @@
 //! copy of yesterday. None of them serves anybody before it is known to be what clients take it for.
 
 use super::Control;
-use super::hold::Hold;
+use super::standing::{Hold, Presence};
 use super::view::Sight;
 use super::watch::{Doubt, Watched};
 use crate::config::{Failback, FailoverFlag, FailoverMode, OnRival, RecoveryMode};
@@ -13,32 +13,34 @@ use crate::id::BackendId;
 use crate::limits;
 use crate::topology::{Role, Seen};
 
-/// Whether a node has answered at its look before this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
-    /// It has.
-    There,
-    /// It is new, or was lost.
-    Back,
-}
-
 impl Control {
     /// Decides whether a node that answers may serve, by what it says and by what the primary is.
     pub(super) fn judge(&mut self, at: usize, presence: Presence) {
+        let Some(id) = self.nodes.get(at).map(|node| node.id) else { return };
+        let may_obey_late = self.may_obey_late(id, presence);
         let Some(node) = self.nodes.get(at) else { return };
         let Some(sighting) = node.fact.sighting.as_ref().filter(|_| node.fact.seen == Seen::Up)
         else {
             return;
         };
-        let (id, hold) = (node.id, node.hold);
+        let hold = node.hold;
         let is_by_hand = self.config.signs.failback == Failback::ByHand;
         let next = match self.leader() {
             // Whoever recovers it looks for itself.
             _ if self.is_recovering(id) => hold,
             _ if hold == Hold::Detached || (hold == Hold::Lost && is_by_hand) => hold,
             Some((primary, _)) if primary == id => hold,
+            Some((primary, _)) if sighting.role == Role::Primary && may_obey_late => {
+                if hold != Hold::Fenced {
+                    log::error!(
+                        "node {id} has become a primary late, as it was told to before node \
+                         {primary} was the primary: it serves nobody until it is made a standby"
+                    );
+                }
+                Hold::Fenced
+            }
             Some(leader) => self.judge_beside(node, sighting, leader, presence),
-            None => self.judge_alone(id, sighting, hold),
+            None => self.judge_alone(id, sighting, hold, presence),
         };
         let (now, late) = (self.now, self.now + limits::LOST_LOOK_PERIOD);
         if let Some(node) = self.nodes.get_mut(at) {
@@ -132,8 +134,17 @@ impl Control {
         self.nodes.iter().any(|node| node.id == id && node.fact.sight == Sight::Blind)
     }
 
-    /// Judges a node while there is no primary. Nobody can be proved to follow one then.
-    fn judge_alone(&self, id: BackendId, sighting: &Sighting, hold: Hold) -> Hold {
+    /// Judges a node while there is no primary. Nobody can be proved to follow one then: where there
+    /// was one, whoever has served goes on, and whoever has not waits until there is one again,
+    /// unless nobody else serves.
+    fn judge_alone(
+        &self,
+        id: BackendId,
+        sighting: &Sighting,
+        hold: Hold,
+        presence: Presence,
+    ) -> Hold {
+        let serves = |node: &Watched| node.id != id && node.fact.status.is_usable();
         match (hold, self.last_timeline) {
             (Hold::Fenced, _) => Hold::Fenced,
             (_, Some(last)) if sighting.role == Role::Primary && sighting.timeline < last => {
@@ -144,6 +155,13 @@ impl Control {
                     sighting.timeline
                 );
                 Hold::Fenced
+            }
+            (_, Some(_))
+                if sighting.role == Role::Standby
+                    && (hold == Hold::Unproved || presence == Presence::Back)
+                    && self.nodes.iter().any(serves) =>
+            {
+                Hold::Unproved
             }
             (_, _) => Hold::None,
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::Control;
 use super::commands::Purpose;
-use super::hold::Hold;
 use super::order::{Failed, What};
+use super::standing::{Hold, Presence};
 use crate::backend::dialogue::Rows;
 use crate::config::{FailoverFlag, FailoverMode};
 use crate::failover::decide::{Candidate, Loss, Standing, decide};
@@ -45,6 +45,8 @@ pub(super) enum Failover {
 /// How a node was told to become the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
+    /// Not yet: its server carries a fence, which is lifted first, lest it take no writes.
+    Lift(ConnId),
     /// By an order to its server.
     Order(ConnId),
     /// By `failover_command`, which may restart it.
@@ -181,9 +183,8 @@ impl Control {
             Failover::Promoting { case, call, .. } => (case.loss, call),
         };
         let lost = loss.primary;
-        if let Call::Order(order) = call {
-            self.recall(order);
-        }
+        self.told.remove(&primary);
+        self.take_back(call);
         if primary == lost {
             log::warn!("failover: called off, node {lost} is the primary again");
         } else {
@@ -228,7 +229,8 @@ impl Control {
                 {
                     Standing::Hears
                 }
-                Hold::None | Hold::Unproved => Standing::Free,
+                Hold::None => Standing::Free,
+                Hold::Unproved => Standing::Unproved,
             };
             let priority = self.config.backend(node.id).map_or(0, |backend| backend.priority);
             candidates.push(Candidate { id: node.id, priority, sighting, standing });
@@ -279,9 +281,42 @@ impl Control {
             self.fence(case.loss.primary);
             self.stop_lifting(case.loss.primary);
         }
+        let (call, within) = match self.lift_for_promotion(candidate) {
+            Some(order) => (Call::Lift(order), limits::ORDER_TIMEOUT),
+            None => self.call(&case, candidate),
+        };
+        let deadline = self.now + within + limits::PROMOTION_GRACE;
+        self.failover = Failover::Promoting { case, candidate, call, deadline };
+    }
+
+    /// The candidate's fence is lifted, or cannot be.
+    pub(super) fn on_candidate_lifted(&mut self, order: ConnId, is_lifted: bool) {
+        let is_awaited = matches!(&self.failover, Failover::Promoting { call, .. }
+            if *call == Call::Lift(order));
+        if !is_awaited {
+            return;
+        }
+        let Failover::Promoting { case, candidate, .. } = std::mem::take(&mut self.failover) else {
+            return;
+        };
+        if !is_lifted {
+            return self.give_up_on(case, candidate, Call::Ended);
+        }
         let (call, within) = self.call(&case, candidate);
         let deadline = self.now + within + limits::PROMOTION_GRACE;
         self.failover = Failover::Promoting { case, candidate, call, deadline };
+    }
+
+    /// Whether a node may yet become the primary because it was told to: one that was away hears
+    /// of it late.
+    pub(super) fn may_obey_late(&mut self, id: BackendId, presence: Presence) -> bool {
+        let now = self.now;
+        self.told.get_mut(&id).is_some_and(|until| {
+            if presence == Presence::Back {
+                *until = now + limits::PROMOTION_TIMEOUT;
+            }
+            now < *until
+        })
     }
 
     /// Tells a node to become the primary, and says how long that may take.
@@ -391,17 +426,25 @@ impl Control {
     /// A candidate did not become the primary. Should it do so later, it serves nobody.
     fn give_up_on(&mut self, mut case: Case, candidate: BackendId, call: Call) {
         log::error!("failover: node {candidate} has not become the primary");
-        if let Call::Order(order) = call {
-            self.recall(order);
-        }
+        self.take_back(call);
         case.tried.push(candidate);
         if !case.told.contains(&candidate) {
             case.told.push(candidate);
         }
         self.fence(candidate);
+        self.told.insert(candidate, self.now + limits::PROMOTION_TIMEOUT);
         self.on_heir_failed(candidate);
         self.look_for_candidates(case);
         self.pursue();
+    }
+
+    /// Whoever was told to become the primary need not any more, if it has not heard yet.
+    fn take_back(&mut self, call: Call) {
+        match call {
+            Call::Order(order) => self.recall(order),
+            // A fence on a standby is lifted in any case.
+            Call::Lift(_) | Call::Command(_) | Call::Ended => {}
+        }
     }
 
     /// Whether the lost primary answers as one again, and nobody is seen to have taken its place.
@@ -441,6 +484,11 @@ impl Control {
             | Failover::Listening(..)
             | Failover::Waiting(..) => self.is_switching(id),
         }
+    }
+
+    /// Whether this node is being promoted.
+    pub(super) fn is_candidate(&self, id: BackendId) -> bool {
+        matches!(self.failover, Failover::Promoting { candidate, .. } if candidate == id)
     }
 
     /// Whether a node is being promoted.
@@ -485,7 +533,7 @@ impl Control {
             Failover::Promoting { candidate, call: Call::Command(_) | Call::Ended, .. } => {
                 Some(*candidate)
             }
-            Failover::Promoting { call: Call::Order(_), .. }
+            Failover::Promoting { call: Call::Lift(_) | Call::Order(_), .. }
             | Failover::None
             | Failover::Looking(..)
             | Failover::Listening(..)

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::Control;
-use super::hold::Hold;
 use super::order::What;
+use super::standing::Hold;
 use crate::failover::fence;
 use crate::health::probe::{Receiver, Sighting};
 use crate::id::{BackendId, ConnId};
@@ -65,10 +65,24 @@ impl Control {
                 self.fences.0.remove(&id);
             }
             if carries && self.lift_due(id).is_some_and(|due| due <= self.now) {
-                log::info!("node {id} is told to take writes again, where it is the primary");
-                let order = self.order(id, What::Lift, fence::LIFT, limits::ORDER_TIMEOUT);
-                self.fences.0.insert(id, Fence::Lifting(order));
+                self.lift(id);
             }
+        }
+    }
+
+    fn lift(&mut self, id: BackendId) -> ConnId {
+        log::info!("node {id} is told to take writes again, where it is the primary");
+        let order = self.order(id, What::Lift, fence::LIFT, limits::ORDER_TIMEOUT);
+        self.fences.0.insert(id, Fence::Lifting(order));
+        order
+    }
+
+    /// Has the fence taken away of a standby that is about to be promoted, if it carries one.
+    pub(super) fn lift_for_promotion(&mut self, id: BackendId) -> Option<ConnId> {
+        let carries = self.sighting(id).is_some_and(|sighting| sighting.is_fenced);
+        match self.fences.0.get(&id) {
+            Some(Fence::Lifting(order)) => Some(*order),
+            Some(_) | None => carries.then(|| self.lift(id)),
         }
     }
 
@@ -80,7 +94,7 @@ impl Control {
             Some(Shutdown::Smart | Shutdown::Fast) => matches!(fence, Fence::Found(_)),
             Some(Shutdown::Immediate) => true,
         };
-        let may = self.hold_of(id) == Hold::None
+        let may = (self.hold_of(id) == Hold::None || self.is_candidate(id))
             && !self.is_stopped(id)
             && self.first_looks.is_none()
             && !is_leaving
@@ -95,11 +109,24 @@ impl Control {
         may.then_some(due)
     }
 
+    /// Whether a server would be the primary but for a fence that this process knows nothing of.
+    pub(super) fn is_fenced_head(&self, id: BackendId) -> bool {
+        let is_fenced = |own: &Sighting| own.role == Role::Primary && own.is_fenced;
+        self.topology.primary.is_none()
+            && self.first_looks.is_none()
+            && self.hold_of(id) == Hold::None
+            && !self.is_switching(id)
+            && self.sighting(id).is_some_and(is_fenced)
+            && self.is_unrivalled(id)
+    }
+
     /// Whether a server is a standby, or no other is seen to have taken its place as the primary.
     fn is_unrivalled(&self, id: BackendId) -> bool {
         let Some(own) = self.sighting(id) else { return false };
-        let outranks =
-            |other: &Sighting| other.role == Role::Primary || other.timeline > own.timeline;
+        let outranks = |other: &Sighting| {
+            other.timeline > own.timeline
+                || other.role == Role::Primary && other.timeline == own.timeline
+        };
         own.role == Role::Standby || !self.others(id).any(outranks)
     }
 
@@ -153,6 +180,7 @@ impl Control {
             }
         };
         self.fences.0.insert(id, next);
+        self.on_candidate_lifted(conn, matches!(next, Fence::Lifted(_)));
         self.hurry(id);
         self.end_if_drained();
     }

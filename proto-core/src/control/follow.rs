@@ -6,8 +6,8 @@
 
 use super::Control;
 use super::commands::Purpose;
-use super::hold::Hold;
 use super::order::{Failed, What};
+use super::standing::Hold;
 use super::watch::Watched;
 use crate::backend::dialogue::Rows;
 use crate::config::FailoverMode;

@@ -1,27 +1,11 @@
 //! Nodes that are kept out of service, whatever looks at them tell.
 
 use super::Control;
+use super::standing::Hold;
 use super::watch::{Doubt, Watched};
 use crate::failover::decide::Loss;
 use crate::id::BackendId;
 use crate::topology::{Role, Seen};
-
-/// Whether a node is kept out of service, and who may let it in again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Hold {
-    /// It is not: it serves whenever it answers.
-    #[default]
-    None,
-    /// By the operator, who alone lets it in again.
-    Detached,
-    /// It was lost, and `auto_failback` is off: the operator lets it in again.
-    Lost,
-    /// It is back, or new, and not yet proved to follow the primary. It is let in when it is.
-    Unproved,
-    /// It may take writes that the cluster does not know of: it was the primary before a promotion,
-    /// or was told to become it. It is let in again when it is seen as a standby.
-    Fenced,
-}
 
 /// Why a node cannot be detached or attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,10 +134,10 @@ impl Control {
         self.publish(Doubt::None);
     }
 
-    /// What is lost with a node, if it is the primary.
+    /// What is lost with a node, if it is the primary, or was when somebody else stopped its writes.
     pub(super) fn loss_of(&self, id: BackendId) -> Option<Loss> {
-        let node = self.nodes.iter().find(|node| node.id == id)?;
-        let sighting = node.fact.sighting.as_ref().filter(|_| self.topology.primary == Some(id))?;
+        let is_lost = self.topology.primary == Some(id) || self.is_fenced_head(id);
+        let sighting = self.sighting(id).filter(|_| is_lost)?;
         let confirms = |name: &str| {
             let mut standbys = sighting.standbys.iter().filter(|standby| standby.name == name);
             !name.is_empty() && standbys.any(|s| matches!(s.sync_state.as_str(), "sync" | "quorum"))

@@ -11,7 +11,7 @@ mod request;
 mod scripts;
 
 use super::Control;
-use super::hold::Hold;
+use super::standing::Hold;
 use crate::admin::packet::Report;
 use crate::admin::reply;
 use crate::config::Backend;

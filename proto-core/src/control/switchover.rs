@@ -6,9 +6,9 @@
 //! obey.
 
 use super::Control;
-use super::hold::Hold;
 use super::order::{Failed, What};
 use super::stall::Ended;
+use super::standing::Hold;
 use super::watch::{Doubt, Watched};
 use crate::backend::dialogue::Rows;
 use crate::failover::decide::Loss;

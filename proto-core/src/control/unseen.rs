@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::failover::Failover;
-use super::hold::Hold;
+use super::standing::Hold;
 use super::view::Sight;
 use super::watch::{Openness, Watched};
 use crate::config::{FailoverFlag, FailoverMode};

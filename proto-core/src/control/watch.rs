@@ -3,9 +3,8 @@
 use bytes::Bytes;
 
 use super::Control;
-use super::failback::Presence;
-use super::hold::Hold;
 use super::record::Record;
+use super::standing::{Hold, Presence};
 use super::view::{Fact, Sight};
 use crate::auth::answer::Answer;
 use crate::auth::passwd::Stored;
@@ -30,7 +29,7 @@ use crate::wire::startup::Params;
 pub(super) struct Watched {
     pub(super) id: BackendId,
     /// Its host and port.
-    place: (String, u16),
+    pub(super) place: (String, u16),
     pub(super) rounds: Rounds,
     pub(super) look: Look,
     pub(super) fact: Fact,
@@ -104,13 +103,14 @@ impl Control {
                 }
                 None => Watched {
                     id: backend.id,
+                    // What keeps a server out keeps it out by any number.
+                    hold: before.iter().find(|n| n.place == place).map_or(Hold::None, |n| n.hold),
                     place,
                     rounds: Rounds::new(policy, self.now),
                     look: Look::None,
                     fact: Fact::new(self.clock.at(self.now)),
                     record: Record::default(),
                     doubt: Doubt::None,
-                    hold: Hold::None,
                     looked_at: None,
                     returned: None,
                     openness: Openness::Open,

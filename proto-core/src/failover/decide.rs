@@ -41,6 +41,8 @@ pub struct Candidate {
 pub enum Standing {
     /// It may.
     Free,
+    /// It may, behind those that have as much and serve: it is not proved to have followed.
+    Unproved,
     /// The operator has detached it.
     Detached,
     /// It was told to become the primary and did not.
@@ -101,8 +103,8 @@ pub enum Reason {
 }
 
 /// Decides which standby is promoted: the one with the most WAL received, of those on the primary's
-/// timeline that lack no more than may be lost; of equals the one that has replayed most, then the
-/// one of the greatest priority, then of the least number.
+/// timeline that lack no more than may be lost; of equals one that serves, then the one that has
+/// replayed most, then the one of the greatest priority, then of the least number.
 ///
 /// What was received is durable there and is replayed before a promotion ends (PostgreSQL docs,
 /// "Log-Shipping Standby Servers").
@@ -122,7 +124,8 @@ pub fn decide(loss: &Loss, candidates: &[Candidate], policy: &FailoverPolicy) ->
         others.extend(fit.drain(..).map(|(_, _, candidate)| (candidate.id, veto)));
     }
     fit.sort_by_key(|(received, replayed, candidate)| {
-        (Reverse((*received, *replayed, candidate.priority)), candidate.id)
+        let is_proved = candidate.standing == Standing::Free;
+        (Reverse((*received, is_proved, *replayed, candidate.priority)), candidate.id)
     });
     let mut fit = fit.into_iter();
     let chosen = fit.next().map(|(received, _, candidate)| Chosen {
@@ -157,7 +160,7 @@ fn fitness(
     policy: &FailoverPolicy,
 ) -> Result<(u64, u64), Reason> {
     match candidate.standing {
-        Standing::Free => {}
+        Standing::Free | Standing::Unproved => {}
         Standing::Detached => return Err(Reason::Detached),
         Standing::Tried => return Err(Reason::Tried),
         Standing::Hears => return Err(Reason::Hears),
@@ -217,7 +220,9 @@ impl fmt::Display for Reason {
             }
             Self::Spared => f.write_str("is not, since the primary lives"),
             Self::Less(bytes) => write!(f, "has {bytes} bytes of WAL less"),
-            Self::After => f.write_str("has as much WAL, and a lower priority or a greater number"),
+            Self::After => f.write_str(
+                "has as much WAL, and is not proved or has a lower priority or a greater number",
+            ),
         }
     }
 }
@@ -331,6 +336,23 @@ mod tests {
         assert_eq!(decision.others, [(one, Reason::Unsure), (two, Reason::Silent)]);
         let decision = decide(&loss, &[standby(1, 990, 1), standby(2, 995, 1)], &policy);
         assert_eq!(decision.chosen.map(|chosen| chosen.id), Some(two));
+    }
+
+    #[test]
+    fn who_is_not_proved_goes_behind_those_who_have_as_much() {
+        let policy = FailoverPolicy { mode: FailoverMode::Promote, lag_max: 100 };
+        let unproved = |received, replayed| Candidate {
+            standing: Standing::Unproved,
+            priority: 9,
+            ..standby(1, received, replayed)
+        };
+        for (name, candidates, chosen) in [
+            ("as much", [unproved(990, 990), standby(2, 990, 980)], 2),
+            ("more", [unproved(995, 995), standby(2, 990, 980)], 1),
+        ] {
+            let decision = decide(&LOSS, &candidates, &policy);
+            assert_eq!(decision.chosen.map(|chosen| chosen.id.0), Some(chosen), "{name}");
+        }
     }
 
     #[test]

@@ -192,9 +192,19 @@ impl Session {
             self.verdict = Some(Box::new(Refusal::Lost { backend, words: None }));
             return None;
         }
-        // A switchover's end comes by itself.
-        let is_held = side == Side::Primary && desk.topology.is_held();
+        // What the operator has asked for comes to its end by itself.
+        let is_held = match side {
+            Side::Primary => desk.topology.is_held(),
+            Side::Replica => {
+                desk.topology.closing().is_some_and(|id| desk.topology.serves_reads(id))
+            }
+        };
         let since = *self.since.get_or_insert(desk.now);
+        if is_held {
+            self.held_until = desk.now;
+        }
+        // Nobody is refused for the time that it took.
+        let since = since.max(self.held_until);
         let limit = desk.config.failover_wait_timeout;
         if desk.now >= since + limit && !is_held {
             let waited = desk.now - since;

@@ -129,17 +129,24 @@ pub fn a_command_that_fails_after_it_has_promoted(w: &mut impl World) {
     assert_eq!(count(w, "stumble"), 1, "{:?}", w.commands());
 }
 
-/// pgherd is killed while its command promotes, and the command goes on. Whoever is started then finds
-/// the one that it promotes, and promotes nobody beside.
-pub fn pgherd_is_killed_while_its_command_promotes(w: &mut impl World) {
+/// The primary is lost, and pgherd is killed at the beginning of this command. Returns who takes the
+/// primary's place, where a row is written, and a client of whoever is started then.
+fn kill_pgherd_at(w: &mut impl World, command: &str) -> (usize, Client) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
     w.crash(PRIMARY);
-    wait_for_beginning(w, "late 0 0");
+    wait_for_beginning(w, command);
     w.kill();
     let heir = wait_any_heir(w, PRIMARY);
     let app = admin_again(w);
     write_at_last(w, &app, "insert into t values (1)");
+    (heir, app)
+}
+
+/// pgherd is killed while its command promotes, and the command goes on. Whoever is started then finds
+/// the one that it promotes, and promotes nobody beside.
+pub fn pgherd_is_killed_while_its_command_promotes(w: &mut impl World) {
+    let (heir, _) = kill_pgherd_at(w, "late 0 0");
     let stray = other(heir);
     w.never("there is a second one", secs(10), |w| is_promoted(w, stray));
     assert_eq!(w.truth(heir, "select count(*) from t"), "1");
@@ -149,14 +156,7 @@ pub fn pgherd_is_killed_while_its_command_promotes(w: &mut impl World) {
 /// pgherd is killed as its command has a standby follow. Whoever is started then sees to it that the
 /// standby does.
 pub fn pgherd_is_killed_while_its_command_has_a_standby_follow(w: &mut impl World) {
-    let admin = w.connect("admin");
-    w.table(&admin, "t", STANDBYS);
-    w.crash(PRIMARY);
-    wait_for_beginning(w, "follow");
-    w.kill();
-    let heir = wait_any_heir(w, PRIMARY);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (1)");
+    let (heir, app) = kill_pgherd_at(w, "follow");
     w.wait_truth(other(heir), "select count(*) from t", "1");
     w.wait_up(&app, other(heir));
     assert!(!is_promoted(w, other(heir)));
@@ -220,6 +220,77 @@ pub fn the_loss_and_the_return_of_a_standby_are_told(w: &mut impl World) {
     wait_for(w, "note 2 is back, 0 0");
     assert_eq!(w.commands().len(), 2, "{:?}", w.commands());
     assert_eq!(w.pool_nodes(&admin)[PRIMARY].role, "primary");
+}
+
+/// Commands do everything, but two nodes may not fail over.
+#[must_use]
+pub fn disallowed() -> Setup {
+    by_commands()
+        .of_node(PRIMARY, "flag = \"DISALLOW_TO_FAILOVER\"")
+        .of_node(OTHER, "flag = \"DISALLOW_TO_FAILOVER\"")
+}
+
+/// As in Pgpool-II nothing is run for a node that may not fail over: neither when it is lost nor
+/// when it is back.
+pub fn of_a_node_that_may_not_fail_over_nothing_is_told(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(OTHER);
+    w.wait_down(&admin, OTHER);
+    w.start(OTHER);
+    w.wait_up(&admin, OTHER);
+    w.crash(PRIMARY);
+    let watcher = admin_again(w);
+    w.wait_down(&watcher, PRIMARY);
+    w.never("a command is run", secs(6), |w| !w.commands().is_empty());
+    w.start(PRIMARY);
+    write_at_last(w, &watcher, "insert into t values (1)");
+    w.never("a command is run", secs(3), |w| !w.commands().is_empty());
+}
+
+/// A node that is always the primary, whose loss is only told.
+#[must_use]
+pub fn always_primary() -> Setup {
+    lying().of_node(PRIMARY, "flag = \"ALLOW_TO_FAILOVER|ALWAYS_PRIMARY\"")
+}
+
+/// As in Pgpool-II the command is told of the loss of a node that is always the primary, and nobody
+/// is promoted.
+pub fn the_loss_of_one_that_is_always_the_primary_is_told(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_for(w, "note 0 0 1");
+    w.never("it is run again", secs(8), |w| count(w, "note 0") > 1);
+    w.start(PRIMARY);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    wait_for(w, "note 0 is back, 0 0");
+}
+
+/// Commands do everything, and whoever was lost waits for the operator.
+#[must_use]
+pub fn by_hand() -> Setup {
+    by_commands().set("auto_failback = false")
+}
+
+/// A standby that a command has made follow was not lost, whatever the command has done to it; the
+/// old primary was, and waits.
+pub fn who_follows_by_a_command_was_not_lost(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    let heir = wait_any_heir(w, PRIMARY);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(other(heir), "select count(*) from t", "1");
+    w.wait_up(&app, other(heir));
+    w.rejoin(PRIMARY, heir);
+    w.wait("it answers", LIMIT, |w| w.pool_nodes(&app)[PRIMARY].seen == "up");
+    w.never("it serves", secs(4), |w| w.pool_nodes(&app)[PRIMARY].is_up());
+    let mut operator = Admin::enter(w);
+    assert_eq!(operator.ask(w, b'C', b"0\0").texts, ["CommandComplete"]);
+    w.wait_up(&app, PRIMARY);
 }
 
 /// Where pgherd leaves promotions to others, it says what has happened and waits.

@@ -1,7 +1,7 @@
 //! How servers are watched: what is a loss and what is not, and how a server comes back.
 
-pub use super::failover::promote;
 use super::failover::{admin_again, is_promoted, wait_any_heir, wait_heir, write_at_last};
+pub use super::failover::{leave_it, promote};
 use super::show::number;
 use crate::admin::Admin;
 use crate::client::Client;
@@ -189,12 +189,7 @@ pub fn a_standby_that_comes_and_goes(w: &mut impl World) {
 pub fn a_standby_that_follows_nobody_is_kept_out(w: &mut impl World) {
     let app = w.connect("app");
     w.table(&app, "alone", STANDBYS);
-    let conninfo = w.truth(HEIR, "select current_setting('primary_conninfo')");
-    follow(w, HEIR, "");
-    w.crash(HEIR);
-    w.wait_down(&app, HEIR);
-    w.start(HEIR);
-    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&app)[HEIR].status == "quarantine");
+    let conninfo = quarantine_heir(w, &app);
     let told = Admin::enter(w).list(w, b'I', b"1\0");
     let node = told.iter().find(|reply| reply.texts[0] == "NodeInfo").expect("a node");
     assert_eq!((&node.texts[3][..], &node.texts[4][..]), ("3", "1"), "{node:?}");
@@ -203,16 +198,58 @@ pub fn a_standby_that_follows_nobody_is_kept_out(w: &mut impl World) {
     w.wait_up(&app, HEIR);
 }
 
+/// Nor does it when there is no primary any more beside which it could be proved; others go on.
+pub fn a_standby_that_is_not_proved_is_kept_out_without_a_primary(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "doubtful", STANDBYS);
+    quarantine_heir(w, &app);
+    w.crash(PRIMARY);
+    let watcher = admin_again(w);
+    w.wait_down(&watcher, PRIMARY);
+    w.never("it serves", secs(6), |w| w.pool_nodes(&watcher)[HEIR].is_up());
+    let reader = w.connect("reader");
+    assert_eq!(w.run(&reader, "select count(*) from doubtful").value(), "0");
+    w.crash(HEIR);
+    w.start(HEIR);
+    w.never("it serves", secs(6), |w| w.pool_nodes(&watcher)[HEIR].is_up());
+    w.start(PRIMARY);
+    write_at_last(w, &watcher, "insert into doubtful values (1)");
+}
+
+/// The first standby goes before the other where both have as much.
+#[must_use]
+pub fn prefer_the_first() -> Setup {
+    promote().of_node(HEIR, "priority = 2")
+}
+
+/// One that is not proved becomes the primary only where no other has as much.
+pub fn a_standby_that_is_not_proved_goes_behind(w: &mut impl World) {
+    let app = w.connect("app");
+    w.table(&app, "behind", STANDBYS);
+    quarantine_heir(w, &app);
+    w.crash(PRIMARY);
+    wait_heir(w, OTHER);
+    let writer = admin_again(w);
+    write_at_last(w, &writer, "insert into behind values (1)");
+    assert_eq!(w.truth(OTHER, "select count(*) from behind"), "1");
+}
+
+/// Starts the first standby anew, so that it follows nobody.
+fn quarantine_heir(w: &mut impl World, app: &Client) -> String {
+    let conninfo = w.truth(HEIR, "select current_setting('primary_conninfo')");
+    follow(w, HEIR, "");
+    w.crash(HEIR);
+    w.wait_down(app, HEIR);
+    w.start(HEIR);
+    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(app)[HEIR].status == "quarantine");
+    conninfo
+}
+
 /// The operator may let a standby in that follows nobody.
 pub fn a_standby_that_follows_nobody_is_attached(w: &mut impl World) {
     let app = w.connect("app");
     w.table(&app, "attached", STANDBYS);
-    let conninfo = w.truth(HEIR, "select current_setting('primary_conninfo')");
-    follow(w, HEIR, "");
-    w.crash(HEIR);
-    w.wait_down(&app, HEIR);
-    w.start(HEIR);
-    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&app)[HEIR].status == "quarantine");
+    let conninfo = quarantine_heir(w, &app);
     let mut admin = Admin::enter(w);
     assert_eq!(admin.ask(w, b'C', b"1\0").texts, ["CommandComplete"]);
     w.wait_up(&app, HEIR);
@@ -346,6 +383,26 @@ pub fn a_detached_node_stays_so_over_a_restart(w: &mut impl World) {
     w.restart();
     let app = admin_again(w);
     w.wait_up(&app, OTHER);
+}
+
+/// Also where it is the last one, so that none is left that serves.
+pub fn the_last_node_that_is_detached_stays_so(w: &mut impl World) {
+    let mut admin = Admin::enter(w);
+    let app = w.connect("app");
+    for node in [HEIR, OTHER, PRIMARY] {
+        assert_eq!(admin.ask(w, b'D', format!("{node}\0").as_bytes()).texts, ["CommandComplete"]);
+        w.wait_down(&app, node);
+    }
+    w.restart();
+    let asker = w.begin_login(&crate::client::Login::app("asker"));
+    w.never("somebody is let in", secs(6), |w| {
+        w.pump(&asker);
+        asker.is_logged_in()
+    });
+    let mut admin = Admin::enter(w);
+    assert_eq!(admin.ask(w, b'C', b"0\0").texts, ["CommandComplete"]);
+    let app = admin_again(w);
+    w.wait_primary(&app, PRIMARY);
 }
 
 /// What was down is used after a start if it is well, whatever was written down.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::admin::{Admin, Reply, packet};
 use crate::client::Client;
-use crate::play::{LIMIT, PRIMARY, Play};
+use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::scenarios::failover::{admin_again, assert_lost, other, wait_any_heir, write_at_last};
 pub use crate::scenarios::failover::{leave_it, promote, promote_shared};
 use crate::world::{End, Fate, Setup, Signal, World};
@@ -239,6 +239,59 @@ pub fn the_primary_dies_before_it_hands_over(w: &mut impl World) {
     } else {
         assert_eq!(w.truth(heir, "select sum(n) from t"), "2");
     }
+}
+
+/// Little patience without a server, and more with a switchover.
+#[must_use]
+pub fn impatient() -> Setup {
+    promote().set("failover_wait_timeout = \"10s\"").set("switchover_timeout = \"20s\"")
+}
+
+/// The time that a switchover has taken is not counted when the primary dies in it: whoever waited
+/// has all of its patience for the next one.
+pub fn a_wait_for_a_switchover_is_no_wait_for_a_primary(w: &mut impl World) {
+    begin(w);
+    let late = w.connect("late");
+    let (_busy, mut operator) = hold_up(w);
+    w.never("pgherd ends", secs(1), |w| w.exit_code().is_some());
+    w.query_start(&late, "insert into t values (2)");
+    w.never("it is answered", secs(11), |w| {
+        w.pump(&late);
+        late.has_answer()
+    });
+    w.crash(PRIMARY);
+    let said = operator.end(w);
+    assert!(said.is_error(), "{said:?}");
+    assert_eq!(w.finish(&late).good().tags(), ["INSERT 0 1"]);
+    let heir = wait_any_heir(w, PRIMARY);
+    assert_eq!(w.truth(heir, "select sum(n) from t"), "2");
+}
+
+/// One node, and little patience.
+#[must_use]
+pub fn alone() -> Setup {
+    Setup { standbys: 0, ..promote() }.set("failover_wait_timeout = \"1s\"")
+}
+
+/// Where the only node ends what it is at before it leaves, new reads wait as writes do.
+pub fn reads_wait_for_the_only_node_that_leaves(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", 0);
+    let (busy, reader) = (w.connect("busy"), w.connect("reader"));
+    w.run(&busy, "begin");
+    w.run(&busy, "insert into t values (1)");
+    let mut operator = Admin::enter(w);
+    w.send(operator.conn, &packet(b'd', format!("{PRIMARY}\0").as_bytes()));
+    operator.await_notice(w, "nothing new begins there");
+    w.never("pgherd ends", secs(1), |w| w.exit_code().is_some());
+    w.query_start(&reader, "select count(*) from t");
+    w.never("it is answered", secs(4), |w| {
+        w.pump(&reader);
+        reader.has_answer()
+    });
+    w.run(&busy, "commit");
+    assert_good(&operator.end(w));
+    assert_eq!(w.finish(&reader).code(), "57P03", "there is no other");
 }
 
 /// Nobody takes over who cannot, and nothing is held up for them.

@@ -44,6 +44,13 @@ fn of_orders() -> Vec<Scenario<Sim>> {
             where_nobody_can_be_promoted_reads_go_on,
         ),
         scenario("the_primary_is_back_in_the_middle", the_primary_is_back_in_the_middle),
+        scenario("an_heir_that_obeys_late_beside_another", an_heir_that_obeys_late_beside_another),
+        scenario("an_heir_that_obeys_late_beside_the_old", an_heir_that_obeys_late_beside_the_old),
+        Scenario {
+            name: "a_promotion_in_vain_is_no_loss",
+            setup: told_of_returns,
+            play: a_promotion_in_vain_is_no_loss,
+        },
         scenario("a_second_primary_in_the_middle", a_second_primary_in_the_middle),
         Scenario {
             name: "a_command_to_follow_that_fails",
@@ -90,6 +97,10 @@ fn failing_to_recover() -> Setup {
     recovery_command::failing()
 }
 
+fn told_of_returns() -> Setup {
+    promote().set("failback_command = \"{commands}/note %d is back\"")
+}
+
 fn obey(w: &mut Sim, node: usize, obedience: Obedience) {
     w.simulation().befall(node, Fault::Obey(obedience));
 }
@@ -121,6 +132,20 @@ fn a_promotion_that_hangs(w: &mut Sim) {
     let app = w.connect("app");
     w.run(&app, "insert into t values (1)");
     w.wait_truth(HEIR, "select count(*) from t", "1");
+}
+
+/// A standby that could not be promoted was not lost, so that it serves again is no return.
+fn a_promotion_in_vain_is_no_loss(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Refused);
+    w.crash(PRIMARY);
+    wait_heir(w, OTHER);
+    let app = w.connect("app");
+    w.wait_up(&app, HEIR);
+    w.never("it is told", secs(3), |w| !w.commands().is_empty());
+    w.rejoin(PRIMARY, OTHER);
+    w.wait_up(&app, PRIMARY);
+    w.wait("it is told of the old primary", secs(5), |w| w.commands() == ["note 0 is back"]);
 }
 
 /// It is looked whether who says so is the primary.
@@ -189,6 +214,55 @@ fn the_primary_is_back_in_the_middle(w: &mut Sim) {
     w.wait_primary(&admin, PRIMARY);
     let app = w.connect("app");
     write_at_last(w, &app, "insert into t values (1)");
+}
+
+/// One that was given up becomes a primary when another already is: it serves nobody, also after a
+/// start, and not when that one dies.
+fn an_heir_that_obeys_late_beside_another(w: &mut Sim) {
+    begin(w);
+    obey(w, HEIR, Obedience::Hangs);
+    w.crash(PRIMARY);
+    let admin = admin_again(w);
+    w.wait("another one is promoted", PATIENCE, |w| w.pool_nodes(&admin)[OTHER].role == "primary");
+    w.simulation().befall(HEIR, Fault::Promote);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    w.wait("it is in quarantine", secs(20), |w| w.pool_nodes(&app)[HEIR].status == "quarantine");
+    w.rejoin(PRIMARY, OTHER);
+    w.wait_up(&app, PRIMARY);
+    w.kill();
+    wait_heir(w, OTHER);
+    w.crash(OTHER);
+    serves_nobody(w, HEIR);
+    wait_heir(w, PRIMARY);
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+}
+
+/// The same where the old primary is back.
+fn an_heir_that_obeys_late_beside_the_old(w: &mut Sim) {
+    begin(w);
+    for node in [HEIR, OTHER] {
+        obey(w, node, Obedience::Hangs);
+    }
+    w.crash(PRIMARY);
+    let admin = admin_again(w);
+    w.wait_down(&admin, PRIMARY);
+    w.start(PRIMARY);
+    w.wait("it serves again", PATIENCE + PATIENCE, |w| w.pool_nodes(&admin)[PRIMARY].is_up());
+    w.simulation().befall(HEIR, Fault::Promote);
+    w.wait("it is in quarantine", secs(20), |w| w.pool_nodes(&admin)[HEIR].status == "quarantine");
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
+    w.kill();
+    wait_heir(w, PRIMARY);
+    w.crash(PRIMARY);
+    serves_nobody(w, HEIR);
+}
+
+/// Whoever has writes that the cluster lacks, or lacks its writes, is not used.
+fn serves_nobody(w: &mut Sim, node: usize) {
+    let watcher = admin_again(w);
+    w.never("it serves", secs(8), |w| w.pool_nodes(&watcher)[node].is_up());
 }
 
 /// A primary that hung answers again while another takes its place: nothing is written to it.

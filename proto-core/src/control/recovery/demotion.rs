@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Control;
 use crate::config::OnRival;
 use crate::control::failover::Failover;
-use crate::control::hold::Hold;
+use crate::control::standing::Hold;
 use crate::control::watch::Watched;
 use crate::health::probe;
 use crate::id::BackendId;

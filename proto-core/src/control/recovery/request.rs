@@ -8,7 +8,7 @@ use crate::admin::reply;
 use crate::config::{Backend, RecoveryMode};
 use crate::control::Control;
 use crate::control::failover::Failover;
-use crate::control::hold::Hold;
+use crate::control::standing::Hold;
 use crate::failover::slot;
 use crate::id::ConnId;
 

@@ -1,0 +1,27 @@
+//! Where a node stands: whether it is kept out of service, and whether it was there before.
+
+/// Whether a node is kept out of service, and who may let it in again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It is not: it serves whenever it answers.
+    #[default]
+    None,
+    /// By the operator, who alone lets it in again.
+    Detached,
+    /// It was lost, and `auto_failback` is off: the operator lets it in again.
+    Lost,
+    /// It is back, or new, and not yet proved to follow the primary. It is let in when it is.
+    Unproved,
+    /// It may take writes that the cluster does not know of: it was the primary before a promotion,
+    /// or was told to become it. It is let in again when it is seen as a standby.
+    Fenced,
+}
+
+/// Whether a node has answered at its look before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It has.
+    There,
+    /// It is new, or was lost.
+    Back,
+}
