@@ -371,6 +371,7 @@ scenarios! {
         the_primary_and_a_standby_die_at_once with promote,
         a_primary_that_comes_and_goes with promote,
         a_standby_that_receives_nothing_is_not_the_heir with promote,
+        a_standby_with_wal_from_beyond_the_fork with promote,
         two_standbys_are_promoted_by_others with promote,
         a_standby_that_others_promote_beside_the_primary with promote,
         a_candidate_is_detached_in_a_failover with promote,

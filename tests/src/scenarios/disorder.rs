@@ -58,6 +58,7 @@ pub fn a_standby_that_receives_nothing_is_not_the_heir(w: &mut impl World) {
     for sql in ["alter system set primary_conninfo = ''", "select pg_reload_conf()"] {
         w.sql(HEIR, sql).expect("the standby is well");
     }
+    w.wait_truth(PRIMARY, "select count(*) from pg_stat_replication", "1");
     w.run(&admin, "insert into t values (1)");
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.crash(PRIMARY);
@@ -66,6 +67,37 @@ pub fn a_standby_that_receives_nothing_is_not_the_heir(w: &mut impl World) {
     write_at_last(w, &app, "insert into t values (2)");
     assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
     assert!(!is_promoted(w, HEIR));
+}
+
+/// The standby that has most is lost before the primary is, and another one is promoted that lacks a
+/// little. When the first one is back, it has WAL from beyond the place where the new timeline began:
+/// it cannot follow, serves nobody, and is not the next primary.
+pub fn a_standby_with_wal_from_beyond_the_fork(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    for sql in ["alter system set primary_conninfo = ''", "select pg_reload_conf()"] {
+        w.sql(HEIR, sql).expect("the standby is well");
+    }
+    w.wait_truth(PRIMARY, "select count(*) from pg_stat_replication", "1");
+    w.run(&admin, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.crash(OTHER);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    w.start(OTHER);
+    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&app)[OTHER].status == "quarantine");
+    w.never("it serves", secs(8), |w| w.pool_nodes(&app)[OTHER].is_up());
+    assert_eq!(w.truth(OTHER, "select sum(n) from t"), "1", "what it has is left alone");
+    w.crash(HEIR);
+    w.never("it is promoted", secs(8), |w| is_promoted(w, OTHER));
+    w.start(HEIR);
+    wait_heir(w, HEIR);
+    w.rejoin(OTHER, HEIR);
+    let app = admin_again(w);
+    w.wait_up(&app, OTHER);
+    w.wait_truth(OTHER, "select sum(n) from t", "2");
 }
 
 /// Others promote both standbys: the history forks on one timeline. The one that is the primary for
