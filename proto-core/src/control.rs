@@ -13,6 +13,7 @@ mod hold;
 mod inquiries;
 mod leave;
 pub(crate) mod ledger;
+mod lineage;
 mod order;
 mod record;
 mod recovery;
@@ -95,6 +96,8 @@ pub struct Control {
     plight: Option<Plight>,
     /// The timeline of the last primary: one that takes writes on an earlier one is an old one.
     last_timeline: Option<u32>,
+    /// The cluster that the last primary was of.
+    cluster: Option<u64>,
     /// Until when it is waited for the first look at every node; none once they are made.
     first_looks: Option<Instant>,
     /// Whether every node was looked at once.
@@ -152,6 +155,7 @@ impl Control {
             remembered: Remembered::default(),
             plight: None,
             last_timeline: None,
+            cluster: None,
             first_looks: Some(now + limits::FIRST_LOOKS_TIMEOUT),
             are_all_known: false,
             unseen_since: None,
@@ -208,7 +212,7 @@ impl Control {
             .iter()
             .filter_map(|node| Some((self.config.backend(node.id)?, &node.fact)))
             .collect();
-        let next = view::derive(&self.topology, &facts, looks, self.intake());
+        let next = view::derive(&self.topology, &facts, self.cluster(), looks, self.intake());
         if next == *self.topology && doubt == Doubt::None {
             return self.remember();
         }
@@ -227,8 +231,9 @@ impl Control {
         }
         self.last_primary = next.primary.or(self.last_primary);
         self.topology = Arc::new(next);
-        if let Some((_, timeline)) = self.leader() {
+        if let Some((primary, timeline)) = self.leader() {
             self.last_timeline = Some(timeline);
+            self.cluster = self.sighting(primary).map(|sighting| sighting.system);
         }
         self.post_all(&Message::Topology(self.topology.clone()));
         self.remember();

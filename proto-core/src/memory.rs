@@ -4,7 +4,7 @@
 //! It cannot say why a node is down, and a node that was merely lost must not stay so when it is
 //! well. So there is `pgherd_status` beside it, which names the nodes that the operator has detached,
 //! those that may take writes beside the primary, and the last primary, each with its host and port:
-//! a number may be given to another server. And it tells what `pgpool_status` said then. Where that
+//! a number may be given to another server. It names the cluster that they are of. And it tells what `pgpool_status` said then. Where that
 //! says something else now, it counts only as far as both agree: whoever has run Pgpool-II meanwhile,
 //! or has removed that file, has had the last word.
 
@@ -29,6 +29,8 @@ pub struct Memory {
     pub fenced: BTreeSet<Known>,
     /// The last primary.
     pub primary: Option<Known>,
+    /// The cluster that it was of, by the number that `initdb` gave it.
+    pub cluster: Option<u64>,
     /// What `pgpool_status` says.
     pub statuses: Statuses,
 }
@@ -139,6 +141,9 @@ impl Memory {
             let place = node.place.as_ref().map(|place| format!(" {place}")).unwrap_or_default();
             own.push_str(&format!("{} {word}{place}\n", node.id));
         }
+        if let Some(cluster) = self.cluster {
+            own.push_str(&format!("{CLUSTER} {cluster}\n"));
+        }
         let words: Vec<&str> = self.statuses.0.iter().map(|status| status.word()).collect();
         own.push_str(&format!("{}\n", [&[PGPOOL_STATUS], words.as_slice()].concat().join(" ")));
         let lines: String = words.iter().map(|word| format!("{word}\n")).collect();
@@ -170,6 +175,7 @@ impl Statuses {
 const DETACHED: &str = "detached";
 const FENCED: &str = "fenced";
 const PRIMARY: &str = "primary";
+const CLUSTER: &str = "cluster";
 
 /// Reads `pgherd_status`, and what `pgpool_status` said when it was written.
 fn own(text: &str) -> Result<(Memory, Option<Statuses>), Nonsense> {
@@ -180,6 +186,10 @@ fn own(text: &str) -> Result<(Memory, Option<Statuses>), Nonsense> {
             let status = |word| Status::ALL.into_iter().find(|status| status.word() == word);
             let statuses: Option<_> = words.split_ascii_whitespace().map(status).collect();
             written = Some(Statuses(statuses.ok_or_else(nonsense)?));
+            continue;
+        }
+        if let Some(number) = line.strip_prefix(CLUSTER) {
+            memory.cluster = Some(number.trim().parse().map_err(|_| nonsense())?);
             continue;
         }
         let mut words = line.splitn(3, ' ');
@@ -219,11 +229,12 @@ mod tests {
             detached: BTreeSet::from([known(ID[3])]),
             fenced: BTreeSet::from([known(ID[1])]),
             primary: Some(known(ID[0])),
+            cluster: Some(7_123_456_789_012_345_678),
             statuses: Statuses::default(),
         };
         memory.note(&[(ID[0], true), (ID[1], false), (ID[3], false)]);
         let pgherd = "3 detached node3:5432\n1 fenced node1:5432\n0 primary node0:5432\n\
-                      pgpool_status up down unused down\n";
+                      cluster 7123456789012345678\npgpool_status up down unused down\n";
         let texts = memory.texts();
         assert_eq!(texts.pgpool_status.as_deref(), Some("up\ndown\nunused\ndown\n"));
         assert_eq!(texts.pgherd_status, pgherd);
@@ -282,6 +293,7 @@ mod tests {
                 detached: down().collect(),
                 fenced: down().collect(),
                 primary: Some(known(BackendId(1))),
+                cluster: Some(u64::MAX),
                 statuses: Statuses::default(),
             };
             memory.note(&nodes);

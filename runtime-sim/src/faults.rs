@@ -67,6 +67,8 @@ pub enum Fault {
     Secede(usize),
     /// It is made a standby of another node, with its own data, and started.
     Follow(usize),
+    /// It turns out to be of another cluster, and is started anew.
+    Disown,
     /// The process of one session dies, whichever is the first to have said so many more bytes,
     /// in the middle of a message if that is where it happens to be.
     CutSession(usize),
@@ -112,6 +114,7 @@ impl Simulation {
             Fault::Scripts(scripts) => server.write_scripts(scripts),
             Fault::Rejoin(to) => server.rejoin(stage, leader, Some(to)),
             Fault::Secede(_) => server.rejoin(stage, leader, None),
+            Fault::Disown => server.disown(stage),
             Fault::Follow(to) => server.follow(stage, to),
             Fault::CutSession(len) => server.cut_session(len),
         }

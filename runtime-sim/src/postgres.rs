@@ -374,6 +374,11 @@ impl Server {
         self.engine.receiver = if follows { Receiver::Streaming } else { Receiver::None };
     }
 
+    /// How far its log goes, and on which timeline.
+    pub(crate) fn extent(&self) -> (u32, u64) {
+        (self.engine.timeline, self.engine.lsn_received())
+    }
+
     pub(crate) fn is_streaming(&self) -> bool {
         self.engine.receiver == Receiver::Streaming
     }

@@ -256,13 +256,20 @@ impl Simulation {
         let place = standby.upstream().filter(|upstream| *upstream != node);
         let place = place.map(|upstream| upstream - usize::from(upstream > node));
         let upstream = place.and_then(|place| self.servers.get_mut(place));
+        let before = standby.extent();
         let due = standby.replicate(now, upstream.as_deref());
+        let has_more = standby.extent() != before;
         if let Some(upstream) = upstream {
             upstream.heard_from(&mut self.stage, node, standby.progress());
         }
         self.servers.insert(node, standby);
         if let Some(due) = due {
             self.stage.agenda.at(due, Event::Replicate { node });
+        }
+        let behind =
+            self.servers.iter().zip(0..).filter(|(s, _)| has_more && s.upstream() == Some(node));
+        for (_, node) in behind {
+            self.stage.soon(100, 2_000, Event::Replicate { node });
         }
     }
 

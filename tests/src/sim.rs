@@ -95,6 +95,11 @@ impl Sim {
         self.simulation.restart(&machines(&self.config, &memory, WallTime(start)));
     }
 
+    /// What was written down is gone.
+    pub fn forget(&mut self) {
+        self.texts = None;
+    }
+
     /// Sets the host's clock so far ahead of what it was at the beginning. pgherd reads it when it
     /// starts.
     pub const fn set_clock(&mut self, ahead: Duration) {

@@ -4,6 +4,7 @@
 //! copy of yesterday. None of them serves anybody before it is known to be what clients take it for.
 
 use super::Control;
+use super::lineage::Upstream;
 use super::standing::{Hold, Presence};
 use super::view::Sight;
 use super::watch::{Doubt, Watched};
@@ -30,6 +31,18 @@ impl Control {
             _ if self.is_recovering(id) => hold,
             _ if hold == Hold::Detached || (hold == Hold::Lost && is_by_hand) => hold,
             Some((primary, _)) if primary == id => hold,
+            _ if self.is_foreign(sighting) => {
+                if hold != Hold::Foreign {
+                    log::error!(
+                        "node {id} is a server of another cluster: its system identifier is {}, not \
+                         {}. It serves nobody, and nothing is done with it; recover it, or take it \
+                         out of the configuration",
+                        sighting.system,
+                        self.cluster().unwrap_or_default()
+                    );
+                }
+                Hold::Foreign
+            }
             Some((primary, _)) if sighting.role == Role::Primary && may_obey_late => {
                 if hold != Hold::Fenced {
                     log::error!(
@@ -48,7 +61,7 @@ impl Control {
                 node.returned = Some(now);
             }
             node.hold = next;
-            if matches!(next, Hold::Fenced | Hold::Unproved) {
+            if matches!(next, Hold::Fenced | Hold::Foreign | Hold::Unproved) {
                 node.rounds.look_by(late);
             }
         }
@@ -90,14 +103,29 @@ impl Control {
                 }
                 Hold::Fenced
             }
-            (Role::Primary, Hold::None | Hold::Unproved) if self.is_blind(primary) => Hold::None,
+            (Role::Primary, Hold::None | Hold::Foreign | Hold::Unproved)
+                if self.is_blind(primary) =>
+            {
+                Hold::None
+            }
             // Somebody has promoted it. Who is the primary stays it as long as it answers: clients
             // have been writing there. If it does not, the later timeline is the one to follow.
-            (Role::Primary, hold @ (Hold::None | Hold::Unproved)) => {
-                if hold == Hold::None {
+            (Role::Primary, hold @ (Hold::None | Hold::Foreign | Hold::Unproved)) => {
+                if hold != Hold::Unproved {
                     self.on_rival(node.id, sighting.timeline, leader);
                 }
                 Hold::Unproved
+            }
+            (Role::Standby, hold) if self.is_astray(sighting, leader) => {
+                if hold == Hold::None {
+                    log::error!(
+                        "node {} receives WAL from a server that takes writes beside node {primary}: \
+                         it serves nobody. It may have WAL that node {primary} has not; make it a \
+                         standby of node {primary} anew, by online recovery for example",
+                        node.id
+                    );
+                }
+                if hold == Hold::Fenced { hold } else { Hold::Unproved }
             }
             (Role::Standby, Hold::None) if presence == Presence::There => Hold::None,
             (Role::Standby, hold) => {
@@ -129,6 +157,17 @@ impl Control {
         }
     }
 
+    /// Whether a standby follows somebody who takes writes beside the primary. One on an earlier
+    /// timeline is on its way to the primary.
+    pub(super) fn is_astray(
+        &self,
+        sighting: &Sighting,
+        (primary, timeline): (BackendId, u32),
+    ) -> bool {
+        sighting.timeline >= timeline
+            && matches!(self.upstream(sighting, primary), Upstream::Rival(_))
+    }
+
     /// Whether a node lives and refuses to tell how it is.
     fn is_blind(&self, id: BackendId) -> bool {
         self.nodes.iter().any(|node| node.id == id && node.fact.sight == Sight::Blind)
@@ -158,7 +197,8 @@ impl Control {
             }
             (_, Some(_))
                 if sighting.role == Role::Standby
-                    && (hold == Hold::Unproved || presence == Presence::Back)
+                    && (matches!(hold, Hold::Foreign | Hold::Unproved)
+                        || presence == Presence::Back)
                     && self.nodes.iter().any(serves) =>
             {
                 Hold::Unproved

@@ -11,7 +11,7 @@ use super::order::{Failed, What};
 use super::standing::{Hold, Presence};
 use crate::backend::dialogue::Rows;
 use crate::config::{FailoverFlag, FailoverMode};
-use crate::failover::decide::{Candidate, Loss, Standing, decide};
+use crate::failover::decide::{Candidate, Decision, Loss, Standing, decide};
 use crate::health::probe::Receiver;
 use crate::id::{BackendId, ConnId};
 use crate::job::{Ending, JobId};
@@ -67,11 +67,20 @@ pub(super) struct Case {
     told: Vec<BackendId>,
     /// How much WAL each node had received when it was last decided.
     received: BTreeMap<BackendId, u64>,
+    /// What was decided last, and told, if nobody was promoted.
+    vain: Option<Decision>,
 }
 
 impl Case {
     fn of(loss: Loss, since: Instant) -> Self {
-        Self { loss, since, tried: Vec::new(), told: Vec::new(), received: BTreeMap::new() }
+        Self {
+            loss,
+            since,
+            tried: Vec::new(),
+            told: Vec::new(),
+            received: BTreeMap::new(),
+            vain: None,
+        }
     }
 }
 
@@ -223,6 +232,7 @@ impl Control {
                 _ if case.tried.contains(&node.id) => Standing::Tried,
                 Hold::Detached | Hold::Lost => Standing::Detached,
                 Hold::Fenced => Standing::Tried,
+                Hold::Foreign => Standing::Foreign,
                 // The operator may detach a primary that lives, and knows it.
                 Hold::None | Hold::Unproved
                     if !is_detached && before.is_some_and(|before| received > Some(before)) =>
@@ -252,11 +262,16 @@ impl Control {
         let decision = decide(&case.loss, &candidates, &self.config.failover);
         let Some(chosen) = decision.chosen else {
             let lost = case.loss.primary;
-            log::error!(
-                "failover: {decision}. Writes wait; it is decided again every {} s. Bring node \
-                 {lost} back, or promote a server by hand",
-                limits::FAILOVER_RETRY_DELAY.as_secs()
-            );
+            if case.vain.as_ref().is_some_and(|told| told.is_like(&decision)) {
+                log::debug!("failover: {decision}");
+            } else {
+                log::error!(
+                    "failover: {decision}. Writes wait; it is decided again every {} s. Bring node \
+                     {lost} back, or promote a server by hand",
+                    limits::FAILOVER_RETRY_DELAY.as_secs()
+                );
+            }
+            case.vain = Some(decision);
             return self.wait_for_better(case);
         };
         log::warn!("failover: {decision}");

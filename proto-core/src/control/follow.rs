@@ -68,7 +68,7 @@ impl Control {
         let stray = |node: &&Watched| {
             let sighting = node.fact.sighting.as_ref();
             node.id != primary
-                && node.hold != Hold::Detached
+                && !matches!(node.hold, Hold::Detached | Hold::Foreign)
                 && !self.is_recovering(node.id)
                 && sighting.is_some_and(|s| {
                     (s.role == Role::Standby || deposed == Some(node.id)) && s.timeline < timeline

@@ -18,6 +18,8 @@ pub(super) enum Declined {
     Busy,
     /// It takes writes beside the primary, or may: it has to be made a standby first.
     Astray,
+    /// It is of another cluster.
+    Foreign,
 }
 
 impl Control {
@@ -44,14 +46,17 @@ impl Control {
     /// has to be a standby, unless there is no primary whose writes it could lack.
     ///
     /// # Errors
-    /// There is no such node, nothing keeps it out, it has a part in a promotion, or it takes writes
-    /// beside the primary.
+    /// There is no such node, nothing keeps it out, it has a part in a promotion, it takes writes
+    /// beside the primary, or it is of another cluster.
     pub(super) fn attach(&mut self, id: BackendId) -> Result<(), Declined> {
         let node = self.movable(id, |hold| hold == Hold::None)?;
         let role = node.fact.sighting.as_ref().map(|sighting| sighting.role);
+        if node.fact.sighting.as_ref().is_some_and(|sighting| self.is_foreign(sighting)) {
+            return Err(Declined::Foreign);
+        }
         let is_doubtful = match node.hold {
             Hold::Fenced => role != Some(Role::Standby),
-            Hold::None | Hold::Detached | Hold::Lost | Hold::Unproved => {
+            Hold::None | Hold::Detached | Hold::Lost | Hold::Foreign | Hold::Unproved => {
                 role == Some(Role::Primary)
             }
         };

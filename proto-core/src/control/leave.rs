@@ -98,7 +98,7 @@ impl Control {
         } else if is_quiet {
             match self.detach(id) {
                 Ok(()) | Err(Declined::Already) => reply::done(b'd'),
-                Err(Declined::Unknown | Declined::Busy | Declined::Astray) => {
+                Err(Declined::Unknown | Declined::Busy | Declined::Astray | Declined::Foreign) => {
                     self.publish(Doubt::None);
                     Report::error("PCP: detach node failed")
                         .because(format!("node {id} has come to have a part in a failover"))

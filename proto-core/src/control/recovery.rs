@@ -203,6 +203,8 @@ impl Control {
                     sighting.role == Role::Standby
                         && sighting.receiver == Receiver::Streaming
                         && sighting.timeline >= recovery.timeline
+                        && !self.is_foreign(sighting)
+                        && !self.is_astray(sighting, (recovery.primary.id, recovery.timeline))
                 })
         })
     }

@@ -69,6 +69,7 @@ impl Control {
             None => fenced.intersection(&memory.fenced).cloned().collect(),
         };
         memory.primary = primary.map(Watched::known).or(memory.primary);
+        memory.cluster = self.cluster.or(memory.cluster);
         let status = |node: &Watched| (node.id, node.fact.status.is_usable());
         memory.note(&self.nodes.iter().map(status).collect::<Vec<_>>());
         let texts = memory.texts();
@@ -82,6 +83,11 @@ impl Control {
 
     fn held(&self, hold: Hold) -> BTreeSet<Known> {
         self.nodes.iter().filter(|node| node.hold == hold).map(Watched::known).collect()
+    }
+
+    /// The cluster that the last primary was of, here or before the start.
+    pub(super) fn remembered_cluster(&self) -> Option<u64> {
+        self.remembered.memory.cluster
     }
 
     /// Who was the primary last, here or before the start.

@@ -12,6 +12,9 @@ pub(super) enum Hold {
     Lost,
     /// It is back, or new, and not yet proved to follow the primary. It is let in when it is.
     Unproved,
+    /// It is of another cluster than the one that is served: nothing is done with it. It is let in
+    /// when it follows the primary.
+    Foreign,
     /// It may take writes that the cluster does not know of: it was the primary before a promotion,
     /// or was told to become it. It is let in again when it is seen as a standby.
     Fenced,

@@ -114,8 +114,11 @@ impl Control {
 
     /// What is lost, or why that is not sure; none where nothing answers at all.
     fn unseen_loss(&self) -> Option<Result<Loss, Plight>> {
+        let is_ours = |node: &&Watched| {
+            !node.fact.sighting.as_ref().is_some_and(|sighting| self.is_foreign(sighting))
+        };
         let (missing, there): (Vec<&Watched>, Vec<&Watched>) =
-            self.nodes.iter().partition(|node| node.fact.seen == Seen::Down);
+            self.nodes.iter().filter(is_ours).partition(|node| node.fact.seen == Seen::Down);
         let sightings: Vec<(BackendId, &Sighting)> = there
             .iter()
             .filter(|node| node.fact.sight == Sight::Clear)

@@ -64,13 +64,14 @@ pub enum Looks {
 pub fn derive(
     previous: &Topology,
     facts: &[(&Backend, &Fact)],
+    cluster: Option<u64>,
     looks: Looks,
     intake: Intake,
 ) -> Topology {
     let primary = match looks {
         Looks::Begun => None,
-        Looks::Some => primary(None, facts),
-        Looks::Done => primary(previous.primary, facts),
+        Looks::Some => primary(None, facts, cluster),
+        Looks::Done => primary(previous.primary, facts, cluster),
     };
     let primary_fact = facts.iter().find(|(backend, _)| Some(backend.id) == primary);
     let sighting = primary_fact.and_then(|(_, fact)| fact.sighting.as_ref());
@@ -93,14 +94,21 @@ pub fn derive(
 /// The one that says so. If several do, the one that was the primary before stays it, unless it
 /// refuses to tell and another one is on a later timeline; else the one on the latest timeline;
 /// else, because two servers that take writes on one timeline cannot be told apart safely, none.
+/// One of another cluster than the one that is served is none; while it is not known which one that
+/// is, servers of several clusters make it undecided.
 #[must_use]
-pub fn primary(previous: Option<BackendId>, facts: &[(&Backend, &Fact)]) -> Option<BackendId> {
+pub fn primary(
+    previous: Option<BackendId>,
+    facts: &[(&Backend, &Fact)],
+    cluster: Option<u64>,
+) -> Option<BackendId> {
     let mut claims: Vec<(u32, BackendId)> = facts
         .iter()
         .filter(|(_, fact)| fact.status.is_usable())
         .filter_map(|(backend, fact)| Some((backend.id, fact.sighting.as_ref()?)))
         // One whose writes pgherd has stopped is none until it takes them again.
         .filter(|(_, sighting)| sighting.role == Role::Primary && !sighting.is_fenced)
+        .filter(|(_, sighting)| cluster.is_none_or(|cluster| cluster == sighting.system))
         .map(|(id, sighting)| (sighting.timeline, id))
         .collect();
     claims.sort_unstable();
@@ -112,6 +120,16 @@ pub fn primary(previous: Option<BackendId>, facts: &[(&Backend, &Fact)]) -> Opti
         }
     }
     let (timeline, id) = claims.pop()?;
+    if cluster.is_none()
+        && let Some((one, other)) = strangers(facts)
+    {
+        log::error!(
+            "nodes {one} and {other} are servers of different clusters, and it is not known which of \
+             them is to be served: nobody is used as primary until one is stopped, made a standby or \
+             taken out of the configuration"
+        );
+        return None;
+    }
     match claims.last() {
         Some((other, rival)) if *other == timeline => {
             log::error!(
@@ -122,6 +140,15 @@ pub fn primary(previous: Option<BackendId>, facts: &[(&Backend, &Fact)]) -> Opti
         }
         Some(_) | None => Some(id),
     }
+}
+
+/// Two nodes that are of different clusters, if there are any.
+fn strangers(facts: &[(&Backend, &Fact)]) -> Option<(BackendId, BackendId)> {
+    let mut systems = facts
+        .iter()
+        .filter_map(|(backend, fact)| Some((backend.id, fact.sighting.as_ref()?.system)));
+    let (one, system) = systems.next()?;
+    systems.find(|(_, other)| *other != system).map(|(other, _)| (one, other))
 }
 
 fn node(
@@ -215,7 +242,7 @@ mod tests {
         for (name, previous, facts, expected) in cases {
             let backends: Vec<Backend> = (0..).take(facts.len()).map(backend).collect();
             let facts: Vec<_> = backends.iter().zip(facts).collect();
-            assert_eq!(primary(*previous, &facts), *expected, "{name}");
+            assert_eq!(primary(*previous, &facts, None), *expected, "{name}");
         }
     }
 
@@ -230,11 +257,12 @@ mod tests {
         let first = derive(
             &Topology::default(),
             &[(&one, &old), (&two, &unknown)],
+            None,
             Looks::Begun,
             Intake::Open,
         );
         assert_eq!(first.primary, None, "an old one may have answered first");
-        let second = derive(&first, &[(&one, &old), (&two, &new)], Looks::Done, Intake::Open);
+        let second = derive(&first, &[(&one, &old), (&two, &new)], None, Looks::Done, Intake::Open);
         assert_eq!(second.primary, Some(BackendId(1)));
     }
 
@@ -245,10 +273,10 @@ mod tests {
             (fact(Status::Up, Role::Primary, 1, 9), fact(Status::Up, Role::Primary, 2, 9));
         let unknown = Fact::new(WallTime(0));
         let facts = [(&one, &old), (&two, &unknown)];
-        let first = derive(&Topology::default(), &facts, Looks::Some, Intake::Open);
+        let first = derive(&Topology::default(), &facts, None, Looks::Some, Intake::Open);
         assert_eq!(first.primary, Some(BackendId(0)));
         let facts = [(&one, &old), (&two, &new)];
-        let second = derive(&first, &facts, Looks::Some, Intake::Open);
+        let second = derive(&first, &facts, None, Looks::Some, Intake::Open);
         assert_eq!(second.primary, Some(BackendId(1)));
     }
 
@@ -260,6 +288,7 @@ mod tests {
         let first = derive(
             &Topology::default(),
             &[(&one, &primary), (&two, &standby)],
+            None,
             Looks::Done,
             Intake::Open,
         );
@@ -268,16 +297,18 @@ mod tests {
 
         let further = fact(Status::Up, Role::Standby, 1, 80);
         let second =
-            derive(&first, &[(&one, &primary), (&two, &further)], Looks::Done, Intake::Open);
+            derive(&first, &[(&one, &primary), (&two, &further)], None, Looks::Done, Intake::Open);
         assert_eq!((second.epoch, second.nodes[1].lag), (Epoch(1), Some(20)));
 
         let down = fact(Status::Down, Role::Standby, 1, 80);
-        let third = derive(&second, &[(&one, &primary), (&two, &down)], Looks::Done, Intake::Open);
+        let third =
+            derive(&second, &[(&one, &primary), (&two, &down)], None, Looks::Done, Intake::Open);
         assert_eq!(third.epoch, Epoch(2));
         assert!(!third.serves_reads(BackendId(1)));
 
         let rival = fact(Status::Up, Role::Primary, 1, 80);
-        let fourth = derive(&third, &[(&one, &primary), (&two, &rival)], Looks::Done, Intake::Open);
+        let fourth =
+            derive(&third, &[(&one, &primary), (&two, &rival)], None, Looks::Done, Intake::Open);
         assert_eq!((fourth.epoch, fourth.primary), (Epoch(3), Some(BackendId(0))));
         assert!(!fourth.serves_reads(BackendId(1)), "a second primary serves nobody");
     }

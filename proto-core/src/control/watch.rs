@@ -336,7 +336,7 @@ impl Control {
         let answers = node.fact.seen == Seen::Up && node.fact.sighting.is_some();
         let status = match (node.hold, answers) {
             (Hold::Detached | Hold::Lost, _) | (_, false) => Status::Down,
-            (Hold::Fenced | Hold::Unproved, true) => Status::Quarantine,
+            (Hold::Fenced | Hold::Foreign | Hold::Unproved, true) => Status::Quarantine,
             (Hold::None, true) if node.fact.status.is_usable() => node.fact.status,
             (Hold::None, true) => Status::Waiting,
         };

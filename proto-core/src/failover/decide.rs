@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::mem::discriminant;
 
 use crate::config::FailoverPolicy;
 use crate::health::probe::Sighting;
@@ -47,6 +48,8 @@ pub enum Standing {
     Detached,
     /// It was told to become the primary and did not.
     Tried,
+    /// It is a server of another cluster.
+    Foreign,
     /// It has received WAL since it was last decided: the primary lives, where pgherd cannot see it.
     Hears,
 }
@@ -58,6 +61,17 @@ pub struct Decision {
     pub chosen: Option<Chosen>,
     /// Every other node, with the reason why it is not.
     pub others: Vec<(BackendId, Reason)>,
+}
+
+impl Decision {
+    /// Whether another one says the same, but for numbers of bytes.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let chosen = |decision: &Self| decision.chosen.map(|chosen| chosen.id);
+        let kind = |(id, reason): &(BackendId, Reason)| (*id, discriminant(reason));
+        chosen(self) == chosen(other)
+            && self.others.iter().map(kind).eq(other.others.iter().map(kind))
+    }
 }
 
 /// The standby that is promoted.
@@ -84,6 +98,8 @@ pub enum Reason {
     Never,
     /// It was told to become the primary and did not.
     Tried,
+    /// It is a server of another cluster.
+    Foreign,
     /// It still receives WAL, so that the primary lives: what others write there would be lost.
     Hears,
     /// It is on another timeline than the primary was.
@@ -163,6 +179,7 @@ fn fitness(
         Standing::Free | Standing::Unproved => {}
         Standing::Detached => return Err(Reason::Detached),
         Standing::Tried => return Err(Reason::Tried),
+        Standing::Foreign => return Err(Reason::Foreign),
         Standing::Hears => return Err(Reason::Hears),
     }
     if candidate.priority == 0 {
@@ -209,6 +226,7 @@ impl fmt::Display for Reason {
             Self::Detached => f.write_str("is detached"),
             Self::Never => f.write_str("has a backend_priority of 0"),
             Self::Tried => f.write_str("could not be promoted"),
+            Self::Foreign => f.write_str("is a server of another cluster"),
             Self::Hears => f.write_str("still receives WAL from the primary"),
             Self::Timeline(timeline) => write!(f, "is on timeline {timeline}"),
             Self::NoPosition => f.write_str("does not say how much WAL it has"),
@@ -301,7 +319,7 @@ mod tests {
 
     #[test]
     fn whoever_is_unfit_has_a_reason() {
-        use Reason::{Detached, Never, NoPosition, NoStandby, Silent, Timeline, Tried};
+        use Reason::{Detached, Foreign, Never, NoPosition, NoStandby, Silent, Timeline, Tried};
         let s = standby;
         let candidates = [
             Candidate { sighting: None, ..s(1, 0, 0) },
@@ -312,12 +330,15 @@ mod tests {
             Candidate { standing: Standing::Detached, ..s(6, 1000, 9) },
             Candidate { standing: Standing::Tried, ..s(7, 1000, 9) },
             s(8, 910, 9),
+            Candidate { standing: Standing::Foreign, ..s(9, 1000, 9) },
         ];
         let policy = FailoverPolicy { mode: FailoverMode::Promote, lag_max: 100 };
         let decision = decide(&LOSS, &candidates, &policy);
         assert_eq!(decision.chosen.map(|chosen| chosen.id), Some(BackendId(8)));
         let reasons: Vec<_> = decision.others.iter().map(|(_, reason)| *reason).collect();
-        assert_eq!(reasons, [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried]);
+        let expected =
+            [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried, Foreign];
+        assert_eq!(reasons, expected);
     }
 
     #[test]
@@ -365,5 +386,14 @@ mod tests {
         let loss = Loss { written: None, ..LOSS };
         let said = decide(&loss, &[standby(1, 1, 1)], &policy).to_string();
         assert_eq!(said, "node 1 is promoted; how much WAL the primary had is not known");
+        let beyond = decide(&LOSS, &[standby(1, 899, 1), standby(2, 890, 1)], &policy);
+        let expected = "no node is promoted; node 1 lacks 101 bytes of WAL, more than \
+                        failover_max_lag allows; node 2 lacks 110 bytes of WAL, more than \
+                        failover_max_lag allows";
+        assert_eq!(beyond.to_string(), expected);
+        let later = decide(&LOSS, &[standby(1, 899, 1), standby(2, 898, 1)], &policy);
+        assert!(later.is_like(&beyond), "but for bytes");
+        let other = decide(&LOSS, &[standby(1, 899, 1)], &policy);
+        assert!(!other.is_like(&beyond));
     }
 }

@@ -30,6 +30,8 @@ pub const QUERY: &str = "SELECT pg_is_in_recovery() AS is_in_recovery, \
     coalesce(w.status, CASE WHEN w.pid IS NULL THEN '' ELSE 'streaming' END) AS receiver, \
     EXISTS (SELECT 1 FROM pg_replication_slots AS s WHERE s.slot_name = 'pgherd_fence') \
     AS fenced, \
+    (SELECT system_identifier FROM pg_control_system()) AS system, \
+    w.sender_host AS sender_host, w.sender_port AS sender_port, \
     coalesce(r.application_name, '') AS application_name, \
     coalesce(r.state, '') AS state, \
     coalesce(r.sync_state, '') AS sync_state, \
@@ -54,6 +56,11 @@ pub struct Sighting {
     pub receiver: Receiver,
     /// Whether it carries a fence: pgherd has stopped its writes (`failover::fence`).
     pub is_fenced: bool,
+    /// The cluster that it is of, by the number that `initdb` gave it.
+    pub system: u64,
+    /// The host and port that a standby receives WAL from, as its own settings name them; none if it
+    /// receives nothing or does not say.
+    pub sender: Option<(String, u16)>,
     /// The standbys that follow it.
     pub standbys: Vec<Standby>,
 }
@@ -98,10 +105,11 @@ pub struct Standby {
 pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
     let mut sighting = Sighting::default();
     for row in rows {
-        let [in_recovery, lsn, timeline, received, receiver, fenced, standby @ ..] = row.as_slice()
+        let [in_recovery, lsn, timeline, received, receiver, fenced, rest @ ..] = row.as_slice()
         else {
             return None;
         };
+        let [system, host, port, standby @ ..] = rest else { return None };
         let [name, state, sync_state, replay_lag] = standby else { return None };
         sighting.role = match in_recovery.as_str() {
             "t" => Role::Standby,
@@ -120,6 +128,8 @@ pub fn sighting(rows: &[Vec<String>]) -> Option<Sighting> {
             "f" => false,
             _ => return None,
         };
+        sighting.system = system.parse().ok()?;
+        sighting.sender = port.parse().ok().map(|port| (host.clone(), port));
         if !state.is_empty() {
             sighting.standbys.push(Standby {
                 name: name.clone(),
@@ -151,9 +161,6 @@ mod tests {
 
     #[test]
     fn a_sighting_is_read_from_rows() {
-        let rows = |rows: &[[&str; 10]]| {
-            rows.iter().map(|row| row.map(String::from).to_vec()).collect::<Vec<_>>()
-        };
         let standby = Standby {
             name: "node1".into(),
             state: "streaming".into(),
@@ -164,6 +171,7 @@ mod tests {
             role: Role::Primary,
             lsn: Some(0x1_0000_0010),
             timeline: 2,
+            system: 7,
             standbys: vec![standby],
             ..Sighting::default()
         };
@@ -174,31 +182,25 @@ mod tests {
             received: Some(0x1_0000_0010),
             receiver: Receiver::Streaming,
             is_fenced: true,
+            system: 7,
+            sender: Some(("node0".into(), 5432)),
             standbys: Vec::new(),
         };
+        let fresh = Sighting { role: Role::Standby, timeline: 1, system: 7, ..Sighting::default() };
         let cases = [
-            (
-                "a primary",
-                rows(&[["f", "1/10", "2", "", "", "f", "node1", "streaming", "async", "1500000"]]),
-                Some(primary),
-            ),
-            (
-                "a standby",
-                rows(&[["t", "1/0", "2", "1/10", "streaming", "t", "", "", "", ""]]),
-                Some(streaming),
-            ),
-            (
-                "a standby that has replayed nothing",
-                rows(&[["t", "", "1", "", "", "f", "", "", "", ""]]),
-                Some(Sighting { role: Role::Standby, timeline: 1, ..Sighting::default() }),
-            ),
-            ("no row", rows(&[]), None),
-            ("nonsense", rows(&[["x", "0/0", "1", "", "", "f", "", "", "", ""]]), None),
-            ("no word of a fence", rows(&[["f", "0/0", "1", "", "", "", "", "", "", ""]]), None),
-            ("no timeline", rows(&[["t", "0/0", "", "", "", "f", "", "", "", ""]]), None),
+            ("a primary", "f|1/10|2|||f|7|||node1|streaming|async|1500000", Some(primary)),
+            ("a standby", "t|1/0|2|1/10|streaming|t|7|node0|5432||||", Some(streaming)),
+            ("a standby that has replayed nothing", "t||1|||f|7||||||", Some(fresh)),
+            ("nonsense", "x|0/0|1|||f|7||||||", None),
+            ("no word of a fence", "f|0/0|1||||7||||||", None),
+            ("of no cluster", "t|0/0|1|||f|||||||", None),
+            ("no timeline", "t|0/0||||f|7||||||", None),
+            ("too short", "t|0/0|1|||f|7", None),
         ];
-        for (name, rows, expected) in cases {
+        for (name, row, expected) in cases {
+            let rows = [row.split('|').map(str::to_owned).collect()];
             assert_eq!(sighting(&rows), expected, "{name}");
         }
+        assert_eq!(sighting(&[]), None, "no row");
     }
 }

@@ -124,7 +124,11 @@ pub(crate) struct Copy {
     timeline: u32,
     row_next: u64,
     synchrony: Option<Synchrony>,
+    system: u64,
 }
+
+/// The number of the cluster that the servers are of, unless one is made to be of another.
+const SYSTEM: u64 = 7_300_000_000_000_000_001;
 
 /// The data of a server.
 #[derive(Debug)]
@@ -142,6 +146,8 @@ pub(super) struct Engine {
     /// How long a standby waits before it replays a record (`recovery_min_apply_delay`).
     pub(super) apply_delay: Duration,
     pub(super) timeline: u32,
+    /// The number that `initdb` gave its cluster.
+    pub(super) system: u64,
     /// `primary_conninfo` in effect.
     pub(super) conninfo: String,
     /// `primary_conninfo` as of the next reload.
@@ -216,6 +222,7 @@ impl Engine {
             role,
             apply_delay: Duration::ZERO,
             timeline: 1,
+            system: SYSTEM,
             conninfo: String::new(),
             conninfo_next: String::new(),
             access: Access::ReadWrite,
@@ -404,6 +411,7 @@ impl Engine {
             timeline: self.timeline,
             row_next: self.row_next,
             synchrony: self.synchrony_next.clone(),
+            system: self.system,
         }
     }
 
@@ -415,6 +423,7 @@ impl Engine {
         self.timeline = copy.timeline;
         self.row_next = copy.row_next;
         self.synchrony_next = copy.synchrony;
+        self.system = copy.system;
         self.role = Role::Standby(Replay::Running);
     }
 
@@ -422,7 +431,8 @@ impl Engine {
     pub(super) fn may_follow(&self, upstream: &Self) -> bool {
         let last = self.log.len().checked_sub(1);
         let place = |log: &[Record]| last.and_then(|at| log.get(at)).map(|r| (r.lsn, r.timeline));
-        upstream.timeline >= self.timeline
+        upstream.system == self.system
+            && upstream.timeline >= self.timeline
             && place(&self.log) == place(&upstream.log)
             && self.log.len() <= upstream.log.len()
     }

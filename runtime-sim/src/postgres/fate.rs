@@ -224,6 +224,13 @@ impl Server {
         self.start(stage);
     }
 
+    /// Is of another cluster than it was, and starts.
+    pub(crate) fn disown(&mut self, stage: &mut Stage) {
+        self.crash(stage);
+        self.engine.system += 1;
+        self.start(stage);
+    }
+
     /// Becomes a standby of another server, with its own data, settings and slots, and starts.
     pub(crate) fn follow(&mut self, stage: &mut Stage, leader: usize) {
         self.crash(stage);

@@ -1,6 +1,7 @@
 //! Scenarios with faults that no real server can be made to have at will.
 
 mod clock;
+mod lineage;
 mod network;
 
 use pgherd_sim::{Fault, Obedience};
@@ -30,7 +31,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 /// Lists them.
 #[must_use]
 pub fn all() -> Vec<Scenario<Sim>> {
-    [of_orders(), network::all(), clock::all()].into_iter().flatten().collect()
+    [of_orders(), network::all(), clock::all(), lineage::all()].into_iter().flatten().collect()
 }
 
 fn of_orders() -> Vec<Scenario<Sim>> {

@@ -116,7 +116,7 @@ impl Control {
         let facts = self.nodes.iter();
         let facts: Vec<_> =
             facts.filter_map(|node| Some((self.config.backend(node.id)?, &node.fact))).collect();
-        Arc::new(view::derive(&self.topology, &facts, view::Looks::Begun, Intake::Open))
+        Arc::new(view::derive(&self.topology, &facts, None, view::Looks::Begun, Intake::Open))
     }
 
     fn node_info(&self, id: Option<usize>) -> Bytes {
@@ -167,7 +167,7 @@ impl Control {
             Ok(()) if gracefully => return,
             Ok(()) => reply::done(b'd'),
             Err(Declined::Unknown) => not_detached(node, 0),
-            Err(Declined::Busy | Declined::Astray) => self.busy(id),
+            Err(Declined::Busy | Declined::Astray | Declined::Foreign) => self.busy(id),
             Err(Declined::Already) => not_detached(node, Status::Down.number()),
         };
         self.answer_waiting(conn, answer);
@@ -184,6 +184,11 @@ impl Control {
             Err(Declined::Astray) => Report::error(format!(
                 "node {id} takes writes beside the primary, or may; make it a standby and it is \
                  attached by itself"
+            ))
+            .compose(),
+            Err(Declined::Foreign) => Report::error(format!(
+                "node {id} is a server of another cluster; make it a standby of the primary and it \
+                 is attached by itself"
             ))
             .compose(),
             Err(Declined::Busy) => self.busy(id),

@@ -236,6 +236,13 @@ fn probe(engine: &Engine) -> RowSet {
     RowSet::ready(header, rows)
 }
 
+/// A word of what a standby connects by, while it receives anything.
+fn sender(engine: &Engine, key: &str) -> Value {
+    let mut words = engine.conninfo.split(' ').filter_map(|word| word.strip_prefix(key));
+    let is_streaming = engine.receiver == Receiver::Streaming;
+    words.next().filter(|_| is_streaming).map_or(Value::Null, text)
+}
+
 type Column = fn(&Engine, &Follower) -> Value;
 
 /// Finds what a column of the health check's question asks for; none for the name of a table.
@@ -254,6 +261,11 @@ fn column(name: &str, expression: &str) -> Option<(Type, Column)> {
             })
         }),
         "fenced" => (Type::Bool, |engine, _| Value::Bool(engine.slots.contains(fence::SLOT))),
+        "system" => {
+            (Type::Int8, |engine, _| Value::Int(i64::try_from(engine.system).unwrap_or(i64::MAX)))
+        }
+        "sender_host" => (Type::Text, |engine, _| sender(engine, "host=")),
+        "sender_port" => (Type::Text, |engine, _| sender(engine, "port=")),
         "application_name" => (Type::Text, |_, follower| text(&follower.application_name)),
         "state" => (Type::Text, |_, follower| text(follower.state)),
         "sync_state" => (Type::Text, |_, follower| text(follower.sync_state)),

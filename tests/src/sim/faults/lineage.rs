@@ -1,0 +1,152 @@
+//! Servers that are of another cluster, and standbys that follow somebody else than the primary.
+
+use pgherd_sim::Fault;
+
+use super::{HEIR, OTHER, begin, scenario};
+use crate::play::{PRIMARY, Play, secs};
+use crate::scenarios::Scenario;
+use crate::scenarios::demotion::count;
+use crate::scenarios::failover::{admin_again, is_promoted, promote, wait_heir, write_at_last};
+use crate::scenarios::recovery_command;
+use crate::sim::Sim;
+use crate::world::{Setup, World};
+
+/// Lists the scenarios.
+pub(super) fn all() -> Vec<Scenario<Sim>> {
+    vec![
+        Scenario {
+            name: "a_primary_of_another_cluster_is_left_alone",
+            setup: recovering,
+            play: a_primary_of_another_cluster_is_left_alone,
+        },
+        Scenario {
+            name: "a_standby_of_another_cluster_is_not_promoted",
+            setup: prefer_other,
+            play: a_standby_of_another_cluster_is_not_promoted,
+        },
+        scenario("the_cluster_is_remembered", the_cluster_is_remembered),
+        scenario("of_two_clusters_none_is_served_unasked", of_two_clusters_none_is_served_unasked),
+        scenario("a_standby_of_a_rival_serves_nobody", a_standby_of_a_rival_serves_nobody),
+        scenario(
+            "a_standby_that_turns_to_a_rival_serves_no_longer",
+            a_standby_that_turns_to_a_rival_serves_no_longer,
+        ),
+    ]
+}
+
+fn recovering() -> Setup {
+    recovery_command::by_command()
+}
+
+fn prefer_other() -> Setup {
+    promote().of_node(OTHER, "priority = 2")
+}
+
+/// Makes a server of its own of a node, of another cluster.
+fn make_foreign(w: &mut Sim, node: usize) {
+    w.simulation().befall(node, Fault::Secede(PRIMARY));
+    w.simulation().befall(node, Fault::Disown);
+}
+
+fn wait_quarantine(w: &mut Sim, node: usize) {
+    let admin = admin_again(w);
+    w.wait("it is in quarantine", secs(30), |w| w.pool_nodes(&admin)[node].status == "quarantine");
+    w.terminate(&admin);
+}
+
+/// Somebody else's server at the address of a standby: it serves nobody, nobody makes a standby of it,
+/// and it is not the next primary. When it is a standby of this cluster, it serves.
+fn a_primary_of_another_cluster_is_left_alone(w: &mut Sim) {
+    begin(w);
+    make_foreign(w, OTHER);
+    wait_quarantine(w, OTHER);
+    let app = admin_again(w);
+    w.never("it serves", secs(20), |w| w.pool_nodes(&app)[OTHER].is_up());
+    assert_eq!(count(w, "rebuild"), 0, "{:?}", w.commands());
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.never("it serves", secs(20), |w| w.pool_nodes(&app)[OTHER].is_up());
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "0", "nothing is written there");
+    assert_eq!(count(w, &format!("rebuild {OTHER}")), 0, "{:?}", w.commands());
+    w.rejoin(OTHER, HEIR);
+    w.wait_up(&app, OTHER);
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+}
+
+/// It has as much WAL as the other one, by its numbers, and a greater priority.
+fn a_standby_of_another_cluster_is_not_promoted(w: &mut Sim) {
+    begin(w);
+    w.simulation().befall(OTHER, Fault::Disown);
+    wait_quarantine(w, OTHER);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.never("it is used", secs(20), |w| is_promoted(w, OTHER) || w.pool_nodes(&app)[OTHER].is_up());
+}
+
+/// A server of another cluster is there when pgherd is started anew, and the primary is not.
+fn the_cluster_is_remembered(w: &mut Sim) {
+    begin(w);
+    make_foreign(w, OTHER);
+    wait_quarantine(w, OTHER);
+    w.crash(PRIMARY);
+    w.kill();
+    let app = w.connect("app");
+    write_at_last(w, &app, "insert into t values (1)");
+    w.wait_truth(HEIR, "select count(*) from t", "1");
+    assert_eq!(w.truth(OTHER, "select count(*) from t"), "0");
+}
+
+/// Nothing is known of what was served before, as at the very first start: nobody is written to until
+/// somebody has decided.
+fn of_two_clusters_none_is_served_unasked(w: &mut Sim) {
+    begin(w);
+    make_foreign(w, OTHER);
+    w.crash(PRIMARY);
+    w.forget();
+    w.kill();
+    let admin = admin_again(w);
+    w.never("somebody is the primary", secs(20), |w| {
+        w.pool_nodes(&admin).iter().any(|node| node.role == "primary")
+    });
+    w.crash(OTHER);
+    w.start(PRIMARY);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+}
+
+/// Somebody has promoted a standby beside the primary, and another one follows that.
+fn a_standby_of_a_rival_serves_nobody(w: &mut Sim) {
+    begin(w);
+    w.crash(OTHER);
+    w.simulation().befall(HEIR, Fault::Promote);
+    wait_quarantine(w, HEIR);
+    w.simulation().befall(OTHER, Fault::Follow(HEIR));
+    wait_quarantine(w, OTHER);
+    let app = admin_again(w);
+    w.never("it serves", secs(20), |w| w.pool_nodes(&app)[OTHER].is_up());
+    w.run(&app, "insert into t values (1)");
+    w.rejoin(OTHER, PRIMARY);
+    w.wait_up(&app, OTHER);
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+}
+
+/// The same of one that has served until then: it does not go on.
+fn a_standby_that_turns_to_a_rival_serves_no_longer(w: &mut Sim) {
+    begin(w);
+    let point = format!("alter system set primary_conninfo = 'host=node{HEIR} port=5432'");
+    for sql in [point.as_str(), "select pg_reload_conf()"] {
+        w.sql(OTHER, sql).expect("the standby is well");
+    }
+    let app = admin_again(w);
+    w.run(&app, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.never("it is out", secs(4), |w| !w.pool_nodes(&app)[OTHER].is_up());
+    w.simulation().befall(HEIR, Fault::Promote);
+    wait_quarantine(w, OTHER);
+    w.never("it serves", secs(20), |w| w.pool_nodes(&app)[OTHER].is_up());
+}
