@@ -445,6 +445,7 @@ impl<S: Servers> Rig<S> {
             | Message::Shutdown(_)
             | Message::Lease { .. }
             | Message::Suspect { .. }
+            | Message::Meant { .. }
             | Message::InUse { .. }
             | Message::Quiet { .. }
             | Message::Waited { .. }

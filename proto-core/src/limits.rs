@@ -166,6 +166,11 @@ pub const BACKENDS_MAX: usize = 128;
 /// has looked at it.
 pub const SUSPICION_TIME: Duration = Duration::from_secs(2);
 
+/// How long a session whose read was ended by its server (57P01) waits to hear whether the server
+/// stops, so that the read is sent elsewhere, or has meant this session. A login tells, which takes
+/// milliseconds; a server that is busy starting processes is given seconds.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Pause before a link to a primary is tried again for a waiting write.
 pub const PRIMARY_RETRY_DELAY: Duration = Duration::from_millis(200);
 

@@ -59,6 +59,14 @@ pub enum Message {
         /// What was heard of it.
         sign: Sign,
     },
+    /// What a node meant that has ended sessions (57P01): it has been looked at since. From `Control`
+    /// to every shard.
+    Meant {
+        /// The node.
+        backend: BackendId,
+        /// Whom it meant.
+        whom: Whom,
+    },
     /// A session uses a node for the first time since it came up. From a shard to `Control`.
     InUse {
         /// The node.
@@ -172,6 +180,15 @@ impl Sign {
             Some(_) | None => Self::Silence,
         }
     }
+}
+
+/// Whom a server meant by the end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// This session, as an administrator or a time limit does.
+    One,
+    /// All: it goes, or is gone.
+    All,
 }
 
 /// What only the operator can do.

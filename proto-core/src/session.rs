@@ -48,7 +48,7 @@ use crate::clients::Room;
 use crate::config::{Method, PoolMode};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
-use crate::message::{Arrival, CancelKey, Closed, Shutdown};
+use crate::message::{Arrival, CancelKey, Closed, Shutdown, Whom};
 use crate::output::{Close, Output};
 use crate::route::writes::Writes;
 use crate::time::Instant;
@@ -289,8 +289,8 @@ impl Session {
             log::error!("{}: node {backend} broke the protocol: {violation}", self.label(desk));
             desk.close_link(link, Close::Now);
             if let Some(dead) = desk.links.get_mut(link) {
-                let loss = loss::Loss::of(dead);
-                self.on_lost(desk, link, &loss);
+                let loss = loss::Loss::with_server(dead);
+                self.on_lost(desk, link, loss);
             }
         }
     }
@@ -314,7 +314,7 @@ impl Session {
             Notice::Lost(id, mut link) => {
                 if self.held.iter().any(|held| held == id) {
                     let loss = loss::Loss::of(&mut link);
-                    self.on_lost(desk, id, &loss);
+                    self.on_lost(desk, id, loss);
                 }
             }
             Notice::Expelled => {
@@ -338,8 +338,8 @@ impl Session {
     /// A link of this session goes to a server that is not fit for it any more.
     pub fn handle_unfit(&mut self, desk: &mut Desk, id: ConnId) {
         if let Some(link) = desk.links.get_mut(id) {
-            let loss = loss::Loss::of(link);
-            self.on_lost(desk, id, &loss);
+            let loss = loss::Loss::with_server(link);
+            self.on_lost(desk, id, loss);
         }
     }
 
@@ -351,7 +351,7 @@ impl Session {
                 Some(since) => Some(since),
                 None => Some(self.arrived),
             },
-            Wait::Nothing | Wait::Turn | Wait::Settings(_) | Wait::Answer => None,
+            Wait::Nothing | Wait::Turn | Wait::Settings(_) | Wait::Word(_) | Wait::Answer => None,
         }
     }
 
@@ -411,11 +411,14 @@ impl Session {
         }
     }
 
-    /// Finds the link that runs what a cancel request with this secret may cancel.
-    #[must_use]
-    pub fn cancellable(&self, key: &CancelKey, desk: &Desk) -> Option<ConnId> {
+    /// Finds the link that runs what a cancel request with this secret may cancel. What waits to be
+    /// sent again is given up.
+    pub fn cancellable(&mut self, desk: &mut Desk, key: &CancelKey) -> Option<ConnId> {
         use subtle::ConstantTimeEq;
         let knows = !self.secret.is_empty() && bool::from(self.secret.ct_eq(&key.secret));
+        if knows {
+            self.end_farewell(desk, Whom::One);
+        }
         let is_busy = |id: &ConnId| desk.links.get(*id).is_some_and(|l| !l.pending.is_empty());
         if knows { self.held.iter().find(is_busy) } else { None }
     }
@@ -425,6 +428,7 @@ impl Session {
             State::Serving => {
                 matches!(self.turn, Turn::None)
                     && self.again.is_none()
+                    && !matches!(self.wait, Wait::Word(_))
                     && self.held.iter().all(|id| desk.links.get(id).is_none_or(|l| !l.is_engaged()))
             }
             State::Starting { .. } | State::Asking | State::Proving(_) | State::Welcoming => true,

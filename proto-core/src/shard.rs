@@ -12,7 +12,7 @@ use crate::entropy::Entropy;
 use crate::id::{BackendId, ConnId, Epoch, ShardId, Table};
 use crate::limits;
 use crate::machine::Machine;
-use crate::message::{Arrival, CancelKey, Closed, Hop, Message, Peer, Shutdown};
+use crate::message::{Arrival, CancelKey, Closed, Hop, Message, Peer, Shutdown, Whom};
 use crate::output::{Close, Output};
 use crate::session::desk::{Desk, Notice, TimerKey};
 use crate::session::{self, Session};
@@ -221,16 +221,22 @@ impl Shard {
     fn on_cancel(&mut self, from: Peer, key: &CancelKey, asker: ConnId) {
         let (_, place) = crate::session::addressee(key.process);
         let place = usize::try_from(place).unwrap_or(usize::MAX);
-        let link = self
-            .sessions
-            .iter()
-            .filter(|(id, _)| id.index() == place)
-            .find_map(|(_, session)| session.cancellable(key, &self.desk));
+        let named = self.sessions.iter().map(|(id, _)| id).find(|id| id.index() == place);
+        let session = named.and_then(|id| self.sessions.get_mut(id));
+        let link = session.and_then(|session| session.cancellable(&mut self.desk, key));
         match link {
             Some(link) => self.desk.cancel(link, (from, asker)),
             None => self.desk.cancel_nothing((from, asker)),
         }
         self.deliver();
+    }
+
+    /// It is known whom a server meant that has ended sessions.
+    fn on_meant(&mut self, backend: BackendId, whom: Whom) {
+        if whom == Whom::All {
+            self.desk.suspects.insert(backend, self.desk.now + limits::SUSPICION_TIME);
+        }
+        self.all_sessions(|session, desk| session.handle_meant(desk, backend, whom));
     }
 
     fn on_shutdown(&mut self, how: Shutdown) {
@@ -397,6 +403,7 @@ impl Machine for Shard {
         self.begin(now);
         match message {
             Message::Topology(topology) => self.on_topology(topology),
+            Message::Meant { backend, whom } => self.on_meant(backend, whom),
             Message::Reload(config) => {
                 self.desk.reload(config);
                 self.deliver();

@@ -77,11 +77,13 @@ enum Front {
 
 /// What the beginning of an answer tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Omen {
+pub enum Omen<'a> {
     /// Nothing before so many bytes are in view.
     Need(usize),
     /// The server carries it out.
     Good,
+    /// The server ends the connection instead, with this body of an error.
+    Farewell(&'a [u8]),
     /// The server refuses it because it is a standby, with this SQLSTATE.
     Refused(&'static str),
 }
@@ -193,7 +195,7 @@ impl Kept {
 
 /// Reads the beginning of an answer to a statement, as far as it is in view.
 #[must_use]
-pub fn omen(unread: &[u8]) -> Omen {
+pub fn omen(unread: &[u8]) -> Omen<'_> {
     let mut at = 0;
     loop {
         let rest = unread.get(at..).unwrap_or_default();
@@ -213,25 +215,36 @@ pub fn omen(unread: &[u8]) -> Omen {
                 }
                 at += len;
             }
-            tag::ERROR => {
+            tag::ERROR | tag::NOTICE => {
                 let Some(body) = rest.get(HEADER_LEN..len) else {
                     return need(at.saturating_add(len));
                 };
-                return refusal(body).map_or(Omen::Good, Omen::Refused);
+                let fields = Fields::read(body);
+                match *kind {
+                    tag::NOTICE if !is_last_warning(&fields) => return Omen::Good,
+                    tag::NOTICE => at += len,
+                    _ if fields.is_fatal() => return Omen::Farewell(body),
+                    _ => return refusal(&fields).map_or(Omen::Good, Omen::Refused),
+                }
             }
             _ => return Omen::Good,
         }
     }
 }
 
-/// Finds the refusal in the body of an error.
-fn refusal(body: &[u8]) -> Option<&'static str> {
-    let code = Fields::read(body).code;
-    REFUSALS.into_iter().find(|refusal| refusal.as_bytes() == code)
+/// Finds the refusal in an error.
+fn refusal(fields: &Fields<'_>) -> Option<&'static str> {
+    REFUSALS.into_iter().find(|refusal| refusal.as_bytes() == fields.code)
+}
+
+/// Tells whether a server may say nothing more after a notice: a server that stops at once, or starts
+/// anew because one of its processes has crashed, warns its sessions and is gone.
+fn is_last_warning(fields: &Fields<'_>) -> bool {
+    matches!(fields.code, b"57P01" | b"57P02")
 }
 
 /// Asks for more, up to what is held back at most.
-const fn need(len: usize) -> Omen {
+const fn need(len: usize) -> Omen<'static> {
     if len > limits::WITHHELD_LEN_MAX { Omen::Good } else { Omen::Need(len) }
 }
 
@@ -250,17 +263,26 @@ mod tests {
         let parsed = message(b'1', b"");
         let columns = message(b'T', &[0; 40]);
         let row = message(b'D', b"\0\0");
-        let cases: &[(&str, Vec<u8>, Omen)] = &[
+        let words = b"VFATAL\0C57P01\0Mgoodbye\0\0";
+        let ended = message(b'E', words);
+        let notice = message(b'N', b"VNOTICE\0C00000\0Mby the way\0\0");
+        let warning = message(b'N', b"VWARNING\0C57P02\0Manother has crashed\0\0");
+        let cases: &[(&str, Vec<u8>, Omen<'_>)] = &[
             ("nothing yet", vec![], Omen::Need(5)),
             ("half of it", parsed[..3].to_vec(), Omen::Need(5)),
             ("only the beginning", parsed.clone(), Omen::Need(10)),
             ("a row", row.clone(), Omen::Good),
-            ("columns and a row", [columns.clone(), row].concat(), Omen::Good),
+            ("columns and a row", [columns.clone(), row.clone()].concat(), Omen::Good),
             ("half the columns", columns[..9].to_vec(), Omen::Need(columns.len())),
             ("a refusal", refused.clone(), Omen::Refused("25006")),
             ("after a while", [parsed.clone(), refused.clone()].concat(), Omen::Refused("25006")),
             ("half a refusal", refused[..9].to_vec(), Omen::Need(refused.len())),
             ("another error", failed, Omen::Good),
+            ("an end", ended.clone(), Omen::Farewell(words)),
+            ("an end in the middle", [columns.clone(), ended].concat(), Omen::Farewell(words)),
+            ("a notice", notice, Omen::Good),
+            ("a last warning", warning.clone(), Omen::Need(warning.len() + 5)),
+            ("no last one", [warning, parsed.clone(), row.clone()].concat(), Omen::Good),
             ("long columns", b"T\x7f\xff\xff\xff".to_vec(), Omen::Good),
         ];
         for (name, bytes, expected) in cases {

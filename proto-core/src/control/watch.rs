@@ -15,7 +15,7 @@ use crate::health::reply::Meaning;
 use crate::health::rounds::{self, Policy, Rounds};
 use crate::id::{BackendId, ConnId};
 use crate::limits;
-use crate::message::Sign;
+use crate::message::{Message, Sign, Whom};
 use crate::output::{Close, Output};
 use crate::time::Instant;
 use crate::topology::{Seen, Status};
@@ -79,10 +79,12 @@ pub(super) enum Use {
     Kept,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Doubt {
     None,
     Raised,
+    /// And whom its server meant.
+    Farewell,
 }
 
 impl Control {
@@ -214,7 +216,7 @@ impl Control {
         node.openness = Openness::Open;
         node.looked_at = Some(now);
         node.fact.sighting = Some(sighting.since(node.fact.sighting.as_ref()));
-        let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
+        let doubt = self.end_doubt(at, Whom::One);
         let presence = if before.is_some() { Presence::There } else { Presence::Back };
         let primary = self.topology.primary;
         self.note_demotion(id, role);
@@ -264,11 +266,21 @@ impl Control {
                  to log in there and to ask"
             );
         }
-        let doubt = std::mem::replace(&mut node.doubt, Doubt::None);
+        let doubt = self.end_doubt(at, Whom::One);
         self.settle(at);
         self.publish(doubt);
         self.pursue();
         self.drive(id);
+    }
+
+    /// A look has shown what shards wait to hear of a node. Returns what they doubted.
+    fn end_doubt(&mut self, at: usize, whom: Whom) -> Doubt {
+        let Some(node) = self.nodes.get_mut(at) else { return Doubt::None };
+        let (backend, doubt) = (node.id, std::mem::replace(&mut node.doubt, Doubt::None));
+        if doubt == Doubt::Farewell {
+            self.post_all(&Message::Meant { backend, whom });
+        }
+        doubt
     }
 
     /// An attempt has failed, or a kept connection has.
@@ -286,6 +298,9 @@ impl Control {
             && self.config.signs.shutdown == OnShutdown::Confirm;
         let input = if is_gone { rounds::Input::Gone } else { rounds::Input::Refused };
         node.rounds.handle_input(self.now, input);
+        if self.end_doubt(at, Whom::All) != Doubt::None {
+            self.raise_doubt(at, Doubt::Raised);
+        }
         self.drive(id);
     }
 
@@ -312,20 +327,50 @@ impl Control {
     /// A shard has lost a connection to a node.
     pub(super) fn on_suspect(&mut self, backend: BackendId, sign: Sign) {
         let Some(at) = self.index_of(backend) else { return };
-        if let Some(node) = self.nodes.get_mut(at) {
-            node.doubt = Doubt::Raised;
-            if sign == Sign::Goodbye {
-                node.openness = Openness::SaidGoodbye;
+        let signs = self.config.signs;
+        match sign {
+            Sign::Silence => {
+                self.raise_doubt(at, Doubt::Raised);
+                if signs.error == OnError::Look {
+                    self.hurry(backend);
+                }
+            }
+            Sign::Goodbye => {
+                self.raise_doubt(at, Doubt::Farewell);
+                if let Some(node) = self.nodes.get_mut(at) {
+                    node.openness = Openness::SaidGoodbye;
+                }
+                // A server that stops is lost to its sessions by an error, too.
+                if signs.error == OnError::Look || signs.shutdown == OnShutdown::Confirm {
+                    self.look_afresh(at);
+                } else {
+                    self.end_doubt(at, Whom::One);
+                    self.raise_doubt(at, Doubt::Raised);
+                }
             }
         }
-        let signs = self.config.signs;
-        let is_looked_at = match sign {
-            Sign::Silence => signs.error == OnError::Look,
-            // A server that stops is lost to its sessions by an error, too.
-            Sign::Goodbye => signs.error == OnError::Look || signs.shutdown == OnShutdown::Confirm,
-        };
-        if is_looked_at {
-            self.hurry(backend);
+    }
+
+    fn raise_doubt(&mut self, at: usize, doubt: Doubt) {
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.doubt = node.doubt.max(doubt);
+        }
+    }
+
+    /// Looks at a node at once, over a fresh connection: what comes over one that was kept may have
+    /// been said before the server began to stop.
+    fn look_afresh(&mut self, at: usize) {
+        let Some(node) = self.nodes.get(at) else { return };
+        let id = node.id;
+        let was_kept = matches!(node.look, Look::Open { use_: Use::Kept, .. });
+        if was_kept {
+            self.abandon(at);
+        }
+        self.hurry(id);
+        let is_connected = |node: &Watched| !matches!(node.look, Look::None);
+        if was_kept && !self.nodes.get(at).is_some_and(is_connected) {
+            // An attempt is under way, and goes on over this one.
+            self.connect(at);
         }
     }
 

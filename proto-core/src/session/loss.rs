@@ -14,14 +14,20 @@ use super::{Limbo, Outcome, Passing, Session, State, Taken, Turn, Wait};
 use crate::backend::link::{Batch, CopyIn, Link};
 use crate::backend::pending::{Owner, Pending, Request};
 use crate::id::{BackendId, ConnId};
+use crate::limits;
+use crate::message::{Shutdown, Whom};
 use crate::output::Close;
 use crate::route::class::Kind;
 use crate::wire::backend::{Composer, TxStatus, tag};
+use crate::wire::error::Fields;
 use crate::wire::frontend;
 
 /// What a lost link was in the middle of.
+#[derive(Debug)]
 pub(super) struct Loss {
     backend: BackendId,
+    /// Whom its server meant; none where that is not known.
+    whom: Option<Whom>,
     words: Option<Bytes>,
     /// `ReadyForQuery`s that it owed to the client.
     owed: usize,
@@ -36,14 +42,16 @@ impl Loss {
     pub(super) fn of(link: &mut Link) -> Self {
         let owed = link.owed();
         let is_quiet = link.batch == Batch::None && link.tx == TxStatus::Idle;
+        let whom = whom(link.last_words.as_deref());
         // A session that an administrator ended was meant to end what it was doing.
-        let kept = if is_quiet && link.last_words.is_none() && link.copy_in == CopyIn::No {
+        let kept = if is_quiet && whom != Some(Whom::One) && link.copy_in == CopyIn::No {
             link.kept.take_whole(owed).map(Bytes::from)
         } else {
             None
         };
         Self {
             kept,
+            whom,
             backend: link.pool.backend,
             words: link.last_words.clone(),
             owed: link.owed(),
@@ -53,14 +61,40 @@ impl Loss {
         }
     }
 
+    /// The same of a link to a server that is known not to be fit any more.
+    pub(super) fn with_server(link: &mut Link) -> Self {
+        let loss = Self::of(link);
+        Self { whom: loss.whom.or(Some(Whom::All)), ..loss }
+    }
+
     fn refusal(&self) -> Refusal {
         Refusal::Lost { backend: self.backend, words: self.words.clone() }
     }
 }
 
+/// Reads it off the last words of a server whom it meant by them. That another of its processes has
+/// crashed (57P02) is said to all; what an administrator's order ends (57P01) may be this session or
+/// the server.
+fn whom(last_words: Option<&[u8]>) -> Option<Whom> {
+    match last_words.map(|body| Fields::read(body).code) {
+        None | Some(b"57P02") => Some(Whom::All),
+        Some(b"57P01") => None,
+        Some(_) => Some(Whom::One),
+    }
+}
+
+/// Reads that their server has ended, of which it is not known yet whether they are to be sent to
+/// another one.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    id: ConnId,
+    was_primary: bool,
+    loss: Loss,
+}
+
 impl Session {
     /// A link of this session is lost.
-    pub(super) fn on_lost(&mut self, desk: &mut Desk, id: ConnId, loss: &Loss) {
+    pub(super) fn on_lost(&mut self, desk: &mut Desk, id: ConnId, loss: Loss) {
         let was_primary = self.held.primary == Some(id);
         self.held.drop_link(id);
         if self.unnamed.only_at() == Some(id) {
@@ -92,17 +126,50 @@ impl Session {
         if was_primary && self.is_pinned() {
             return self.end_with(desk, &loss.refusal());
         }
-        match &loss.kept {
-            Some(kept)
-                if !matches!(self.turn, Turn::At(at) if at == id) && self.again.is_none() =>
-            {
+        if matches!(self.wait, Wait::Turn | Wait::Settings(_)) {
+            self.wait = Wait::Nothing;
+        }
+        let is_under_way = matches!(self.turn, Turn::At(at) if at == id) || self.again.is_some();
+        match (&loss.kept, loss.whom) {
+            (Some(_), None) if !is_under_way && matches!(self.wait, Wait::Nothing) => {
+                self.wait = Wait::Word(Box::new(Farewell { id, was_primary, loss }));
+                return self.arm(desk, limits::FAREWELL_TIMEOUT);
+            }
+            (Some(kept), Some(_)) if !is_under_way => {
                 log::debug!("{}: its reads go to another server", self.label(desk));
                 self.resend(kept.clone(), was_primary.then_some(loss.backend));
             }
-            Some(_) | None => self.tell_loss(desk, id, loss),
+            (_, _) => self.tell_loss(desk, id, &loss),
         }
-        if matches!(self.wait, Wait::Turn | Wait::Settings(_)) {
-            self.wait = Wait::Nothing;
+        self.look_again(desk);
+    }
+
+    /// What it waits for is known: whom a server meant.
+    pub fn handle_meant(&mut self, desk: &mut Desk, backend: BackendId, whom: Whom) {
+        if matches!(&self.wait, Wait::Word(farewell) if farewell.loss.backend == backend) {
+            self.end_farewell(desk, whom);
+        }
+    }
+
+    /// Sends what was ended to another server if that was not meant, or tells the client.
+    pub(super) fn end_farewell(&mut self, desk: &mut Desk, whom: Whom) {
+        if !matches!(self.wait, Wait::Word(_)) {
+            return;
+        }
+        let Wait::Word(farewell) = std::mem::take(&mut self.wait) else { return };
+        let Farewell { id, was_primary, mut loss } = *farewell;
+        self.stop_waiting(desk);
+        match (whom, loss.kept.take()) {
+            (Whom::All, Some(kept)) => {
+                log::debug!("{}: its reads go to another server", self.label(desk));
+                self.resend(kept, was_primary.then_some(loss.backend));
+            }
+            (Whom::One | Whom::All, _) => {
+                self.tell_loss(desk, id, &loss);
+                if desk.shutdown == Some(Shutdown::Smart) {
+                    self.leave_if_idle(desk);
+                }
+            }
         }
         self.look_again(desk);
     }
@@ -118,8 +185,10 @@ impl Session {
         let opens = std::mem::take(&mut self.opens) == super::nature::Opens::Maybe;
         // The transaction may be open elsewhere, and this was a read of it.
         let is_beside = self.in_transaction(desk).is_some();
-        let in_transaction =
-            is_beside || loss.tx != TxStatus::Idle || (opens && (loss.owed > 0 || is_open));
+        let in_transaction = is_beside
+            || loss.tx != TxStatus::Idle
+            || !matches!(self.limbo, Limbo::None)
+            || (opens && (loss.owed > 0 || is_open));
         let status = if in_transaction { TxStatus::Failed } else { TxStatus::Idle };
         let refusal = loss.refusal();
         let told = refusal.tell();
@@ -131,7 +200,10 @@ impl Session {
             composer.report(tag::ERROR, &told.report("ERROR"));
         }
         if loss.owed > 0 || is_open {
-            // Otherwise another link's message may be half way.
+            if self.speaking.is_some() {
+                // Another link's message is half way.
+                return self.end(desk, Close::Now);
+            }
             self.say(desk, composer);
         }
         if is_open {

@@ -253,13 +253,11 @@ impl Session {
     fn on_server_error(&mut self, desk: &mut Desk, id: ConnId, body: &[u8]) -> Owner {
         let Some(link) = desk.links.get_mut(id) else { return Owner::Proxy };
         let fields = Fields::read(body);
-        desk.counts.error(link.pool.backend, fields.severity);
         if fields.is_fatal() {
-            // The end is near: the client hears of it when it comes, and in what way depends on
-            // what it is in the middle of.
-            link.last_words = Some(Bytes::copy_from_slice(body));
+            self.note_last_words(desk, id, body);
             return Owner::Proxy;
         }
+        desk.counts.error(link.pool.backend, fields.severity);
         let owner = link.owner();
         let is_step = link.is_being_set();
         let missed = link.on_failed();
@@ -290,6 +288,15 @@ impl Session {
             }
         }
         owner
+    }
+
+    /// A server ends a connection. The client hears of it when it comes to that, and in what way
+    /// depends on what it is in the middle of.
+    pub(super) fn note_last_words(&self, desk: &mut Desk, id: ConnId, body: &[u8]) {
+        let Some(link) = desk.links.get_mut(id) else { return };
+        if link.last_words.replace(Bytes::copy_from_slice(body)).is_none() {
+            desk.counts.error(link.pool.backend, Fields::read(body).severity);
+        }
     }
 
     /// Goes on with what waited for the server to finish.

@@ -97,24 +97,25 @@ impl Session {
         if !link.kept.is_open() || link.framer.is_inside() || !is_clients {
             return false;
         }
-        if link.kept.against() == Against::Loss {
-            link.kept.begin();
-            return false;
-        }
         match omen(unread) {
             Omen::Need(len) => {
                 link.hint = len.max(unread.len() + 1);
                 true
             }
-            Omen::Good => {
-                link.kept.begin();
-                false
+            Omen::Farewell(body) => {
+                link.hint = unread.len() + 1;
+                self.note_last_words(desk, id, body);
+                true
             }
-            Omen::Refused(code) => {
+            Omen::Refused(code) if link.kept.against() == Against::Refusal => {
                 match link.kept.lost_at() {
                     Some(primary) => self.give_up_repeat(desk, id, code, primary),
                     None => self.retry(desk, id, code),
                 }
+                false
+            }
+            Omen::Good | Omen::Refused(_) => {
+                link.kept.begin();
                 false
             }
         }

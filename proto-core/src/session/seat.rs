@@ -10,7 +10,7 @@ use crate::backend::link::{Batch, CopyIn, Link};
 use crate::backend::login::Failure;
 use crate::id::{BackendId, ConnId};
 use crate::limits;
-use crate::message::Closed;
+use crate::message::{Closed, Whom};
 use crate::pool::{PoolKey, Pools, Purpose, Ticket};
 use crate::route::balance::{self, Candidate, Condition, Question};
 use crate::route::redirect::Wanted;
@@ -233,6 +233,7 @@ impl Session {
         match &self.wait {
             Wait::Nothing => self.on_idle_timeout(desk),
             Wait::Turn | Wait::Settings(_) => self.arm_idle(desk),
+            Wait::Word(_) => self.end_farewell(desk, Whom::One),
             Wait::Answer => {
                 self.verdict = Some(Box::new(Refusal::ControlSilent));
                 self.look_again(desk);

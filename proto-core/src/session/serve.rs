@@ -46,6 +46,9 @@ impl Incoming<'_> {
 impl Session {
     pub(super) fn serve(&mut self, desk: &mut Desk, unread: &[u8]) -> Result<(), Violation> {
         self.active = desk.now;
+        if matches!(self.wait, Wait::Word(_)) {
+            return Ok(());
+        }
         if self.serve_again(desk)? { self.serve_messages(desk, unread) } else { Ok(()) }
     }
 

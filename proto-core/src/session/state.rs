@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::local::Batch as LocalBatch;
+use super::loss::Farewell;
 use super::refusal::Refusal;
 use super::settings::Change;
 use crate::auth::exchange::Exchange;
@@ -186,6 +187,8 @@ pub(super) enum Wait {
     Link(Arc<PoolKey>),
     /// A node fit for the purpose.
     Node,
+    /// The control plane's word whether reads are to be sent again. Nothing is taken meanwhile.
+    Word(Box<Farewell>),
     /// The control plane's answer.
     Answer,
 }

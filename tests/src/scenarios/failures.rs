@@ -2,7 +2,7 @@
 
 use crate::client::{Client, Login, compose};
 use crate::play::{LIMIT, PRIMARY, Play, secs};
-use crate::world::{Fate, Setup, World};
+use crate::world::{End, Fate, Setup, World};
 
 const STANDBY: usize = 1;
 const STANDBYS: usize = 2;
@@ -19,13 +19,25 @@ pub fn primary_preferred() -> Setup {
     Setup::weights(&[1.0, 0.0, 0.0])
 }
 
+/// The same, and a statement that takes its time is a read.
+#[must_use]
+pub fn primary_dozes() -> Setup {
+    primary_preferred().set("read_only_function_list = \"pg_sleep\"")
+}
+
 /// Reads go to one standby, as long as it is there.
 #[must_use]
 pub fn standby_preferred() -> Setup {
     Setup::weights(&[0.0, 1.0, 0.0])
 }
 
-/// The same, and servers are looked at often.
+/// The same, and a statement that takes its time is a read.
+#[must_use]
+pub fn standby_dozes() -> Setup {
+    standby_preferred().set("read_only_function_list = \"pg_sleep\"")
+}
+
+/// Reads go to one standby, and servers are looked at often.
 #[must_use]
 pub fn impatient() -> Setup {
     standby_preferred()
@@ -226,6 +238,107 @@ pub fn a_read_of_a_transaction_is_not_sent_to_another_server(w: &mut impl World)
     assert_eq!((answer.code(), answer.status), ("08006", Some(b'E')), "{}", answer.trouble());
 }
 
+/// A read that a standby was answering when it was stopped in order is answered by another server. So
+/// are those that were sent ahead behind it.
+pub fn a_read_in_flight_outlives_a_stop_of_its_standby(w: &mut impl World) {
+    let readers = readers_in_flight(w, STANDBY);
+    w.befall(STANDBY, Fate::Stop);
+    answered_once(w, &readers);
+}
+
+/// The same at a primary, if a standby could have answered as well.
+pub fn a_read_in_flight_outlives_a_stop_of_its_primary(w: &mut impl World) {
+    let readers = readers_in_flight(w, PRIMARY);
+    w.befall(PRIMARY, Fate::Stop);
+    answered_once(w, &readers);
+}
+
+/// A read whose session alone is ended by an administrator was meant to end: its client is told, and
+/// nobody reads it again.
+pub fn a_read_ended_by_an_administrator_is_not_repeated(w: &mut impl World) {
+    let readers = readers_in_flight(w, STANDBY);
+    let watcher = w.connect("watcher");
+    let before = read_counts(w, &watcher);
+    w.befall(STANDBY, Fate::TerminateSessions);
+    for (reader, ahead) in &readers {
+        for _ in 0..*ahead {
+            let answer = w.finish(reader);
+            assert_eq!(
+                (answer.code(), answer.status),
+                ("57P01", Some(b'I')),
+                "{}",
+                answer.trouble()
+            );
+        }
+    }
+    assert_eq!(read_counts(w, &watcher), before, "nobody is asked again");
+    for (reader, _) in &readers {
+        assert_eq!(w.run(reader, "select 7").value(), "7");
+    }
+}
+
+/// A client that cancels a read of which it is not known yet whether it is to be repeated has an end
+/// of it; so has one that leaves.
+pub fn a_read_in_doubt_can_be_given_up(w: &mut impl World) {
+    let (canceller, leaver) = (w.connect("canceller"), w.connect("leaver"));
+    for reader in [&canceller, &leaver] {
+        w.query_start(reader, LONG_READ);
+    }
+    w.never("a long read is answered", secs(1), |w| w.has_answer(&canceller));
+    w.befall(STANDBY, Fate::TerminateSessions);
+    w.wait("sessions end", secs(1), |w| w.server_connections(STANDBY) == 0);
+    // Whoever looks whether the server is well gets no answer, if it has none yet.
+    w.befall(STANDBY, Fate::Freeze);
+    w.cancel(&canceller);
+    w.close(leaver.conn, End::Reset);
+    w.wait("it is told of its end", secs(1), |w| w.has_answer(&canceller));
+    assert_eq!(w.finish(&canceller).code(), "57P01");
+    w.befall(STANDBY, Fate::Thaw);
+    assert_eq!(w.run(&canceller, "select 7").value(), "7");
+}
+
+/// What takes long enough to be in flight when something happens.
+const LONG_READ: &str = "select 7, pg_sleep(3)";
+
+/// Clients each with a long read in flight at a node, and how many reads each has sent that are not yet
+/// answered.
+fn readers_in_flight(w: &mut impl World, node: usize) -> Vec<(Client, usize)> {
+    let [simple, extended, ahead] = ["simple", "extended", "ahead"].map(|name| w.connect(name));
+    let watcher = w.connect("watcher");
+    for reader in [&simple, &extended, &ahead] {
+        w.run(reader, "select 7");
+    }
+    let before = read_counts(w, &watcher)[node];
+    w.query_start(&simple, LONG_READ);
+    w.post(&extended, &[compose::statement(LONG_READ, &[]), compose::sync()].concat());
+    let texts = ["select 7", LONG_READ, "select 7"];
+    w.post(&ahead, &texts.map(compose::query).concat());
+    assert_eq!(w.finish(&ahead).good().value(), "7");
+    let readers = vec![(simple, 1), (extended, 1), (ahead, 2)];
+    w.never("a long read is answered", secs(1), |w| {
+        readers.iter().any(|(reader, _)| w.has_answer(reader))
+    });
+    assert_eq!(read_counts(w, &watcher)[node], before + 5, "they are read there");
+    w.terminate(&watcher);
+    readers
+}
+
+/// How many reads each node has been sent.
+fn read_counts(w: &mut impl World, watcher: &Client) -> Vec<u64> {
+    w.pool_nodes(watcher).iter().map(|node| node.select_count).collect()
+}
+
+/// Every read is answered once, and the sessions go on.
+fn answered_once(w: &mut impl World, readers: &[(Client, usize)]) {
+    for (reader, ahead) in readers {
+        for _ in 0..*ahead {
+            let answer = w.finish(reader).good();
+            assert_eq!(answer.rows()[0][0], "7");
+        }
+        assert_eq!(w.run(reader, "select 8").value(), "8");
+    }
+}
+
 /// While it is away reads go elsewhere; when it is back it serves reads again, by itself.
 pub fn a_standby_comes_back(w: &mut impl World) {
     let app = w.connect("app");
@@ -307,9 +420,7 @@ pub fn a_transaction_does_not_outlive_its_server(w: &mut impl World) {
         w.befall(PRIMARY, fate);
         let answer = w.query(&app, "commit");
         assert!(answer.failed(), "after {fate:?} the commit cannot succeed: {answer:?}");
-        if fate == Fate::Stop {
-            assert!(answer.error().is_some(), "the client is told");
-        }
+        super::failover::assert_lost(&answer);
         w.start(PRIMARY);
         w.wait("writes go on", LIMIT, |w| can_write(w, "delete from outlived where n = 2"));
         assert_eq!(w.truth(PRIMARY, "select count(*) from outlived"), "0", "after {fate:?}");

@@ -39,6 +39,7 @@ struct Asked {
     closes: Vec<ConnId>,
     sends: usize,
     topology: Option<Arc<Topology>>,
+    meant: Option<Whom>,
 }
 
 struct Bench {
@@ -64,10 +65,12 @@ impl Bench {
                 asked.closes.push(conn);
             } else if let Output::Send { .. } = output {
                 asked.sends += 1;
-            } else if let Output::Post { message, .. } = output
-                && let Message::Topology(topology) = *message
-            {
-                asked.topology = Some(topology);
+            } else if let Output::Post { message, .. } = output {
+                if let Message::Topology(topology) = *message {
+                    asked.topology = Some(topology);
+                } else if let Message::Meant { whom, .. } = *message {
+                    asked.meant = Some(whom);
+                }
             }
         }
         asked
@@ -99,17 +102,25 @@ impl Bench {
     /// The server is looked at, and is the primary.
     fn is_seen(&mut self) -> ConnId {
         let conn = self.wait(Duration::ZERO).connects[0];
-        self.control.handle_connect(self.now, conn, Ok(()));
-        self.read(conn, &[(b'R', &[0; 4]), (b'Z', b"I")]);
+        assert_eq!(self.answers(conn).topology.unwrap().primary, Some(BackendId(0)));
+        conn
+    }
+
+    /// The server takes a connection, and tells there that it is the primary.
+    fn answers(&mut self, conn: ConnId) -> Asked {
+        self.lets_in(conn);
         let values = ["f", "0/10", "1", "", "", "f", "", "", "", ""];
         let mut row = u16::try_from(values.len()).unwrap().to_be_bytes().to_vec();
         for value in values {
             row.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
             row.extend(value.as_bytes());
         }
-        let asked = self.read(conn, &[(b'D', &row), (b'C', b"SELECT 1\0"), (b'Z', b"I")]);
-        assert_eq!(asked.topology.unwrap().primary, Some(BackendId(0)));
-        conn
+        self.read(conn, &[(b'D', &row), (b'C', b"SELECT 1\0"), (b'Z', b"I")])
+    }
+
+    fn lets_in(&mut self, conn: ConnId) {
+        self.control.handle_connect(self.now, conn, Ok(()));
+        self.read(conn, &[(b'R', &[0; 4]), (b'Z', b"I")]);
     }
 }
 
@@ -133,9 +144,12 @@ fn a_goodbye_counts_if_a_fresh_look_fails() {
     ] {
         let mut bench = Bench::new(settings);
         let conn = bench.is_seen();
-        bench.suspect(sign);
-        bench.control.handle_close(bench.now, conn, Closed::ByPeer);
-        let fresh = bench.asked().connects[0];
+        let mut connects = bench.suspect(sign).connects;
+        if sign == Sign::Silence {
+            bench.control.handle_close(bench.now, conn, Closed::ByPeer);
+            connects = bench.asked().connects;
+        }
+        let fresh = connects[0];
         bench.control.handle_connect(bench.now, fresh, Err(Closed::Refused));
         let topology = bench.asked().topology;
         let found = topology.is_some_and(|topology| topology.nodes[0].status == Status::Down);
@@ -146,13 +160,46 @@ fn a_goodbye_counts_if_a_fresh_look_fails() {
 #[test]
 fn a_goodbye_is_forgotten_when_the_server_answers() {
     let mut bench = Bench::new("failover_on_backend_shutdown = true");
-    let conn = bench.is_seen();
-    bench.suspect(Sign::Goodbye);
+    bench.is_seen();
+    let conn = bench.suspect(Sign::Goodbye).connects[0];
+    bench.lets_in(conn);
     let refused = b"SERROR\0VERROR\0C53300\0Mno room\0\0";
     bench.read(conn, &[(b'E', refused), (b'Z', b"I")]);
     let node = &bench.control.nodes[0];
     assert_eq!((node.openness, node.fact.status), (Openness::Open, Status::Waiting));
     assert_eq!(node.fact.sight, Sight::Blind);
+}
+
+#[test]
+fn a_fresh_look_tells_whom_a_server_meant() {
+    let mut bench = Bench::new("health_check_max_retries = 5");
+    bench.is_seen();
+    for _ in 0..2 {
+        let fresh = bench.suspect(Sign::Goodbye).connects[0];
+        assert_eq!(bench.suspect(Sign::Goodbye).connects, [], "one look is enough");
+        assert_eq!(bench.answers(fresh).meant, Some(Whom::One));
+    }
+    let fresh = bench.suspect(Sign::Goodbye).connects[0];
+    bench.control.handle_connect(bench.now, fresh, Err(Closed::Refused));
+    let asked = bench.asked();
+    assert_eq!((asked.meant, asked.topology), (Some(Whom::All), None), "before it is lost");
+}
+
+#[test]
+fn a_look_under_way_does_not_tell_whom_a_server_meant() {
+    let mut bench = Bench::new("");
+    let kept = bench.is_seen();
+    bench.wait(Duration::from_secs(60));
+    let asked = bench.suspect(Sign::Goodbye);
+    assert_eq!((asked.closes, asked.connects.len()), (vec![kept], 1));
+}
+
+#[test]
+fn where_nobody_looks_a_server_means_whom_it_names() {
+    let mut bench = Bench::new("failover_on_backend_error = false");
+    bench.is_seen();
+    let asked = bench.suspect(Sign::Goodbye);
+    assert_eq!((asked.meant, asked.connects), (Some(Whom::One), vec![]));
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Session {
         }
         match (&self.wait, self.engaged(desk)) {
             (Wait::Link(_) | Wait::Node, _) => "Wait for server connection",
-            (Wait::Answer, _) => "Execute command",
+            (Wait::Answer | Wait::Word(_), _) => "Execute command",
             (Wait::Nothing | Wait::Turn | Wait::Settings(_), Some((_, link))) if link.owes() => {
                 "Execute command"
             }
