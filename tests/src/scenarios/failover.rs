@@ -1,6 +1,6 @@
 //! The primary is lost, and another server takes its place.
 
-use crate::client::{Answer, Client, Login};
+use crate::client::{Answer, Client, Login, compose};
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::{Fate, Setup, World};
 
@@ -66,14 +66,17 @@ pub fn the_primary_dies_and_a_standby_takes_its_place(w: &mut impl World) {
     );
 }
 
-/// Sessions between transactions stay, with what they have set, and find the new primary at their
-/// next statement.
+/// Sessions between transactions stay, with what they have set and prepared, and find the new primary at
+/// their next statement.
 pub fn sessions_outlive_a_failover(w: &mut impl World) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
     let sessions: Vec<Client> = (0..6).map(|n| w.connect(&format!("session {n}"))).collect();
     for (n, session) in sessions.iter().enumerate() {
-        w.run(session, &format!("insert into t values ({n})"));
+        w.run(session, &format!("set work_mem to '{}MB'", 10 + n));
+        w.post(session, &[compose::parse("s", INSERT), compose::sync()].concat());
+        w.finish(session).good();
+        insert_prepared(w, session, n);
         w.run(session, "select count(*) from t");
     }
     wait_everywhere(w, "6");
@@ -81,9 +84,30 @@ pub fn sessions_outlive_a_failover(w: &mut impl World) {
     let heir = wait_any_heir(w, PRIMARY);
     for (n, session) in sessions.iter().enumerate() {
         assert!(!w.is_gone(session), "session {n} is gone");
-        write_at_last(w, session, "insert into t values (7)");
+        if n % 2 == 0 {
+            insert_prepared(w, session, 7);
+        } else {
+            w.run(session, "insert into t values (7)");
+            insert_prepared(w, session, 8);
+        }
+        assert_eq!(w.run(session, "show work_mem").value(), format!("{}MB", 10 + n));
+        // At whichever server it reads now.
+        assert_eq!(
+            w.run(session, "select current_setting('work_mem')").value(),
+            format!("{}MB", 10 + n)
+        );
     }
     assert_eq!(w.truth(heir, "select count(*) from t where n = 7"), "6");
+    assert_eq!(w.truth(heir, "select count(*) from t where n = 8"), "3");
+}
+
+const INSERT: &str = "insert into t values ($1)";
+
+/// Inserts by the statement that the session has prepared.
+fn insert_prepared(w: &mut impl World, session: &Client, n: usize) {
+    let bind = compose::bind("", "s", &[&n.to_string()]);
+    w.post(session, &[bind, compose::execute("", 0), compose::sync()].concat());
+    assert_eq!(w.finish(session).good().tags(), ["INSERT 0 1"]);
 }
 
 /// A transaction that was open on the lost primary has failed: its client is told so, and goes on
