@@ -138,7 +138,8 @@ mod tests {
     }
 
     fn config(hosts: &[&str]) -> Arc<Config> {
-        let backends = hosts.iter().map(|host| format!("[[backends]]\nhostname = \"{host}\"\n"));
+        let backend = |host| format!("[[backends]]\nhostname = \"{host}\"\nport = 5432\n");
+        let backends = hosts.iter().map(backend);
         let text = format!("sr_check_user = \"watch\"\n{}", backends.collect::<String>());
         Arc::new(load("test.toml", &InMemory(text)).unwrap().config)
     }
