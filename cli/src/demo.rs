@@ -51,6 +51,9 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Ending> {
         interrupt: Some(stop.clone()),
         ..Plan::default()
     };
+    // Servers that were started by a recovery are reaped here if they are killed.
+    pgherd_herd::adopt_orphans()
+        .map_err(|error| Ending::Broken(format!("cannot adopt processes: {error}")))?;
     let started = Instant::now();
     let herd = Herd::build(plan, &mut |step| {
         print(&format!("{:5.1} s  {step}", started.elapsed().as_secs_f64()));
@@ -91,18 +94,23 @@ fn config(herd: &Herd, port: u16, pcp: &Peer) -> Result<Config, Ending> {
     let mut text = format!(
         "listen_addresses = \"127.0.0.1\"\nport = {port}\nunix_socket_directories = \"\"\n\
          pcp_listen_addresses = \"{host}\"\npcp_port = {pcp_port}\npcp_socket_dir = \"\"\n\
-         sr_check_user = \"{USER}\"\nsr_check_period = \"1s\"\n"
+         sr_check_user = \"{USER}\"\nsr_check_period = \"1s\"\n\
+         recovery_user = \"{USER}\"\nrecovery_password = \"{PASSWORD}\"\n\
+         recovery_slot = \"node%d_slot\"\nrecovery_command = '{}'\n",
+        rebuild(herd)?
     );
     for node in herd.nodes() {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "\n[[backends]]\nhostname = \"{}\"\nport = {}\nweight = {}\napplication_name = \"{}\"\n",
+            "\n[[backends]]\nhostname = \"{}\"\nport = {}\nweight = {}\napplication_name = \"{}\"\n\
+             data_directory = '{}'\n",
             node.host(),
             node.port(),
             // Reads go to the standbys, so that the split can be seen.
             u8::from(node.id() > 0 || herd.nodes().len() == 1),
-            node.name()
+            node.name(),
+            node.data_dir().display()
         );
     }
     let _ = write!(text, "\n[users]\n{USER} = \"{PASSWORD}\"\n");
@@ -113,6 +121,18 @@ fn config(herd: &Herd, port: u16, pcp: &Peer) -> Result<Config, Ending> {
             Err(Ending::Mistakes(rejected.mistakes.len()))
         }
     }
+}
+
+/// The command that recovers a node.
+fn rebuild(herd: &Herd) -> Result<String, Ending> {
+    let program = std::env::current_exe()
+        .map_err(|error| Ending::CannotStart(format!("cannot find this program: {error}")))?;
+    Ok(format!(
+        "\"{}\" rebuild --data-directory %D --node-port %p --host %H --port %r \
+         --application-name %a --slot %s --bin-directory \"{}\"",
+        program.display(),
+        herd.binaries().dir.display()
+    ))
 }
 
 struct InMemory(String);
@@ -195,6 +215,7 @@ fn watch(herd: &Herd, args: &DemoArgs, pcp: &Peer, stop: &AtomicBool) -> Result<
         while Instant::now() < next && !is_over() {
             if let Ok(deed) = deeds.try_recv() {
                 board = Board::default();
+                let rows = ask(&mut dial)?;
                 let progress = |step: &str| print(&format!("\n{step}"));
                 if let Err(trouble) = deed.carry_out(herd, pcp, &rows, &progress) {
                     print(&format!("{trouble}"));

@@ -55,7 +55,7 @@ pub use launcher::telling_line;
 pub use node::{Mode, Node};
 pub use plan::{Hba, Plan};
 pub use port::free_port;
-pub use processes::poll;
+pub use processes::{adopt_orphans, poll};
 pub use settings::setting;
 pub use trouble::Trouble;
 pub use user::Account;

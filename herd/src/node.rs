@@ -189,7 +189,8 @@ impl Node {
         (is_own && file.lines().nth(7).map(str::trim_end) == Some("ready")).then_some(Ok(()))
     }
 
-    /// Stops the server, even if it is paused, and waits until it is gone.
+    /// Stops the server, even if it is paused or somebody else has started it, and waits until it is
+    /// gone.
     ///
     /// One that takes too long is killed, and that is an error. In particular a smart stop takes as
     /// long as clients stay.
@@ -199,12 +200,27 @@ impl Node {
 
     pub(crate) fn stop_within(&self, mode: Mode, limit: Duration) -> Result<(), Trouble> {
         let mut server = self.server();
-        let Some(pid) = live_pid(&mut server) else { return self.end(&mut server) };
+        let Some(pid) = live_pid(&mut server) else {
+            self.stop_stranger(mode, limit);
+            return self.end(&mut server);
+        };
         processes::signal(pid, mode.signal());
         processes::thaw(Some(pid), &self.data_dir);
         let stopped = poll(limit, || live_pid(&mut server).is_none());
         self.end(&mut server)?;
         if stopped { Ok(()) } else { Err(Trouble::Stop { node: self.id, waited: limit }) }
+    }
+
+    /// Stops the server that somebody else has started on the data directory, if there is one.
+    fn stop_stranger(&self, mode: Mode, limit: Duration) {
+        let number = self.postmaster_pid().lines().next().and_then(|line| line.trim().parse().ok());
+        let found = || processes::of_server(None, &self.data_dir);
+        let Some(pid) = number.and_then(Pid::from_raw).filter(|pid| found().contains(pid)) else {
+            return;
+        };
+        processes::signal(pid, mode.signal());
+        processes::thaw(Some(pid), &self.data_dir);
+        poll(limit, || found().is_empty());
     }
 
     /// Kills the server and all of its children outright, as a power cut would.

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// How often anything in this crate looks whether what it waits for has happened.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -33,6 +33,26 @@ pub fn poll(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
             return false;
         }
         thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Makes this process the parent of whoever below it loses their own, so that a server which somebody
+/// else has started, `pg_ctl` for example, leaves no zombie behind when it is killed: one passes for
+/// a server that runs, and not every machine's first process reaps.
+///
+/// # Errors
+/// The system refuses.
+pub fn adopt_orphans() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    Ok(())
+}
+
+/// Takes note of the end of an adopted process.
+fn reap(pid: Pid) {
+    match waitpid(Some(pid), WaitOptions::NOHANG) {
+        Ok(_) | Err(rustix::io::Errno::CHILD) => {}
+        Err(error) => log::warn!("cannot reap process {}: {error}", pid.as_raw_nonzero()),
     }
 }
 
@@ -97,6 +117,8 @@ pub(crate) fn kill_all(server: Option<Pid>, data_dir: &Path) -> bool {
         signal(*pid, Signal::KILL);
     }
     poll(KILL_LIMIT, || {
+        // The server's own end is its holder's to take note of.
+        doomed.iter().filter(|pid| Some(**pid) != server).for_each(|pid| reap(*pid));
         let left: HashSet<Pid> = snapshot().iter().map(|process| process.pid).collect();
         doomed.is_disjoint(&left)
     })

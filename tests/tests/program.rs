@@ -4,6 +4,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +25,7 @@ mod personality;
 #[path = "program/rebuild.rs"]
 mod rebuild;
 
-const TESTS: [(&str, fn()); 22] = [
+const TESTS: [(&str, fn()); 23] = [
     ("a_command_line_that_is_not_understood", a_command_line_that_is_not_understood),
     ("the_version", the_version),
     ("check_finds_no_mistakes", check_finds_no_mistakes),
@@ -45,6 +46,7 @@ const TESTS: [(&str, fn()); 22] = [
     ("demo_misses_postgresql", demo_misses_postgresql),
     ("demo_touches_no_full_directory", demo_touches_no_full_directory),
     ("demo_ends_by_itself_and_leaves_nothing", demo_ends_by_itself_and_leaves_nothing),
+    ("demo_does_what_its_keys_say", demo_does_what_its_keys_say),
     ("an_interrupted_demo_leaves_nothing", an_interrupted_demo_leaves_nothing),
     ("a_demo_interrupted_midway_leaves_nothing", a_demo_interrupted_midway_leaves_nothing),
 ];
@@ -306,6 +308,31 @@ fn demo_ends_by_itself_and_leaves_nothing() {
     room.assert_nothing_left();
 }
 
+/// The primary is killed, recovered, handed over to, and killed once more, which by then is a server that
+/// a recovery has started.
+fn demo_does_what_its_keys_say() {
+    let room = Room::new();
+    let port = free_port().to_string();
+    let mut command = room.command(&["demo", "--port", &port, "--standbys", "1"]);
+    let mut running = room.spawn(command.stdin(Stdio::piped()));
+    let mut keys = running.child.stdin.take().expect("it is a pipe");
+    running.wait_said("Ctrl-C stops everything");
+    for (key, said) in [
+        ("k", "node 1 is the primary in place of node 0"),
+        ("r", "recovery: node 0 follows node 1 and serves again"),
+        ("s", "node 0 is the primary in place of node 1"),
+        ("", "recovery: node 1 follows node 0 and serves again"),
+        ("k", "failover: node 0 was the primary, on timeline 3"),
+    ] {
+        writeln!(keys, "{key}").expect("it listens");
+        running.wait_said(said);
+    }
+    running.signal(Signal::INT);
+    let ended = running.ended();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    room.assert_nothing_left();
+}
+
 fn an_interrupted_demo_leaves_nothing() {
     let room = Room::new();
     let mut running = room.demo(free_port(), &["--standbys", "1"]);
@@ -396,10 +423,13 @@ impl Room {
     }
 
     fn start(&self, command: &mut Command) -> Running {
+        self.spawn(command.stdin(Stdio::null()))
+    }
+
+    fn spawn(&self, command: &mut Command) -> Running {
         let (output, errors) = (self.path("stdout"), self.path("stderr"));
         let create = |path: &Path| File::create(path).expect("a fresh directory can be written to");
         let child = command
-            .stdin(Stdio::null())
             .stdout(create(&output))
             .stderr(create(&errors))
             .spawn()

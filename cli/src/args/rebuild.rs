@@ -12,7 +12,7 @@ Examples:
     --stop-command 'sudo systemctl stop postgresql@15-main' \\
     --start-command 'sudo systemctl start postgresql@15-main'
   recovery_command = 'ssh postgres@%h pgherd rebuild --data-directory %D --node-port %p
-    --host %H --port %r --application-name %a --slot %s'
+    --host %H --port %r --user rewinder --application-name %a --slot %s'
 
 The password is found as psql finds it: in $PGPASSWORD, or in the ~/.pgpass of the data directory's
 owner. What the owner needs to be allowed at the primary, docs/administration.md tells.";

@@ -17,20 +17,20 @@ pub(super) enum Deed {
     Kill,
     /// The primary hands its part to a standby.
     Switch,
-    /// Every node that is down is made a standby of the primary.
-    Rejoin,
+    /// Every node that is out of service is recovered.
+    Recover,
 }
 
 /// What they are called.
 pub(super) const LEGEND: &str = "k and Enter kills the primary, s and Enter has it hand over to a standby, r and \
-     Enter makes servers that are out of service standbys of the primary.";
+     Enter recovers servers that are out of service, which makes them standbys of the primary.";
 
 impl Deed {
     fn read(line: &str) -> Option<Self> {
         match line.trim() {
             "k" => Some(Self::Kill),
             "s" => Some(Self::Switch),
-            "r" => Some(Self::Rejoin),
+            "r" => Some(Self::Recover),
             _ => None,
         }
     }
@@ -68,12 +68,17 @@ impl Deed {
                     super::role(row) == "standby" && ["up", "waiting"].contains(&super::status(row))
                 });
                 match heir {
-                    Some(heir) => hand_over(heir, pcp, progress),
+                    Some(node) => {
+                        progress(&format!("pgherd switchover {node}"));
+                        let request =
+                            Request::Promote { node, gracefully: false, switchover: true };
+                        ask(request, pcp, progress);
+                    }
                     None => progress("no standby is in service"),
                 }
                 Ok(())
             }
-            Self::Rejoin => {
+            Self::Recover => {
                 let nodes = rows.iter().enumerate();
                 let lost: Vec<usize> = nodes
                     .filter(|(_, row)| ["down", "quarantine"].contains(&super::status(row)))
@@ -82,24 +87,23 @@ impl Deed {
                 if lost.is_empty() {
                     progress("no server is out of service");
                 }
-                lost.into_iter().try_for_each(|node| {
-                    progress(&format!("copying node {primary} to node {node}"));
-                    herd.rejoin(node, primary)
-                })
+                for node in lost {
+                    progress(&format!("pgherd recover {node}"));
+                    ask(Request::Recover { node, is_dry_run: false }, pcp, progress);
+                }
+                Ok(())
             }
         }
     }
 }
 
-/// Asks pgherd for a switchover, as `pgherd switchover` does.
-fn hand_over(heir: usize, pcp: &Peer, progress: &dyn Fn(&str)) {
-    progress(&format!("pgherd switchover {heir}"));
+/// Asks pgherd for something as `pgherd switchover` and `pgherd recover` do.
+fn ask(request: Request, pcp: &Peer, progress: &dyn Fn(&str)) {
     let mut watch = |event: Event<'_>| {
         if let Event::Told(remark) = event {
             progress(&remark.message);
         }
     };
-    let request = Request::Promote { node: heir, gracefully: false, switchover: true };
     let asked =
         Session::open(pcp, USER, Secret::new(PASSWORD), &mut watch).and_then(|mut session| {
             session.ask(request)?;
@@ -119,7 +123,7 @@ mod tests {
     fn a_letter_is_a_deed() {
         let cases = [
             ("k", Some(Deed::Kill)),
-            (" r \n", Some(Deed::Rejoin)),
+            (" r \n", Some(Deed::Recover)),
             ("s", Some(Deed::Switch)),
             ("", None),
             ("kill", None),
