@@ -4,7 +4,7 @@
 //! and stopped whatever happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use pgherd_tests::real::{Lot, Real, drill};
@@ -20,14 +20,23 @@ pub(crate) fn main(runtime: &'static str) {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(HERDS);
     let lot = Lot::default();
-    let trials = all::<Real>()
-        .into_iter()
-        .chain(drill::all())
-        .map(|scenario| {
-            let lot = Arc::clone(&lot);
-            Trial::test(scenario.name, move || play(runtime, &lot, &scenario))
+    let floor = Arc::new(RwLock::new(()));
+    let scenarios = all::<Real>().into_iter().map(|scenario| {
+        let (lot, floor) = (Arc::clone(&lot), Arc::clone(&floor));
+        Trial::test(scenario.name, move || {
+            let _shared = floor.read().unwrap_or_else(PoisonError::into_inner);
+            play(runtime, &lot, &scenario)
         })
-        .collect();
+    });
+    // They measure time, and have the machine for themselves when everything else has been played.
+    let drills = drill::all().into_iter().map(|scenario| {
+        let (lot, floor) = (Arc::clone(&lot), Arc::clone(&floor));
+        Trial::test(scenario.name, move || {
+            let _alone = floor.write().unwrap_or_else(PoisonError::into_inner);
+            play(runtime, &lot, &scenario)
+        })
+    });
+    let trials = scenarios.chain(drills).collect();
     let conclusion = libtest_mimic::run(&args, trials);
     // Exiting drops nothing.
     lot.lock().unwrap_or_else(PoisonError::into_inner).clear();
