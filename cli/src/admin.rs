@@ -1,10 +1,13 @@
 //! `pgherd nodes`, `attach`, `recover` and their like: what a pgherd that serves is asked over PCP.
 
+use std::cell::Cell;
+
 use pgherd_core::admin::client::{Remark, Row};
 use pgherd_core::admin::request::{Request, Scope};
 use pgherd_core::message::Shutdown;
+use serde_json::json;
 
-use crate::args::{AdminCommand, Mode, PeerArgs};
+use crate::args::{AdminCommand, AskArgs, Mode};
 use crate::ending::Ending;
 use crate::pcp::{Event, Session, Trouble};
 use crate::say::say;
@@ -19,26 +22,26 @@ use whom::Whom;
 /// Carries out a command.
 pub(crate) fn admin(command: &AdminCommand) -> Result<(), Ending> {
     match command {
-        AdminCommand::Nodes(args) => show(&args.peer, "the servers are not shown", |session| {
-            nodes::nodes(session, args.json)
+        AdminCommand::Nodes(args) => show(&args.ask, "the servers are not shown", |session| {
+            nodes::nodes(session, args.ask.json)
         }),
-        AdminCommand::Stats(args) => show(&args.peer, "the statistics are not shown", |session| {
-            stats::stats(session, args.json)
+        AdminCommand::Stats(args) => show(&args.ask, "the statistics are not shown", |session| {
+            stats::stats(session, args.ask.json)
         }),
         AdminCommand::Attach(args) => {
             let request = Request::Attach(args.node.into());
-            order(&args.peer, request, &Deed::to_node(args.node, "let in again"))
+            order(&args.ask, request, &Deed::to_node(args.node, "let in again"))
         }
         AdminCommand::Detach(args) => {
             let request = Request::Detach { node: args.node.into(), gracefully: args.graceful };
-            order(&args.peer, request, &Deed::to_node(args.node, "taken out of service"))
+            order(&args.ask, request, &Deed::to_node(args.node, "taken out of service"))
         }
         AdminCommand::Promote(args) => {
-            order(&args.peer, promote(args.node, false), &Deed::to_node(args.node, "promoted"))
+            order(&args.ask, promote(args.node, false), &Deed::to_node(args.node, "promoted"))
         }
         AdminCommand::Switchover(args) => {
             let deed = Deed::to_node(args.node, "made the primary");
-            order(&args.peer, promote(args.node, true), &deed)
+            order(&args.ask, promote(args.node, true), &deed)
         }
         AdminCommand::Recover(args) => {
             let request = Request::Recover { node: args.node.into(), is_dry_run: args.dry_run };
@@ -50,16 +53,16 @@ pub(crate) fn admin(command: &AdminCommand) -> Result<(), Ending> {
             } else {
                 Deed::to_node(args.node, "recovered")
             };
-            order(&args.peer, request, &deed)
+            order(&args.ask, request, &deed)
         }
         AdminCommand::Reload(args) => {
             let deed = Deed {
                 done: "the configuration is being read again; the log tells how that went".into(),
                 not_done: "the configuration was not read again".into(),
             };
-            order(&args.peer, Request::Reload(Scope::Local), &deed)
+            order(&args.ask, Request::Reload(Scope::Local), &deed)
         }
-        AdminCommand::Stop(args) => stop(&args.peer, args.mode),
+        AdminCommand::Stop(args) => stop(&args.ask, args.mode),
     }
 }
 
@@ -67,7 +70,7 @@ fn promote(node: u8, switchover: bool) -> Request {
     Request::Promote { node: node.into(), gracefully: false, switchover }
 }
 
-fn stop(peer: &PeerArgs, mode: Mode) -> Result<(), Ending> {
+fn stop(args: &AskArgs, mode: Mode) -> Result<(), Ending> {
     let (how, word) = match mode {
         Mode::Smart => (Shutdown::Smart, "once transactions have finished"),
         Mode::Fast => (Shutdown::Fast, "once every client has been told"),
@@ -75,7 +78,7 @@ fn stop(peer: &PeerArgs, mode: Mode) -> Result<(), Ending> {
     };
     let deed =
         Deed { done: format!("pgherd stops {word}"), not_done: "pgherd was not stopped".into() };
-    order(peer, Request::Stop(how, Scope::Local), &deed)
+    order(args, Request::Stop(how, Scope::Local), &deed)
 }
 
 /// What is said of something that is done, and of something that is not.
@@ -95,30 +98,41 @@ impl Deed {
 
 /// Asks for something and prints what is told.
 fn show(
-    peer: &PeerArgs,
+    args: &AskArgs,
     failure: &str,
     ask: impl FnOnce(&mut Session<'_>) -> Result<String, Lack>,
 ) -> Result<(), Ending> {
-    let told = with_session(peer, |_| failure.to_owned(), ask)?;
+    let told = with_session(args, |_| failure.to_owned(), ask)?;
     say(&told);
     Ok(())
 }
 
 /// Has something done, and says so.
-fn order(peer: &PeerArgs, request: Request, deed: &Deed) -> Result<(), Ending> {
-    let failure = |lack: &Lack| match lack {
-        Lack::Trouble(Trouble::Refused(_)) => deed.not_done.clone(),
-        // Whoever was asked may do it all the same.
-        Lack::Trouble(_) | Lack::Form(_) => {
+fn order(args: &AskArgs, request: Request, deed: &Deed) -> Result<(), Ending> {
+    // Whoever was asked may do it all the same, unless it has refused.
+    let is_sure = Cell::new(true);
+    let failure = |lack: &Lack| {
+        is_sure.set(matches!(lack, Lack::Trouble(Trouble::Refused(_))));
+        if is_sure.get() {
+            deed.not_done.clone()
+        } else {
             format!("perhaps {}, which its log and `pgherd nodes` tell", deed.not_done)
         }
     };
-    with_session(peer, failure, |session| {
+    let ended = with_session(args, failure, |session| {
         session.ask(request)?;
         Ok(())
-    })?;
-    say(&format!("{}\n", deed.done));
-    Ok(())
+    });
+    if args.json {
+        let (done, told) = match &ended {
+            Ok(()) => (Some(true), deed.done.clone()),
+            Err(ending) => (is_sure.get().then_some(false), ending.to_string()),
+        };
+        say(&format!("{}\n", json!({ "done": done, "told": told })));
+    } else if ended.is_ok() {
+        say(&format!("{}\n", deed.done));
+    }
+    ended
 }
 
 /// Why something is not told.
@@ -138,11 +152,11 @@ impl From<Trouble> for Lack {
 /// Logs in, does something with the session, and takes leave. If that fails, `failure` says what of
 /// it was not done.
 fn with_session<T>(
-    peer: &PeerArgs,
+    args: &AskArgs,
     failure: impl FnOnce(&Lack) -> String,
     act: impl FnOnce(&mut Session<'_>) -> Result<T, Lack>,
 ) -> Result<T, Ending> {
-    let whom = Whom::find(peer)?;
+    let whom = Whom::find(&args.peer)?;
     let password = whom.password()?;
     let mut watch = |event: Event<'_>| {
         if let Event::Told(remark) = event {

@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 mod admin;
 mod rebuild;
 
-pub(crate) use admin::{AdminCommand, Mode, PeerArgs};
+pub(crate) use admin::{AdminCommand, AskArgs, Mode, PeerArgs};
 pub(crate) use rebuild::{Method, RebuildArgs};
 
 const EXIT_CODES: &str = "\

@@ -48,6 +48,16 @@ pub(crate) struct PeerArgs {
     pub(crate) no_password: bool,
 }
 
+/// Whom to ask, and how the answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    #[command(flatten)]
+    pub(crate) peer: PeerArgs,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 const SHOW_EXAMPLES: &str = "\
 Examples:
   pgherd nodes --config pgherd.toml
@@ -58,16 +68,13 @@ Examples:
 #[command(after_help = SHOW_EXAMPLES)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
-    pub(crate) peer: PeerArgs,
-    /// Print JSON, for programs
-    #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) ask: AskArgs,
 }
 
 const NODE_EXAMPLES: &str = "\
 Examples:
   pgherd attach 1 --config pgherd.toml
-  pgherd promote 1 --host db1 --user admin
+  pgherd promote 1 --host db1 --user admin --json
   pgherd switchover 2 --config /etc/pgpool-II/pgpool.conf";
 
 #[derive(Debug, Args)]
@@ -77,7 +84,7 @@ pub(crate) struct NodeArgs {
     #[arg(value_name = "NODE")]
     pub(crate) node: u8,
     #[command(flatten)]
-    pub(crate) peer: PeerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 const DETACH_EXAMPLES: &str = "\
@@ -95,7 +102,7 @@ pub(crate) struct DetachArgs {
     #[arg(long)]
     pub(crate) graceful: bool,
     #[command(flatten)]
-    pub(crate) peer: PeerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 const RECOVER_EXAMPLES: &str = "\
@@ -113,7 +120,7 @@ pub(crate) struct RecoverArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
-    pub(crate) peer: PeerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 const RELOAD_EXAMPLES: &str = "\
@@ -125,7 +132,7 @@ Examples:
 #[command(after_help = RELOAD_EXAMPLES)]
 pub(crate) struct ReloadArgs {
     #[command(flatten)]
-    pub(crate) peer: PeerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 const STOP_EXAMPLES: &str = "\
@@ -140,7 +147,7 @@ pub(crate) struct StopArgs {
     #[arg(long, short = 'm', value_enum, default_value_t = Mode::Smart)]
     pub(crate) mode: Mode,
     #[command(flatten)]
-    pub(crate) peer: PeerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 /// What becomes of those who are connected when pgherd stops.

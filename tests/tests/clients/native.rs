@@ -98,6 +98,8 @@ pub(crate) fn a_node_out_and_in(world: &mut Real) {
         assert_eq!(good(world, &home, &["attach", "1"]), "node 1 was let in again\n");
         world.wait_up(&app, 1);
     }
+    let told = json(world, &home, &["attach", "1", "--json"]);
+    assert_eq!(told, serde_json::json!({ "done": true, "told": "node 1 was let in again" }));
 }
 
 pub(crate) fn a_switchover(world: &mut Real) {
@@ -138,6 +140,10 @@ pub(crate) fn refusals(world: &mut Real) {
         let has_reason = reasons.iter().any(|reason| told.contains(reason));
         assert!(told.starts_with(&place) && has_reason, "{told}");
     }
+    let output = run(world, &home, &["attach", "9", "--json"]);
+    let told: Value = serde_json::from_str(&text(&output.stdout)).expect("it is JSON");
+    assert_eq!((output.status.code(), &told["done"]), (Some(6), &false.into()), "{told}");
+    assert!(told["told"].as_str().is_some_and(|told| told.contains("node 9 was not")), "{told}");
     let silent = bad(world, &home, &["nodes", "--host", "localhost"]);
     assert!(
         silent.contains("there is no password for user \"pcpadmin\" at localhost:"),

@@ -38,7 +38,9 @@ fn commands_explain_themselves() {
         assert!(all.output.contains(&format!("\n  {command} ")), "{command}: {all:?}");
         let help = run(&room, &[command, "--help"]);
         assert_eq!(help.code, 0, "{help:?}");
-        for word in ["Examples:\n", "--config", "--host", "--port", "--user", "--no-password"] {
+        for word in
+            ["Examples:\n", "--config", "--host", "--port", "--user", "--no-password", "--json"]
+        {
             assert!(help.output.contains(word), "{command}: no {word} in {help:?}");
         }
     }
@@ -50,7 +52,7 @@ fn commands_explain_themselves() {
         &["stop", "--mode", "never"],
         &["nodes", "--port", "0"],
         &["completion", "tcsh"],
-        &["recover", "1", "--json"],
+        &["recover", "1", "--yaml"],
     ] {
         let ended = run(&room, args);
         assert_eq!(ended.code, 2, "{args:?}: {ended:?}");
