@@ -109,7 +109,7 @@ impl Bench {
     /// The server takes a connection, and tells there that it is the primary.
     fn answers(&mut self, conn: ConnId) -> Asked {
         self.lets_in(conn);
-        let values = ["f", "0/10", "1", "", "", "f", "", "", "", ""];
+        let values = ["f", "0/10", "1", "", "", "f", "7", "", "", "", "", "", ""];
         let mut row = u16::try_from(values.len()).unwrap().to_be_bytes().to_vec();
         for value in values {
             row.extend(u32::try_from(value.len()).unwrap().to_be_bytes());
