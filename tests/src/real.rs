@@ -6,6 +6,7 @@
 
 pub mod child;
 pub mod commands;
+pub mod crash;
 pub mod drill;
 pub mod grounds;
 pub mod proxy;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pgherd_tests::real::{Lot, Real, drill};
+use pgherd_tests::real::{Lot, Real, crash, drill};
 use pgherd_tests::scenarios::{Scenario, all};
 
 /// Scenarios that are played at the same time, each with servers of its own. Most of them wait for
@@ -21,7 +21,7 @@ pub(crate) fn main(runtime: &'static str) {
     args.test_threads.get_or_insert(HERDS);
     let lot = Lot::default();
     let floor = Arc::new(RwLock::new(()));
-    let scenarios = all::<Real>().into_iter().map(|scenario| {
+    let scenarios = all::<Real>().into_iter().chain(crash::all()).map(|scenario| {
         let (lot, floor) = (Arc::clone(&lot), Arc::clone(&floor));
         Trial::test(scenario.name, move || {
             let _shared = floor.read().unwrap_or_else(PoisonError::into_inner);

@@ -93,8 +93,10 @@ impl Session {
     /// may pass yet.
     pub(super) fn withholds(&mut self, desk: &mut Desk, id: ConnId, unread: &[u8]) -> bool {
         let Some(link) = desk.links.get_mut(id) else { return false };
-        let is_clients = !link.pending.is_empty() && link.owner() == Owner::Client;
-        if !link.kept.is_open() || link.framer.is_inside() || !is_clients {
+        if !link.kept.is_open() || link.framer.is_inside() {
+            return false;
+        }
+        if link.pending.is_empty() || link.owner() != Owner::Client {
             return false;
         }
         match omen(unread) {

@@ -302,7 +302,7 @@ const LONG_READ: &str = "select 7, pg_sleep(3)";
 
 /// Clients each with a long read in flight at a node, and how many reads each has sent that are not yet
 /// answered.
-fn readers_in_flight(w: &mut impl World, node: usize) -> Vec<(Client, usize)> {
+pub(crate) fn readers_in_flight(w: &mut impl World, node: usize) -> Vec<(Client, usize)> {
     let [simple, extended, ahead] = ["simple", "extended", "ahead"].map(|name| w.connect(name));
     let watcher = w.connect("watcher");
     for reader in [&simple, &extended, &ahead] {
@@ -329,7 +329,7 @@ fn read_counts(w: &mut impl World, watcher: &Client) -> Vec<u64> {
 }
 
 /// Every read is answered once, and the sessions go on.
-fn answered_once(w: &mut impl World, readers: &[(Client, usize)]) {
+pub(crate) fn answered_once(w: &mut impl World, readers: &[(Client, usize)]) {
     for (reader, ahead) in readers {
         for _ in 0..*ahead {
             let answer = w.finish(reader).good();
