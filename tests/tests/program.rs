@@ -4,7 +4,6 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
-use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,12 +19,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 #[path = "program/admin.rs"]
 mod admin;
+#[path = "program/demo.rs"]
+mod demo;
 #[path = "program/personality.rs"]
 mod personality;
 #[path = "program/rebuild.rs"]
 mod rebuild;
 
-const TESTS: [(&str, fn()); 23] = [
+const TESTS: [(&str, fn()); 15] = [
     ("a_command_line_that_is_not_understood", a_command_line_that_is_not_understood),
     ("the_version", the_version),
     ("check_finds_no_mistakes", check_finds_no_mistakes),
@@ -41,14 +42,6 @@ const TESTS: [(&str, fn()); 23] = [
     ("smol_keeps_threads_on_their_cores", smol_keeps_threads_on_their_cores),
     ("glommio_keeps_threads_on_their_cores", glommio_keeps_threads_on_their_cores),
     ("a_core_that_is_not_there_stops_the_start", a_core_that_is_not_there_stops_the_start),
-    ("demo_refuses_a_privileged_port", demo_refuses_a_privileged_port),
-    ("demo_says_which_port_is_taken", demo_says_which_port_is_taken),
-    ("demo_misses_postgresql", demo_misses_postgresql),
-    ("demo_touches_no_full_directory", demo_touches_no_full_directory),
-    ("demo_ends_by_itself_and_leaves_nothing", demo_ends_by_itself_and_leaves_nothing),
-    ("demo_does_what_its_keys_say", demo_does_what_its_keys_say),
-    ("an_interrupted_demo_leaves_nothing", an_interrupted_demo_leaves_nothing),
-    ("a_demo_interrupted_midway_leaves_nothing", a_demo_interrupted_midway_leaves_nothing),
 ];
 
 fn main() {
@@ -57,6 +50,7 @@ fn main() {
     args.test_threads = Some(1);
     let trials = TESTS
         .into_iter()
+        .chain(demo::TESTS)
         .chain(personality::TESTS)
         .chain(admin::TESTS)
         .chain(rebuild::TESTS)
@@ -258,101 +252,6 @@ fn a_core_that_is_not_there_stops_the_start() {
         );
         assert_eq!(ended.errors.lines().last(), Some(line.as_str()), "{ended:?}");
     }
-}
-
-fn demo_refuses_a_privileged_port() {
-    let ended = Room::new().pgherd(["demo", "--port", "80"].map(OsStr::new)).ended();
-    assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.errors.contains("--port"), "{ended:?}");
-}
-
-fn demo_says_which_port_is_taken() {
-    let room = Room::new();
-    let (_taken, port) = taken_port();
-    let ended = room.demo(port, &["--for", "1"]).ended();
-    assert_eq!(ended.code, 4, "{ended:?}");
-    assert!(ended.errors.contains(&format!("127.0.0.1:{port}")), "{ended:?}");
-    room.assert_nothing_left();
-}
-
-fn demo_misses_postgresql() {
-    let room = Room::new();
-    let mut command = room.command(&["demo", "--port", &free_port().to_string(), "--for", "1"]);
-    command.env("PG_BINDIR", "/nowhere");
-    let ended = room.start(&mut command).ended();
-    assert_eq!(ended.code, 4, "{ended:?}");
-    assert!(ended.errors.contains("/nowhere") && ended.errors.contains("PG_BINDIR"), "{ended:?}");
-    room.assert_nothing_left();
-}
-
-fn demo_touches_no_full_directory() {
-    let room = Room::new();
-    let dir = room.path("full");
-    fs::create_dir(&dir).expect("a fresh directory can be written to");
-    room.file("full/mine", "kept");
-    let name = dir.display().to_string();
-    let ended = room.demo(free_port(), &["--for", "1", "--dir", &name]).ended();
-    assert_eq!(ended.code, 4, "{ended:?}");
-    assert!(ended.errors.contains(&name), "{ended:?}");
-    assert_eq!(entries(&dir), ["mine"]);
-    room.assert_nothing_left();
-}
-
-fn demo_ends_by_itself_and_leaves_nothing() {
-    let room = Room::new();
-    let port = free_port();
-    let ended = room.demo(port, &["--standbys", "1", "--for", "3"]).ended();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    let psql = format!("psql -h 127.0.0.1 -p {port} ");
-    assert!(ended.output.lines().any(|line| line.contains(&psql)), "{ended:?}");
-    room.assert_nothing_left();
-}
-
-/// The primary is killed, recovered, handed over to, and killed once more, which by then is a server that
-/// a recovery has started.
-fn demo_does_what_its_keys_say() {
-    let room = Room::new();
-    let port = free_port().to_string();
-    let mut command = room.command(&["demo", "--port", &port, "--standbys", "1"]);
-    let mut running = room.spawn(command.stdin(Stdio::piped()));
-    let mut keys = running.child.stdin.take().expect("it is a pipe");
-    running.wait_said("Ctrl-C stops everything");
-    for (key, said) in [
-        ("k", "node 1 is the primary in place of node 0"),
-        ("r", "recovery: node 0 follows node 1 and serves again"),
-        ("s", "node 0 is the primary in place of node 1"),
-        ("", "recovery: node 1 follows node 0 and serves again"),
-        ("k", "failover: node 0 was the primary, on timeline 3"),
-    ] {
-        writeln!(keys, "{key}").expect("it listens");
-        running.wait_said(said);
-    }
-    running.signal(Signal::INT);
-    let ended = running.ended();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    room.assert_nothing_left();
-}
-
-fn an_interrupted_demo_leaves_nothing() {
-    let room = Room::new();
-    let mut running = room.demo(free_port(), &["--standbys", "1"]);
-    running.wait_said("Ctrl-C stops everything");
-    running.signal(Signal::INT);
-    let ended = running.ended();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    room.assert_nothing_left();
-}
-
-/// The first step is told before the herd is there.
-fn a_demo_interrupted_midway_leaves_nothing() {
-    let room = Room::new();
-    let mut running = room.demo(free_port(), &["--standbys", "1"]);
-    running.wait_said(" s  ");
-    running.signal(Signal::INT);
-    let ended = running.ended();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(!ended.output.contains("psql"), "it was to be midway: {ended:?}");
-    room.assert_nothing_left();
 }
 
 /// A directory for the files of one test, and for the temporary ones of its programs.
