@@ -372,6 +372,8 @@ scenarios! {
         a_primary_that_comes_and_goes with promote,
         a_standby_that_receives_nothing_is_not_the_heir with promote,
         a_standby_with_wal_from_beyond_the_fork with promote,
+        a_rival_does_not_take_over_what_it_lacks with promote,
+        a_word_counts_beside_an_old_primary with only_the_first,
         two_standbys_are_promoted_by_others with promote,
         a_standby_that_others_promote_beside_the_primary with promote,
         a_candidate_is_detached_in_a_failover with promote,

@@ -195,7 +195,10 @@ impl Control {
     fn is_no_loss(&self, id: BackendId) -> bool {
         let backend = self.config.backend(id);
         let may_fail = backend.is_some_and(|backend| backend.failover == FailoverFlag::Allow);
-        let is_kept_out = matches!(self.hold_of(id), Hold::Fenced | Hold::Foreign | Hold::Unproved);
+        let is_kept_out = matches!(
+            self.hold_of(id),
+            Hold::Fenced | Hold::Foreign | Hold::Astray | Hold::Unproved
+        );
         !may_fail || is_kept_out && self.commands.reign.primary != Some(id)
     }
 

@@ -55,13 +55,15 @@ impl Control {
             Some(leader) => self.judge_beside(node, sighting, leader, presence),
             None => self.judge_alone(id, sighting, hold, presence),
         };
+        let known = self.known_wal();
         let (now, late) = (self.now, self.now + limits::LOST_LOOK_PERIOD);
         if let Some(node) = self.nodes.get_mut(at) {
             if hold == Hold::Unproved && next == Hold::None {
                 node.returned = Some(now);
             }
+            node.fork = (next == Hold::Unproved).then(|| node.fork.or(known)).flatten();
             node.hold = next;
-            if matches!(next, Hold::Fenced | Hold::Foreign | Hold::Unproved) {
+            if matches!(next, Hold::Fenced | Hold::Foreign | Hold::Astray | Hold::Unproved) {
                 node.rounds.look_by(late);
             }
         }
@@ -95,65 +97,93 @@ impl Control {
         leader: (BackendId, u32),
         presence: Presence,
     ) -> Hold {
+        match sighting.role {
+            Role::Primary => self.judge_rival(node, sighting, leader),
+            Role::Standby => self.judge_standby(node, sighting, leader, presence),
+            Role::Unknown => node.hold,
+        }
+    }
+
+    /// Judges a node that takes writes beside the primary.
+    fn judge_rival(&self, node: &Watched, sighting: &Sighting, leader: (BackendId, u32)) -> Hold {
         let (primary, timeline) = leader;
-        match (sighting.role, node.hold) {
-            (Role::Primary, hold) if sighting.timeline <= timeline => {
+        match node.hold {
+            hold if sighting.timeline <= timeline => {
                 if hold != Hold::Fenced {
                     self.on_rival(node.id, sighting.timeline, leader);
                 }
                 Hold::Fenced
             }
-            (Role::Primary, Hold::None | Hold::Foreign | Hold::Unproved)
+            Hold::Fenced | Hold::Detached | Hold::Lost => node.hold,
+            Hold::Unproved if node.fork.is_some_and(|fork| self.known_wal() > Some(fork)) => {
+                log::error!(
+                    "node {} takes writes on timeline {}, and node {primary} on timeline {timeline} \
+                     has written since: they have come apart. Node {0} does not take its place by \
+                     itself any more; make it a standby of node {primary}",
+                    node.id,
+                    sighting.timeline
+                );
+                Hold::Fenced
+            }
+            Hold::None | Hold::Foreign | Hold::Astray | Hold::Unproved
                 if self.is_blind(primary) =>
             {
                 Hold::None
             }
             // Somebody has promoted it. Who is the primary stays it as long as it answers: clients
-            // have been writing there. If it does not, the later timeline is the one to follow.
-            (Role::Primary, hold @ (Hold::None | Hold::Foreign | Hold::Unproved)) => {
-                if hold != Hold::Unproved {
-                    self.on_rival(node.id, sighting.timeline, leader);
-                }
+            // have been writing there. If it does not, and has written nothing since, the later
+            // timeline is the one to follow.
+            Hold::None | Hold::Foreign | Hold::Astray => {
+                self.on_rival(node.id, sighting.timeline, leader);
                 Hold::Unproved
             }
-            (Role::Standby, hold) if self.is_astray(sighting, leader) => {
+            Hold::Unproved => Hold::Unproved,
+        }
+    }
+
+    /// Judges a standby beside the primary.
+    fn judge_standby(
+        &self,
+        node: &Watched,
+        sighting: &Sighting,
+        leader: (BackendId, u32),
+        presence: Presence,
+    ) -> Hold {
+        let (primary, timeline) = leader;
+        if self.is_astray(sighting, leader) {
+            if node.hold == Hold::None {
+                log::error!(
+                    "node {} receives WAL from a server that takes writes beside node {primary}: it \
+                     serves nobody. It may have WAL that node {primary} has not; make it a standby \
+                     of node {primary} anew, by online recovery for example",
+                    node.id
+                );
+            }
+            return if node.hold == Hold::Fenced { Hold::Fenced } else { Hold::Astray };
+        }
+        let is_proved = self.is_proved(node, sighting, timeline);
+        match (node.hold, self.config.signs.failback) {
+            (Hold::None, _) if presence == Presence::There => Hold::None,
+            (Hold::Fenced | Hold::Astray, Failback::Proved { .. }) if is_proved => {
+                log::info!("node {} follows node {primary}, and serves again", node.id);
+                Hold::None
+            }
+            (hold @ (Hold::Fenced | Hold::Astray), _) => hold,
+            (_, Failback::Proved { interval }) if is_proved => {
+                let is_soon = node.returned.is_some_and(|at| self.now < at + interval);
+                if is_soon { Hold::Unproved } else { Hold::None }
+            }
+            (_, Failback::ByHand) if is_proved => Hold::None,
+            (hold, _) => {
                 if hold == Hold::None {
-                    log::error!(
-                        "node {} receives WAL from a server that takes writes beside node {primary}: \
-                         it serves nobody. It may have WAL that node {primary} has not; make it a \
-                         standby of node {primary} anew, by online recovery for example",
+                    log::warn!(
+                        "node {} is there and not seen to follow node {primary} on timeline \
+                         {timeline}: it serves nobody until it does, or is attached",
                         node.id
                     );
                 }
-                if hold == Hold::Fenced { hold } else { Hold::Unproved }
+                Hold::Unproved
             }
-            (Role::Standby, Hold::None) if presence == Presence::There => Hold::None,
-            (Role::Standby, hold) => {
-                let is_proved = self.is_proved(node, sighting, timeline);
-                match (hold, self.config.signs.failback) {
-                    (Hold::Fenced, Failback::Proved { .. }) if is_proved => {
-                        log::info!("node {} follows node {primary}, and serves again", node.id);
-                        Hold::None
-                    }
-                    (Hold::Fenced, _) => Hold::Fenced,
-                    (_, Failback::Proved { interval }) if is_proved => {
-                        let is_soon = node.returned.is_some_and(|at| self.now < at + interval);
-                        if is_soon { Hold::Unproved } else { Hold::None }
-                    }
-                    (_, Failback::ByHand) if is_proved => Hold::None,
-                    (_, _) => {
-                        if hold == Hold::None {
-                            log::warn!(
-                                "node {} is there and not seen to follow node {primary} on timeline \
-                                 {timeline}: it serves nobody until it does, or is attached",
-                                node.id
-                            );
-                        }
-                        Hold::Unproved
-                    }
-                }
-            }
-            (Role::Primary | Role::Unknown, hold) => hold,
         }
     }
 
@@ -166,6 +196,18 @@ impl Control {
     ) -> bool {
         sighting.timeline >= timeline
             && matches!(self.upstream(sighting, primary), Upstream::Rival(_))
+    }
+
+    /// How much WAL is known of on the timeline of the primary, from it and from its standbys.
+    fn known_wal(&self) -> Option<u64> {
+        let (primary, timeline) = self.leader()?;
+        let known = self.nodes.iter().filter_map(|node| {
+            let sighting = node.fact.sighting.as_ref()?;
+            let counts = node.id == primary || node.hold == Hold::None;
+            (counts && sighting.timeline == timeline)
+                .then_some(sighting.received.max(sighting.lsn)?)
+        });
+        known.max()
     }
 
     /// Whether a node lives and refuses to tell how it is.
@@ -185,7 +227,7 @@ impl Control {
     ) -> Hold {
         let serves = |node: &Watched| node.id != id && node.fact.status.is_usable();
         match (hold, self.last_timeline) {
-            (Hold::Fenced, _) => Hold::Fenced,
+            (Hold::Fenced | Hold::Astray, _) => hold,
             (_, Some(last)) if sighting.role == Role::Primary && sighting.timeline < last => {
                 log::error!(
                     "node {id} takes writes on timeline {}, and the last primary was on timeline \

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use super::Control;
 use super::commands::Purpose;
+use super::lineage::Upstream;
 use super::order::{Failed, What};
 use super::standing::{Hold, Presence};
+use super::watch::Watched;
 use crate::backend::dialogue::Rows;
 use crate::config::{FailoverFlag, FailoverMode};
 use crate::failover::decide::{Candidate, Decision, Loss, Standing, decide};
-use crate::health::probe::Receiver;
+use crate::health::probe::{Receiver, Sighting};
 use crate::id::{BackendId, ConnId};
 use crate::job::{Ending, JobId};
 use crate::limits;
@@ -203,12 +205,29 @@ impl Control {
         if primary != lost && self.leader().is_some_and(is_late) {
             log::error!(
                 "node {primary} takes writes on timeline {}, as node {lost} did: it was not \
-                 promoted but started as a primary, and no standby will follow it by itself",
+                 promoted but started as a primary. No standby will follow it by itself, and none \
+                 serves until it does",
                 loss.timeline
             );
+            self.keep_out_bereft();
         }
         self.on_primary_found(primary);
         self.gather_followers();
+    }
+
+    /// Keeps those out of service who have lost their primary, and to whom the timeline of this one
+    /// does not tell that there is another.
+    fn keep_out_bereft(&mut self) {
+        let is_bereft = |node: &&Watched| {
+            let sighting = node.fact.sighting.as_ref();
+            node.hold == Hold::None
+                && sighting.is_some_and(|sighting| {
+                    sighting.role == Role::Standby && sighting.receiver == Receiver::None
+                })
+        };
+        let bereft: Vec<BackendId> =
+            self.nodes.iter().filter(is_bereft).map(|node| node.id).collect();
+        bereft.into_iter().for_each(|id| self.hold(id, Hold::Unproved));
     }
 
     /// Whether every node that could be promoted has said something since, or is known to be lost.
@@ -233,9 +252,12 @@ impl Control {
                 Hold::Detached | Hold::Lost => Standing::Detached,
                 Hold::Fenced => Standing::Tried,
                 Hold::Foreign => Standing::Foreign,
+                Hold::Astray => Standing::Astray,
                 // The operator may detach a primary that lives, and knows it.
                 Hold::None | Hold::Unproved
-                    if !is_detached && before.is_some_and(|before| received > Some(before)) =>
+                    if !is_detached
+                        && before.is_some_and(|before| received > Some(before))
+                        && sighting.as_ref().is_some_and(|s| self.may_hear(s, &case.loss)) =>
                 {
                     Standing::Hears
                 }
@@ -401,9 +423,18 @@ impl Control {
             && self.nodes.iter().any(|node| {
                 let sighting = node.fact.sighting.as_ref();
                 node.looked_at.is_some_and(|at| at >= case.since)
-                    && sighting.is_some_and(|s| s.receiver == Receiver::Streaming)
+                    && sighting.is_some_and(|s| {
+                        s.receiver == Receiver::Streaming && self.may_hear(s, &case.loss)
+                    })
                     && !case.received.contains_key(&node.id)
             })
+    }
+
+    /// Whether a standby that receives WAL may receive it from the primary that is lost, and not from
+    /// an older one or from one beside it.
+    fn may_hear(&self, sighting: &Sighting, loss: &Loss) -> bool {
+        sighting.timeline >= loss.timeline
+            && !matches!(self.upstream(sighting, loss.primary), Upstream::Rival(_))
     }
 
     /// A server has answered the order to become the primary. Whether it has, a look tells.

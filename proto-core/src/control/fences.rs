@@ -121,7 +121,7 @@ impl Control {
     }
 
     /// Whether a server is a standby, or no other is seen to have taken its place as the primary.
-    fn is_unrivalled(&self, id: BackendId) -> bool {
+    pub(super) fn is_unrivalled(&self, id: BackendId) -> bool {
         let Some(own) = self.sighting(id) else { return false };
         let outranks = |other: &Sighting| {
             other.timeline > own.timeline
@@ -137,7 +137,8 @@ impl Control {
     }
 
     fn others(&self, id: BackendId) -> impl Iterator<Item = &Sighting> {
-        let others = self.nodes.iter().filter(move |node| node.id != id);
+        let others =
+            self.nodes.iter().filter(move |node| node.id != id && node.hold != Hold::Foreign);
         others.filter_map(|node| node.fact.sighting.as_ref())
     }
 

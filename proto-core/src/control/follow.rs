@@ -68,7 +68,7 @@ impl Control {
         let stray = |node: &&Watched| {
             let sighting = node.fact.sighting.as_ref();
             node.id != primary
-                && !matches!(node.hold, Hold::Detached | Hold::Foreign)
+                && !matches!(node.hold, Hold::Detached | Hold::Foreign | Hold::Astray)
                 && !self.is_recovering(node.id)
                 && sighting.is_some_and(|s| {
                     (s.role == Role::Standby || deposed == Some(node.id)) && s.timeline < timeline

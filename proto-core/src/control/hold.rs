@@ -51,14 +51,25 @@ impl Control {
     pub(super) fn attach(&mut self, id: BackendId) -> Result<(), Declined> {
         let node = self.movable(id, |hold| hold == Hold::None)?;
         let role = node.fact.sighting.as_ref().map(|sighting| sighting.role);
-        if node.fact.sighting.as_ref().is_some_and(|sighting| self.is_foreign(sighting)) {
-            return Err(Declined::Foreign);
+        let system = node.fact.sighting.as_ref().map(|sighting| sighting.system);
+        let cluster = self.cluster().filter(|cluster| system.is_some_and(|own| own != *cluster));
+        let is_foreign = cluster.is_some();
+        if let Some(cluster) = cluster {
+            let may_be_all = self.topology.primary.is_none()
+                && !self.is_present(cluster)
+                && role == Some(Role::Primary);
+            if !may_be_all {
+                return Err(Declined::Foreign);
+            }
         }
         let is_doubtful = match node.hold {
             Hold::Fenced => role != Some(Role::Standby),
-            Hold::None | Hold::Detached | Hold::Lost | Hold::Foreign | Hold::Unproved => {
-                role == Some(Role::Primary)
-            }
+            Hold::None
+            | Hold::Detached
+            | Hold::Lost
+            | Hold::Foreign
+            | Hold::Astray
+            | Hold::Unproved => role == Some(Role::Primary),
         };
         let is_old_news = node.fact.seen != Seen::Up || self.is_under_command(id);
         if is_doubtful && self.topology.primary.is_some() {
@@ -76,6 +87,11 @@ impl Control {
         if is_doubtful {
             // There is no primary beside it, and the operator answers for its timeline.
             self.last_timeline = None;
+        }
+        if is_foreign {
+            // Nobody is left of the cluster that was served: it has been made anew.
+            log::warn!("node {id} is of another cluster, which is served from now on");
+            self.adopt(system);
         }
         self.release(id);
         self.pursue();

@@ -23,13 +23,28 @@ pub(super) enum Upstream {
 
 impl Control {
     /// The cluster that is served: that of the last primary. From a start until there is one, it is
-    /// the one that is remembered, if any server of it answers.
+    /// the one that is remembered, unless the server that was the primary is of another one now, and
+    /// no server is of that.
     pub(super) fn cluster(&self) -> Option<u64> {
-        let mut sightings = self.nodes.iter().filter_map(|node| node.fact.sighting.as_ref());
         self.cluster.or_else(|| {
             let remembered = self.remembered_cluster()?;
-            sightings.any(|sighting| sighting.system == remembered).then_some(remembered)
+            let is_made_anew = match self.remembered_primary() {
+                Some(primary) => self.sighting(primary).is_some_and(|s| s.system != remembered),
+                None => true,
+            };
+            (!is_made_anew || self.is_present(remembered)).then_some(remembered)
         })
+    }
+
+    /// Whether a server of a cluster answers.
+    pub(super) fn is_present(&self, cluster: u64) -> bool {
+        let mut sightings = self.nodes.iter().filter_map(|node| node.fact.sighting.as_ref());
+        sightings.any(|sighting| sighting.system == cluster)
+    }
+
+    /// Serves another cluster from now on, whatever is remembered.
+    pub(super) fn adopt(&mut self, cluster: Option<u64>) {
+        self.cluster = cluster;
     }
 
     /// Whether a server is known to be of another cluster than the one that is served.

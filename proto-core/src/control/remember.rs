@@ -63,7 +63,7 @@ impl Control {
         let mut memory = self.remembered.memory.clone();
         memory.detached = self.held(Hold::Detached);
         // Until there is a primary, what keeps nodes out may be undone by whoever looks next.
-        let fenced = self.held(Hold::Fenced);
+        let fenced = &self.held(Hold::Fenced) | &self.held(Hold::Astray);
         memory.fenced = match primary {
             Some(_) => fenced,
             None => fenced.intersection(&memory.fenced).cloned().collect(),

@@ -15,6 +15,9 @@ pub(super) enum Hold {
     /// It is of another cluster than the one that is served: nothing is done with it. It is let in
     /// when it follows the primary.
     Foreign,
+    /// It has followed somebody who takes writes beside the primary, and may have what is written there.
+    /// It is let in when it is seen to follow the primary.
+    Astray,
     /// It may take writes that the cluster does not know of: it was the primary before a promotion,
     /// or was told to become it. It is let in again when it is seen as a standby.
     Fenced,

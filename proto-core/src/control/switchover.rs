@@ -94,6 +94,10 @@ impl Control {
         self.may_appoint(heir)?;
         let old = self.topology.primary.ok_or(Obstacle::NoPrimary)?;
         self.check_heir(old, heir)?;
+        if !self.is_unrivalled(old) {
+            // It could not be undone: which of the two is the primary would be open.
+            return Err(Obstacle::Rival);
+        }
         let loss = self.loss_of(old).ok_or(Obstacle::NoPrimary)?;
         log::warn!("switchover: node {heir} is to take the place of node {old}");
         let began = self.now;
@@ -118,7 +122,8 @@ impl Control {
         self.may_appoint(heir)?;
         // Also one that is not used as the primary, or not yet, may take writes.
         let takes_writes = |node: &&Watched| {
-            node.fact.sighting.as_ref().is_some_and(|sighting| sighting.role == Role::Primary)
+            !matches!(node.hold, Hold::Fenced | Hold::Foreign)
+                && node.fact.sighting.as_ref().is_some_and(|s| s.role == Role::Primary)
         };
         let seen = self.nodes.iter().find(takes_writes).map(|node| node.id);
         match self.topology.primary.or(seen) {

@@ -40,6 +40,9 @@ pub(super) struct Watched {
     pub(super) doubt: Doubt,
     /// Whether it is kept out of service whatever looks tell.
     pub(super) hold: Hold,
+    /// How much WAL of the primary was known of when it was first seen to take writes on a later
+    /// timeline beside it.
+    pub(super) fork: Option<u64>,
     /// When it was last let in again by itself.
     pub(super) returned: Option<Instant>,
     /// What it said last of its being open.
@@ -114,6 +117,7 @@ impl Control {
                     record: Record::default(),
                     doubt: Doubt::None,
                     looked_at: None,
+                    fork: None,
                     returned: None,
                     openness: Openness::Open,
                 },
@@ -381,7 +385,9 @@ impl Control {
         let answers = node.fact.seen == Seen::Up && node.fact.sighting.is_some();
         let status = match (node.hold, answers) {
             (Hold::Detached | Hold::Lost, _) | (_, false) => Status::Down,
-            (Hold::Fenced | Hold::Foreign | Hold::Unproved, true) => Status::Quarantine,
+            (Hold::Fenced | Hold::Foreign | Hold::Astray | Hold::Unproved, true) => {
+                Status::Quarantine
+            }
             (Hold::None, true) if node.fact.status.is_usable() => node.fact.status,
             (Hold::None, true) => Status::Waiting,
         };

@@ -50,6 +50,8 @@ pub enum Standing {
     Tried,
     /// It is a server of another cluster.
     Foreign,
+    /// It has followed somebody else than the primary.
+    Astray,
     /// It has received WAL since it was last decided: the primary lives, where pgherd cannot see it.
     Hears,
 }
@@ -100,6 +102,8 @@ pub enum Reason {
     Tried,
     /// It is a server of another cluster.
     Foreign,
+    /// It has followed somebody who took writes beside the primary: its WAL is of another history.
+    Astray,
     /// It still receives WAL, so that the primary lives: what others write there would be lost.
     Hears,
     /// It is on another timeline than the primary was.
@@ -180,6 +184,7 @@ fn fitness(
         Standing::Detached => return Err(Reason::Detached),
         Standing::Tried => return Err(Reason::Tried),
         Standing::Foreign => return Err(Reason::Foreign),
+        Standing::Astray => return Err(Reason::Astray),
         Standing::Hears => return Err(Reason::Hears),
     }
     if candidate.priority == 0 {
@@ -227,6 +232,7 @@ impl fmt::Display for Reason {
             Self::Never => f.write_str("has a backend_priority of 0"),
             Self::Tried => f.write_str("could not be promoted"),
             Self::Foreign => f.write_str("is a server of another cluster"),
+            Self::Astray => f.write_str("has followed a server beside the primary"),
             Self::Hears => f.write_str("still receives WAL from the primary"),
             Self::Timeline(timeline) => write!(f, "is on timeline {timeline}"),
             Self::NoPosition => f.write_str("does not say how much WAL it has"),
@@ -319,7 +325,9 @@ mod tests {
 
     #[test]
     fn whoever_is_unfit_has_a_reason() {
-        use Reason::{Detached, Foreign, Never, NoPosition, NoStandby, Silent, Timeline, Tried};
+        use Reason::{
+            Astray, Detached, Foreign, Never, NoPosition, NoStandby, Silent, Timeline, Tried,
+        };
         let s = standby;
         let candidates = [
             Candidate { sighting: None, ..s(1, 0, 0) },
@@ -331,13 +339,14 @@ mod tests {
             Candidate { standing: Standing::Tried, ..s(7, 1000, 9) },
             s(8, 910, 9),
             Candidate { standing: Standing::Foreign, ..s(9, 1000, 9) },
+            Candidate { standing: Standing::Astray, ..s(10, 1000, 9) },
         ];
         let policy = FailoverPolicy { mode: FailoverMode::Promote, lag_max: 100 };
         let decision = decide(&LOSS, &candidates, &policy);
         assert_eq!(decision.chosen.map(|chosen| chosen.id), Some(BackendId(8)));
         let reasons: Vec<_> = decision.others.iter().map(|(_, reason)| *reason).collect();
         let expected =
-            [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried, Foreign];
+            [Silent, NoStandby, Timeline(2), NoPosition, Never, Detached, Tried, Foreign, Astray];
         assert_eq!(reasons, expected);
     }
 

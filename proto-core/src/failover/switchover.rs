@@ -48,6 +48,8 @@ pub enum Obstacle {
     },
     /// It receives no WAL from the primary.
     Deaf,
+    /// Another server takes writes beside the primary, on its timeline or a later one.
+    Rival,
     /// A failover or a switchover is under way.
     Busy,
     /// pgherd is stopping.
@@ -69,6 +71,9 @@ impl fmt::Display for Obstacle {
             Self::Timeline { own, primary } => {
                 write!(f, "it is on timeline {own}, the primary on timeline {primary}")
             }
+            Self::Rival => f.write_str(
+                "another server takes writes beside the primary: make that a standby first",
+            ),
             Self::Deaf => f.write_str("it receives no WAL"),
             Self::Busy => f.write_str("a failover or a switchover is under way"),
             Self::Stopping => f.write_str("pgherd is stopping"),

@@ -2,7 +2,8 @@
 
 pub use super::failover::promote;
 use super::failover::{admin_again, is_promoted, other, wait_any_heir, wait_heir, write_at_last};
-use crate::admin::Admin;
+pub use super::fences::only_the_first;
+use crate::admin::{Admin, packet};
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::World;
 
@@ -98,6 +99,53 @@ pub fn a_standby_with_wal_from_beyond_the_fork(w: &mut impl World) {
     let app = admin_again(w);
     w.wait_up(&app, OTHER);
     w.wait_truth(OTHER, "select sum(n) from t", "2");
+}
+
+/// Somebody promotes a standby, and the primary goes on to write: the two have come apart. When the
+/// primary dies, now or after a restart of pgherd, the one who has its writes takes over.
+pub fn a_rival_does_not_take_over_what_it_lacks(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.sql(OTHER, "select pg_promote(false)").expect("it can be promoted");
+    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&admin)[OTHER].status == "quarantine");
+    w.run(&admin, "insert into t values (1)");
+    w.wait_truth(HEIR, "select count(*) from t", "1");
+    w.never("it serves", secs(4), |w| w.pool_nodes(&admin)[OTHER].is_up());
+    w.restart();
+    wait_heir(w, PRIMARY);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "3");
+    assert!(!w.pool_nodes(&app)[OTHER].is_up());
+}
+
+/// The last primary is beyond what may be lost, or none may be promoted by itself: the operator's word
+/// counts, also while an older primary answers.
+pub fn a_word_counts_beside_an_old_primary(w: &mut impl World) {
+    let admin = w.connect("admin");
+    w.table(&admin, "t", STANDBYS);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.wait_up(&app, OTHER);
+    w.start(PRIMARY);
+    w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&app)[PRIMARY].status == "quarantine");
+    w.crash(HEIR);
+    w.wait("there is no primary", LIMIT, |w| {
+        w.pool_nodes(&app).iter().all(|node| node.role != "primary")
+    });
+    let mut operator = Admin::enter(w);
+    w.send(operator.conn, &packet(b'J', format!("{OTHER} \0n").as_bytes()));
+    let said = operator.end(w);
+    assert!(!said.is_error(), "{said:?}");
+    wait_heir(w, OTHER);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
 }
 
 /// Others promote both standbys: the history forks on one timeline. The one that is the primary for

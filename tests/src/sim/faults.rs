@@ -54,6 +54,11 @@ fn of_orders() -> Vec<Scenario<Sim>> {
         },
         scenario("a_second_primary_in_the_middle", a_second_primary_in_the_middle),
         Scenario {
+            name: "a_promotion_that_is_none",
+            setup: starting,
+            play: a_promotion_that_is_none,
+        },
+        Scenario {
             name: "a_command_to_follow_that_fails",
             setup: failing_to_follow,
             play: a_command_to_follow_that_fails,
@@ -88,6 +93,10 @@ const fn scenario(name: &'static str, play: fn(&mut Sim)) -> Scenario<Sim> {
 
 fn failing_to_follow() -> Setup {
     by_commands().set("follow_primary_command = \"{commands}/fail %d %m\"")
+}
+
+fn starting() -> Setup {
+    promote().set("failover_command = \"{commands}/note %m\"")
 }
 
 fn restarting() -> Setup {
@@ -307,6 +316,10 @@ fn an_heir_that_lies_about_taking_over(w: &mut Sim) {
 
 fn switch_in_vain(w: &mut Sim, obedience: Obedience) {
     begin(w);
+    go_on_switching_in_vain(w, obedience);
+}
+
+fn go_on_switching_in_vain(w: &mut Sim, obedience: Obedience) {
     obey(w, HEIR, obedience);
     let late = w.connect("late");
     let mut operator = ask_for_heir(w);
@@ -465,6 +478,25 @@ fn a_standby_that_refuses_to_follow(w: &mut Sim) {
     w.simulation().befall(OTHER, Fault::Yield);
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.wait_up(&app, OTHER);
+}
+
+/// A command that is to promote starts the server as a primary instead, on the timeline of the lost one:
+/// it takes writes, and who has lost the old primary serves no more until it follows the new one.
+fn a_promotion_that_is_none(w: &mut Sim) {
+    begin(w);
+    w.crash(PRIMARY);
+    w.wait("the command is run", PATIENCE, |w| count(w, "note") > 0);
+    let heir = usize::from(w.commands().concat().ends_with('2')) + 1;
+    w.simulation().befall(heir, Fault::Secede(heir));
+    wait_heir(w, heir);
+    let app = w.connect("app");
+    w.run(&app, "insert into t values (1)");
+    let bereft = other(heir);
+    w.wait("it is kept out", PATIENCE, |w| w.pool_nodes(&app)[bereft].status == "quarantine");
+    w.never("it serves", secs(20), |w| w.pool_nodes(&app)[bereft].is_up());
+    w.rejoin(bereft, heir);
+    w.wait_up(&app, bereft);
+    w.wait_truth(bereft, "select count(*) from t", "1");
 }
 
 /// It is run again after a while, but not for ever; the standby is kept out of service until the

@@ -80,6 +80,11 @@ impl Control {
         if node.fact.seen != Seen::Up || sighting.role != Role::Primary {
             return false;
         }
+        // One that somebody has promoted later may be the one that is meant to stay.
+        let is_later = self.leader().is_some_and(|(_, timeline)| sighting.timeline > timeline);
+        if is_later && !self.told.contains_key(&node.id) {
+            return false;
+        }
         if self.deposed == Some(node.id) && self.has_command_to_follow() {
             return false;
         }

@@ -1,13 +1,15 @@
 //! Servers that are of another cluster, and standbys that follow somebody else than the primary.
 
-use pgherd_sim::Fault;
+use pgherd_sim::{Fault, Obedience};
 
-use super::{HEIR, OTHER, begin, scenario};
+use super::{HEIR, OTHER, STANDBYS, begin, go_on_switching_in_vain, scenario};
+use crate::admin::Admin;
+use crate::client::Login;
 use crate::play::{PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
 use crate::scenarios::demotion::count;
 use crate::scenarios::failover::{admin_again, is_promoted, promote, wait_heir, write_at_last};
-use crate::scenarios::recovery_command;
+use crate::scenarios::{recovery_command, switchover};
 use crate::sim::Sim;
 use crate::world::{Setup, World};
 
@@ -31,7 +33,32 @@ pub(super) fn all() -> Vec<Scenario<Sim>> {
             "a_standby_that_turns_to_a_rival_serves_no_longer",
             a_standby_that_turns_to_a_rival_serves_no_longer,
         ),
+        Scenario {
+            name: "a_standby_of_a_rival_is_not_promoted",
+            setup: three,
+            play: a_standby_of_a_rival_is_not_promoted,
+        },
+        Scenario {
+            name: "a_standby_of_an_old_primary_holds_nobody_up",
+            setup: three,
+            play: a_standby_of_an_old_primary_holds_nobody_up,
+        },
+        scenario(
+            "a_switchover_is_undone_beside_another_cluster",
+            a_switchover_is_undone_beside_another_cluster,
+        ),
+        scenario("no_switchover_is_begun_beside_a_rival", no_switchover_is_begun_beside_a_rival),
+        scenario(
+            "a_cluster_that_is_made_anew_is_attached",
+            a_cluster_that_is_made_anew_is_attached,
+        ),
+        scenario("a_foreign_server_that_starts_first", a_foreign_server_that_starts_first),
     ]
+}
+
+/// Three standbys.
+fn three() -> Setup {
+    Setup { standbys: 3, ..promote() }
 }
 
 fn recovering() -> Setup {
@@ -149,4 +176,119 @@ fn a_standby_that_turns_to_a_rival_serves_no_longer(w: &mut Sim) {
     w.simulation().befall(HEIR, Fault::Promote);
     wait_quarantine(w, OTHER);
     w.never("it serves", secs(20), |w| w.pool_nodes(&app)[OTHER].is_up());
+}
+
+/// A server that was started as a primary, on the timeline of the primary, has written more than that.
+/// Its standby has most bytes of WAL, and it is of another history.
+fn a_standby_of_a_rival_is_not_promoted(w: &mut Sim) {
+    const LAST: usize = 3;
+    let admin = w.connect("admin");
+    w.table(&admin, "t", LAST);
+    w.simulation().befall(OTHER, Fault::Secede(PRIMARY));
+    wait_quarantine(w, OTHER);
+    w.simulation().befall(LAST, Fault::Follow(OTHER));
+    wait_quarantine(w, LAST);
+    for n in 0..9 {
+        w.sql(OTHER, &format!("insert into t values ({n})")).expect("it takes writes");
+    }
+    w.wait_truth(LAST, "select count(*) from t", "9");
+    w.run(&admin, "insert into t values (100)");
+    w.wait_truth(HEIR, "select count(*) from t", "1");
+    w.crash(OTHER);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (101)");
+    assert_eq!(w.truth(HEIR, "select sum(n) from t"), "201");
+    w.never("it is used", secs(20), |w| is_promoted(w, LAST) || w.pool_nodes(&app)[LAST].is_up());
+}
+
+/// The old primary is back, is written to past pgherd, and a standby still follows it. That does not
+/// mean that the primary lives, when the next one dies.
+fn a_standby_of_an_old_primary_holds_nobody_up(w: &mut Sim) {
+    const LAST: usize = 3;
+    let admin = w.connect("admin");
+    w.table(&admin, "t", LAST);
+    w.crash(LAST);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
+    w.start(PRIMARY);
+    wait_quarantine(w, PRIMARY);
+    w.simulation().befall(LAST, Fault::Resist);
+    w.start(LAST);
+    wait_quarantine(w, LAST);
+    w.crash(HEIR);
+    w.wait("another is promoted", secs(60), |w| {
+        w.sql(PRIMARY, "insert into t values (7)").expect("it takes writes");
+        is_promoted(w, OTHER)
+    });
+    wait_heir(w, OTHER);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (2)");
+    assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
+}
+
+/// A server of another cluster does not keep the old primary from taking writes again.
+fn a_switchover_is_undone_beside_another_cluster(w: &mut Sim) {
+    begin(w);
+    make_foreign(w, OTHER);
+    wait_quarantine(w, OTHER);
+    go_on_switching_in_vain(w, Obedience::Refused);
+}
+
+/// It could not be undone.
+fn no_switchover_is_begun_beside_a_rival(w: &mut Sim) {
+    begin(w);
+    w.simulation().befall(OTHER, Fault::Promote);
+    wait_quarantine(w, OTHER);
+    let mut operator = Admin::enter(w);
+    switchover::ask(w, &operator, HEIR);
+    let said = operator.end(w);
+    assert!(said.is_error() && said.field('D').contains("make that a standby first"), "{said:?}");
+    let app = admin_again(w);
+    w.run(&app, "insert into t values (1)");
+}
+
+/// All servers are restored from elsewhere while pgherd runs. They are strangers to it, until the
+/// operator lets the primary in.
+fn a_cluster_that_is_made_anew_is_attached(w: &mut Sim) {
+    begin(w);
+    let admin = w.connect("admin");
+    for node in 0..=STANDBYS {
+        w.simulation().befall(node, Fault::Disown);
+    }
+    for node in 0..=STANDBYS {
+        w.wait("it is a stranger", secs(30), |w| w.pool_nodes(&admin)[node].status == "quarantine");
+    }
+    let mut operator = Admin::enter(w);
+    let said = operator.ask(w, b'C', format!("{HEIR}\0").as_bytes());
+    assert!(said.is_error(), "a standby is not what is to be served: {said:?}");
+    let said = operator.ask(w, b'C', format!("{PRIMARY}\0").as_bytes());
+    assert!(!said.is_error(), "{said:?}");
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    for node in 1..=STANDBYS {
+        w.wait_up(&app, node);
+        w.wait_truth(node, "select count(*) from t", "1");
+    }
+}
+
+/// When machine and servers start, somebody else's is there before all others. It is not the primary.
+fn a_foreign_server_that_starts_first(w: &mut Sim) {
+    begin(w);
+    make_foreign(w, OTHER);
+    wait_quarantine(w, OTHER);
+    w.crash(HEIR);
+    w.crash(PRIMARY);
+    w.kill();
+    w.never("it lets somebody in", secs(20), |w| w.try_connect(&Login::app("early")).is_ok());
+    w.start(PRIMARY);
+    w.start(HEIR);
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+    w.never("it serves", secs(8), |w| w.pool_nodes(&app)[OTHER].is_up());
 }
