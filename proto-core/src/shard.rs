@@ -143,6 +143,16 @@ impl Shard {
         for (id, _) in links {
             self.lose_link(id);
         }
+        // Nobody waits to hear whom a server meant that is not fit any more.
+        let doubting: Vec<(ConnId, BackendId)> = self
+            .sessions
+            .iter()
+            .filter_map(|(id, session)| Some((id, session.doubts()?)))
+            .filter(|(_, backend)| unfit(*backend))
+            .collect();
+        for (id, backend) in doubting {
+            self.with_session(id, |session, desk| session.handle_meant(desk, backend, Whom::All));
+        }
         let nodes: Vec<BackendId> = after.nodes.iter().map(|node| node.id).collect();
         for node in nodes {
             self.desk.expel(node);

@@ -141,7 +141,13 @@ impl Control {
                     node.record.on_attempt(self.now);
                     self.attempt(at);
                 }
-                rounds::Output::Abandon => self.abandon(at),
+                rounds::Output::Abandon => {
+                    let is_in_vain = node.rounds.is_between_attempts();
+                    self.abandon(at);
+                    if is_in_vain {
+                        self.blame_server(at);
+                    }
+                }
                 rounds::Output::Lost => self.on_lost(at),
             }
         }
@@ -287,6 +293,14 @@ impl Control {
         doubt
     }
 
+    /// An attempt has failed: whatever the server has said meanwhile was meant for all. Shards wait on
+    /// to hear whether it is lost.
+    fn blame_server(&mut self, at: usize) {
+        if self.end_doubt(at, Whom::All) != Doubt::None {
+            self.raise_doubt(at, Doubt::Raised);
+        }
+    }
+
     /// An attempt has failed, or a kept connection has.
     pub(super) fn on_refused(&mut self, at: usize, use_: Use) {
         let Some(node) = self.nodes.get_mut(at) else { return };
@@ -302,19 +316,17 @@ impl Control {
             && self.config.signs.shutdown == OnShutdown::Confirm;
         let input = if is_gone { rounds::Input::Gone } else { rounds::Input::Refused };
         node.rounds.handle_input(self.now, input);
-        if self.end_doubt(at, Whom::All) != Doubt::None {
-            self.raise_doubt(at, Doubt::Raised);
-        }
+        self.blame_server(at);
         self.drive(id);
     }
 
     pub(super) fn on_lost(&mut self, at: usize) {
         self.abandon(at);
+        self.end_doubt(at, Whom::All);
         let loss = self.nodes.get(at).and_then(|node| self.loss_of(node.id));
         let Some(node) = self.nodes.get_mut(at) else { return };
         node.record.on_fail(self.now);
         node.fact.seen = Seen::Down;
-        node.doubt = Doubt::None;
         node.fact.sighting = None;
         node.fact.sight = Sight::Clear;
         self.keep_out_if_by_hand(at);
@@ -341,11 +353,13 @@ impl Control {
             }
             Sign::Goodbye => {
                 self.raise_doubt(at, Doubt::Farewell);
-                if let Some(node) = self.nodes.get_mut(at) {
-                    node.openness = Openness::SaidGoodbye;
-                }
+                let Some(node) = self.nodes.get_mut(at) else { return };
+                node.openness = Openness::SaidGoodbye;
+                if node.rounds.is_between_attempts() {
+                    // One has just failed, and the next one may not come before their patience ends.
+                    self.blame_server(at);
                 // A server that stops is lost to its sessions by an error, too.
-                if signs.error == OnError::Look || signs.shutdown == OnShutdown::Confirm {
+                } else if signs.error == OnError::Look || signs.shutdown == OnShutdown::Confirm {
                     self.look_afresh(at);
                 } else {
                     self.end_doubt(at, Whom::One);

@@ -131,6 +131,12 @@ impl Rounds {
         }
     }
 
+    /// Tells whether an attempt of the round has failed and the next one is waited for.
+    #[must_use]
+    pub const fn is_between_attempts(&self) -> bool {
+        matches!(self.state, State::Waiting { attempt: 1.., .. })
+    }
+
     /// Looks at once, if no round is under way: somebody has lost a connection, or waits for a
     /// change. Retries keep their pauses, for they are what tells a moment from a loss.
     pub fn hurry(&mut self, now: Instant) {
@@ -286,6 +292,18 @@ mod tests {
         rounds.handle_input(Instant::ZERO, Input::Refused);
         rounds.hurry(Instant::from_micros(5));
         assert_eq!(rounds.poll_timeout(), Instant::from_micros(1_000_000));
+    }
+
+    #[test]
+    fn a_failed_attempt_is_told_from_a_failed_round() {
+        let mut rounds = Rounds::new(policy(1), Instant::ZERO);
+        for (second, is_between) in [(0, true), (1, false)] {
+            let now = Instant::from_micros(second * 1_000_000);
+            rounds.handle_timeout(now);
+            assert!(!rounds.is_between_attempts(), "second {second}: it is asked");
+            rounds.handle_input(now, Input::Refused);
+            assert_eq!(rounds.is_between_attempts(), is_between, "second {second}");
+        }
     }
 
     #[test]

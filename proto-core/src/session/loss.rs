@@ -144,9 +144,15 @@ impl Session {
         self.look_again(desk);
     }
 
+    /// The server of which it waits to hear whom it meant.
+    #[must_use]
+    pub fn doubts(&self) -> Option<BackendId> {
+        if let Wait::Word(farewell) = &self.wait { Some(farewell.loss.backend) } else { None }
+    }
+
     /// What it waits for is known: whom a server meant.
     pub fn handle_meant(&mut self, desk: &mut Desk, backend: BackendId, whom: Whom) {
-        if matches!(&self.wait, Wait::Word(farewell) if farewell.loss.backend == backend) {
+        if self.doubts() == Some(backend) {
             self.end_farewell(desk, whom);
         }
     }

@@ -186,6 +186,36 @@ fn a_fresh_look_tells_whom_a_server_meant() {
 }
 
 #[test]
+fn whoever_is_sent_away_between_two_looks_does_not_wait_for_the_second_one() {
+    let mut bench = Bench::new("health_check_max_retries = 5");
+    bench.is_seen();
+    let fresh = bench.suspect(Sign::Goodbye).connects[0];
+    bench.control.handle_connect(bench.now, fresh, Err(Closed::Refused));
+    assert_eq!(bench.asked().meant, Some(Whom::All));
+    let asked = bench.suspect(Sign::Goodbye);
+    assert_eq!((asked.meant, asked.connects), (Some(Whom::All), vec![]));
+    let fresh = bench.wait(Duration::from_secs(1)).connects[0];
+    assert_eq!(bench.suspect(Sign::Goodbye).meant, None, "a look tells");
+    assert_eq!(bench.answers(fresh).meant, Some(Whom::One));
+}
+
+#[test]
+fn a_look_without_an_answer_tells_that_a_server_meant_all() {
+    for (retries, is_lost) in
+        [("health_check_max_retries = 0", true), ("health_check_max_retries = 1", false)]
+    {
+        let mut bench = Bench::new(retries);
+        bench.is_seen();
+        let fresh = bench.suspect(Sign::Goodbye).connects[0];
+        bench.lets_in(fresh);
+        assert_eq!(bench.wait(Duration::from_secs(19)).meant, None, "{retries}: it may come yet");
+        let asked = bench.wait(Duration::from_secs(1));
+        assert_eq!((asked.meant, asked.closes), (Some(Whom::All), vec![fresh]), "{retries}");
+        assert_eq!(asked.topology.is_some(), is_lost, "{retries}");
+    }
+}
+
+#[test]
 fn a_look_under_way_does_not_tell_whom_a_server_meant() {
     let mut bench = Bench::new("");
     let kept = bench.is_seen();
