@@ -309,7 +309,7 @@ impl Control {
             // Whatever ended it may have been meant for this connection alone. If an attempt is
             // on its way, it goes on over a fresh connection; else the next one uses that.
             node.rounds.hurry(self.now);
-            self.connect(at);
+            self.go_on_afresh(at);
             return;
         }
         let is_gone = node.openness == Openness::SaidGoodbye
@@ -387,9 +387,17 @@ impl Control {
         self.hurry(id);
         let is_connected = |node: &Watched| !matches!(node.look, Look::None);
         if was_kept && !self.nodes.get(at).is_some_and(is_connected) {
-            // An attempt is under way, and goes on over this one.
-            self.connect(at);
+            self.go_on_afresh(at);
         }
+    }
+
+    /// Connects anew where a connection has ended that was kept. If an attempt is under way, it goes
+    /// on over this one, and has its time for it.
+    fn go_on_afresh(&mut self, at: usize) {
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.rounds.renew(self.now);
+        }
+        self.connect(at);
     }
 
     /// Sets a node's status by what is known of it, and notes when that has changed it.

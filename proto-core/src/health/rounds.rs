@@ -50,7 +50,14 @@ enum State {
     /// Waiting to make attempt number `attempt` of a round, counting from zero.
     Waiting { attempt: u32, due: Instant },
     /// Attempt number `attempt` is on its way.
-    Asking { attempt: u32, deadline: Instant },
+    Asking { attempt: u32, deadline: Instant, time: Time },
+}
+
+/// Whether an attempt has been given its time anew, which it is once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Time {
+    First,
+    Renewed,
 }
 
 /// Whether the last round was in vain.
@@ -105,12 +112,14 @@ impl Rounds {
         match self.state {
             State::Waiting { attempt, due } if due <= now => {
                 self.outputs.push_back(Output::Attempt);
-                self.state = State::Asking { attempt, deadline: now + self.policy.timeout };
+                let deadline = now + self.policy.timeout;
+                self.state = State::Asking { attempt, deadline, time: Time::First };
             }
-            State::Asking { attempt, deadline } if deadline + limits::LATENESS_MAX < now => {
-                self.state = State::Asking { attempt, deadline: now + self.policy.timeout };
+            State::Asking { attempt, deadline, time } if deadline + limits::LATENESS_MAX < now => {
+                let deadline = now + self.policy.timeout;
+                self.state = State::Asking { attempt, deadline, time };
             }
-            State::Asking { attempt, deadline } if deadline <= now => {
+            State::Asking { attempt, deadline, .. } if deadline <= now => {
                 self.outputs.push_back(Output::Abandon);
                 self.fail(attempt, now);
             }
@@ -121,13 +130,23 @@ impl Rounds {
     /// Asks anew, over a fresh connection, where the time is over in which an answer was to come over
     /// one that was kept: it may have died without a word, and proves nothing.
     pub fn ask_afresh(&mut self, now: Instant) {
-        if let State::Asking { attempt, deadline } = self.state
+        if let State::Asking { deadline, time: Time::First, .. } = self.state
             && deadline <= now
             && now <= deadline + limits::LATENESS_MAX
         {
             self.outputs.push_back(Output::Abandon);
             self.outputs.push_back(Output::Attempt);
-            self.state = State::Asking { attempt, deadline: now + self.policy.timeout };
+            self.renew(now);
+        }
+    }
+
+    /// Gives the attempt in progress its whole time for a fresh connection, which has taken the place
+    /// of one that was kept: what is left of the time proves nothing of a server that is slow. Once
+    /// an attempt, lest connections that end again and again put the loss off.
+    pub fn renew(&mut self, now: Instant) {
+        if let State::Asking { attempt, time: Time::First, .. } = self.state {
+            let deadline = now + self.policy.timeout;
+            self.state = State::Asking { attempt, deadline, time: Time::Renewed };
         }
     }
 
@@ -213,6 +232,23 @@ mod tests {
         assert_eq!(drain(&mut rounds), [Abandon, Attempt]);
         rounds.handle_timeout(at(6));
         assert_eq!(drain(&mut rounds), [Abandon, Lost]);
+    }
+
+    #[test]
+    fn an_attempt_has_its_time_anew_once() {
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let mut rounds = Rounds::new(policy(0), at(0));
+        rounds.renew(at(0));
+        assert_eq!(rounds.poll_timeout(), at(0), "there is no attempt yet");
+        rounds.handle_timeout(at(0));
+        for second in [2, 4] {
+            rounds.renew(at(second));
+            assert_eq!(rounds.poll_timeout(), at(5), "second {second}");
+        }
+        rounds.ask_afresh(at(5));
+        rounds.handle_timeout(at(5));
+        let outputs: Vec<_> = std::iter::from_fn(|| rounds.poll_output()).collect();
+        assert_eq!(outputs, [Attempt, Abandon, Lost]);
     }
 
     #[test]

@@ -225,6 +225,31 @@ fn a_look_under_way_does_not_tell_whom_a_server_meant() {
 }
 
 #[test]
+fn a_connection_that_gives_way_to_a_fresh_one_leaves_it_time() {
+    for is_closed in [false, true] {
+        let mut bench = Bench::new("");
+        let kept = bench.is_seen();
+        bench.wait(Duration::from_secs(60));
+        bench.wait(Duration::from_secs(19));
+        let asked = if is_closed {
+            bench.control.handle_close(bench.now, kept, Closed::ByPeer);
+            bench.asked()
+        } else {
+            bench.suspect(Sign::Goodbye)
+        };
+        let fresh = asked.connects[0];
+        let asked = bench.wait(Duration::from_secs(1));
+        assert_eq!((asked.closes, asked.topology), (vec![], None), "its time has just begun");
+        bench.lets_in(fresh);
+        bench.wait(Duration::from_secs(18));
+        assert_eq!(bench.suspect(Sign::Goodbye).connects, [], "it is fresh");
+        let asked = bench.wait(Duration::from_secs(1));
+        assert_eq!(asked.closes, [fresh], "it is no more than its time");
+        assert_eq!(asked.topology.unwrap().nodes[0].status, Status::Down);
+    }
+}
+
+#[test]
 fn where_nobody_looks_a_server_means_whom_it_names() {
     let mut bench = Bench::new("failover_on_backend_error = false");
     bench.is_seen();
