@@ -227,6 +227,13 @@ impl Control {
     ) -> Hold {
         let serves = |node: &Watched| node.id != id && node.fact.status.is_usable();
         match (hold, self.last_timeline) {
+            (Hold::Fenced, None) if self.is_followed_by_all(id, sighting) => {
+                log::warn!(
+                    "node {id} was kept out of service before the start and is the primary now, \
+                     which every other node follows: it serves again"
+                );
+                Hold::None
+            }
             (Hold::Fenced | Hold::Astray, _) => hold,
             (_, Some(last)) if sighting.role == Role::Primary && sighting.timeline < last => {
                 log::error!(
@@ -247,6 +254,25 @@ impl Control {
             }
             (_, _) => Hold::None,
         }
+    }
+
+    /// Whether a server takes writes and every other one is a standby that receives them from it: there
+    /// is nothing that it could lack.
+    fn is_followed_by_all(&self, id: BackendId, sighting: &Sighting) -> bool {
+        let mut others = self.nodes.iter().filter(|node| node.id != id).peekable();
+        let follows = |node: &Watched| {
+            let sighting = node.fact.sighting.as_ref();
+            node.fact.seen == Seen::Up
+                && sighting.is_some_and(|other| {
+                    other.role == Role::Standby
+                        && other.receiver == Receiver::Streaming
+                        && self.upstream(other, id) == Upstream::Primary
+                })
+        };
+        sighting.role == Role::Primary
+            && !sighting.is_fenced
+            && others.peek().is_some()
+            && others.all(follows)
     }
 
     /// Whether a standby is seen to follow the primary: it is on its timeline, and receives WAL by

@@ -52,6 +52,10 @@ pub(super) fn all() -> Vec<Scenario<Sim>> {
             "a_cluster_that_is_made_anew_is_attached",
             a_cluster_that_is_made_anew_is_attached,
         ),
+        scenario(
+            "a_fence_is_forgotten_that_has_no_reason",
+            a_fence_is_forgotten_that_has_no_reason,
+        ),
         scenario("a_foreign_server_that_starts_first", a_foreign_server_that_starts_first),
     ]
 }
@@ -291,4 +295,22 @@ fn a_foreign_server_that_starts_first(w: &mut Sim) {
     write_at_last(w, &app, "insert into t values (1)");
     assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
     w.never("it serves", secs(8), |w| w.pool_nodes(&app)[OTHER].is_up());
+}
+
+/// An old primary was kept out. While pgherd is away, somebody makes it the primary again and has the
+/// others follow it: it serves.
+fn a_fence_is_forgotten_that_has_no_reason(w: &mut Sim) {
+    begin(w);
+    w.crash(PRIMARY);
+    wait_heir(w, HEIR);
+    w.start(PRIMARY);
+    wait_quarantine(w, PRIMARY);
+    w.simulation().befall(PRIMARY, Fault::Secede(HEIR));
+    w.rejoin(HEIR, PRIMARY);
+    w.rejoin(OTHER, PRIMARY);
+    w.kill();
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    assert_eq!(w.truth(PRIMARY, "select count(*) from t"), "1");
+    w.wait_truth(OTHER, "select count(*) from t", "1");
 }
