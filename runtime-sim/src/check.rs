@@ -5,6 +5,7 @@
 //! which source may write to which destination.
 
 pub(crate) mod crowding;
+pub(crate) mod deeds;
 pub(crate) mod framing;
 pub(crate) mod ledger;
 pub(crate) mod marks;
@@ -17,7 +18,8 @@ use pgherd_core::message::Message;
 use pgherd_core::wire::{backend, frontend};
 
 use self::crowding::Account;
-use self::framing::{Framing, Purpose, Sender};
+use self::deeds::Deeds;
+use self::framing::{Framing, Purpose, Seen, Sender};
 use self::ledger::Ledger;
 use self::provenance::Provenance;
 
@@ -35,6 +37,8 @@ pub(crate) struct Checks {
     pub(crate) crowned: Option<BackendId>,
     /// What clients were told is committed.
     pub(crate) ledger: Ledger,
+    /// What servers have done, and for whose messages.
+    pub(crate) deeds: Deeds,
     /// To whose statements servers answer.
     pub(crate) provenance: Provenance,
 }
@@ -111,6 +115,8 @@ pub(crate) enum Source {
 pub(crate) struct Outgoing {
     framing: Framing,
     source: Source,
+    /// `ReadyForQuery` messages so far.
+    ready: usize,
     /// Whom the session is for, if it is one on a server.
     account: Option<Account>,
 }
@@ -118,7 +124,7 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Begins to watch what is sent to a client (as a backend) or a server (as a frontend).
     pub(crate) const fn new(sender: Sender) -> Self {
-        Self { framing: Framing::new(sender), source: Source::Machine, account: None }
+        Self { framing: Framing::new(sender), source: Source::Machine, ready: 0, account: None }
     }
 
     /// Looks at bytes before they are queued.
@@ -137,7 +143,10 @@ impl Outgoing {
             self.source = source;
         }
         let was_known = self.framing.purpose() != Purpose::Unknown;
-        let followed = self.framing.follow(bytes, |_| ());
+        let ready = &mut self.ready;
+        let followed = self.framing.follow(bytes, |seen| {
+            *ready += usize::from(seen.tag == backend::tag::READY);
+        });
         if !was_known && self.framing.purpose() == Purpose::Session {
             // The machine sends a startup packet in one piece.
             self.account = Some(Account::read(bytes));
@@ -147,6 +156,11 @@ impl Outgoing {
             Err(_) if matches!(source, Source::Conn(_)) => Ok(()),
             other => other.map_err(|what| format!("the machine sent {what}")),
         }
+    }
+
+    /// Returns in which turn of the client's the stream is, counted from the end of its login.
+    pub(crate) const fn turn(&self) -> Option<usize> {
+        self.ready.checked_sub(1)
     }
 
     /// Returns whom the session is for that the stream began; none if it is something else.
@@ -178,12 +192,13 @@ impl Conversation {
         }
     }
 
-    /// Looks at bytes that the client sends; they may be rubbish.
-    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+    /// Looks at bytes that the client sends, which may be rubbish, and tells of every message.
+    pub(crate) fn sent(&mut self, bytes: &[u8], mut said: impl FnMut(Seen)) {
         let due = &mut self.ready_due;
         let rubbish = self.sent.follow(bytes, |seen| {
             let asks = [frontend::tag::QUERY, frontend::tag::SYNC, frontend::tag::FUNCTION_CALL];
             *due += u64::from(asks.contains(&seen.tag));
+            said(seen);
         });
         drop(rubbish);
     }
@@ -243,7 +258,7 @@ mod tests {
     #[test]
     fn a_client_gets_no_more_ready_than_it_asked_for() {
         let mut talk = Conversation::new();
-        talk.sent(b"\0\0\0\x09\0\x03\0\0\0Q\0\0\0\x05\0");
+        talk.sent(b"\0\0\0\x09\0\x03\0\0\0Q\0\0\0\x05\0", |_| ());
         assert_eq!(talk.got(b"Z\0\0\0\x05IZ\0\0\0\x05I"), Ok(()));
         assert!(talk.got(b"Z\0\0\0\x05I").is_err());
         assert!(Conversation::new().got(b"?").is_err());

@@ -101,8 +101,9 @@ impl Client {
         if !matches!(self.phase, Phase::Connecting | Phase::Open) {
             return;
         }
-        if let Some(talk) = &mut self.talk {
-            talk.sent(bytes);
+        if let (Some(talk), Some(end)) = (&mut self.talk, self.end) {
+            let deeds = &mut stage.checks.deeds;
+            talk.sent(bytes, |seen| deeds.said(end.other(), seen.tag, seen.end));
         }
         self.unsent.extend(bytes);
         self.flush(stage);

@@ -213,9 +213,8 @@ impl Server {
         }
         for _ in 0..TURNS_MAX {
             let Some(seat) = self.seats.get_mut(&process) else { return };
-            let now = stage.now;
             let log_end = self.engine.lsn_received();
-            let rest = seat.session.pump(&mut self.engine, now, &mut || stage.chance.bytes::<40>());
+            let rest = seat.pump(&mut self.engine, stage);
             if let Some(place) = seat.session.promise.take() {
                 let promised =
                     stage.checks.ledger.promise(self.node, place, |p| self.engine.has(p));
@@ -505,6 +504,17 @@ impl Server {
 }
 
 impl Seat {
+    /// Lets the session do as much as there is to do, and tells for whose messages it has done
+    /// something that lasts.
+    fn pump(&mut self, engine: &mut Engine, stage: &mut Stage) -> Rest {
+        let rest = self.session.pump(engine, stage.now, &mut || stage.chance.bytes::<40>());
+        for author in self.session.context.own.take_done() {
+            let done = stage.checks.deeds.done(self.end.other(), author);
+            stage.checks.judge(done);
+        }
+        rest
+    }
+
     /// Offers what may leave to the kernel; tells whether the connection still stands.
     fn write(&mut self, stage: &mut Stage) -> bool {
         while !self.session.out.leaving().is_empty() {

@@ -33,6 +33,8 @@ pub(crate) enum Vice {
     Confuses,
     /// Does the same with a copy of its own.
     Repeats,
+    /// Has what a client says carried out once more than it was said.
+    Doubles,
 }
 
 /// Relays between a client and node 0.
@@ -111,6 +113,11 @@ impl Machine for Relay {
             self.outputs.push(Output::Send { to, bytes });
             self.outputs.push(Output::Skip { from: conn, len: unread.len() });
             return;
+        }
+        if self.vice == Vice::Doubles && unread.first() == Some(&b'Q') {
+            let bytes = bytes::Bytes::copy_from_slice(unread);
+            *self.queued.entry(to).or_default() += bytes.len();
+            self.outputs.push(Output::Send { to, bytes });
         }
         let len = unread.len() + usize::from(self.vice == Vice::Invents);
         self.outputs.forward(conn, to, len);
@@ -437,4 +444,5 @@ fn a_failure_says_how_to_see_it_again() {
 }
 
 mod isolation;
+mod repetition;
 mod synchrony;

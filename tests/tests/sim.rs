@@ -1,6 +1,6 @@
 //! The scenarios in the simulation: each with 64 seeds, each of them played twice.
 //!
-//! `PGHERD_SEED` plays one seed only, as a failure says.
+//! `PGHERD_SEED` plays one seed only, as a failure says; `PGHERD_SEEDS` plays so many of each scenario.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,10 +24,11 @@ fn main() {
 }
 
 fn play_all(scenario: &Scenario<Sim>) -> Result<(), Failed> {
-    if let Some(seed) = given_seed()? {
+    if let Some(seed) = given("PGHERD_SEED")? {
         return play_twice(scenario, seed);
     }
-    (0..SEEDS).try_for_each(|index| play_twice(scenario, seed_of(scenario.name, index)))
+    let count = given("PGHERD_SEEDS")?.unwrap_or(SEEDS);
+    (0..count).try_for_each(|index| play_twice(scenario, seed_of(scenario.name, index)))
 }
 
 /// Plays a seed, and again: a simulation that is not the same twice proves nothing.
@@ -61,12 +62,12 @@ fn replay(name: &str, seed: u64) -> String {
     format!("replay: PGHERD_SEED={seed:#x} cargo test -p pgherd-tests --test sim {name}")
 }
 
-/// The seed that the environment asks for.
-fn given_seed() -> Result<Option<u64>, Failed> {
-    let Ok(text) = env::var("PGHERD_SEED") else { return Ok(None) };
+/// A number that the environment gives.
+fn given(name: &str) -> Result<Option<u64>, Failed> {
+    let Ok(text) = env::var(name) else { return Ok(None) };
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    parsed.map(Some).map_err(|_| format!("PGHERD_SEED={text:?} is no number").into())
+    parsed.map(Some).map_err(|_| format!("{name}={text:?} is no number").into())
 }

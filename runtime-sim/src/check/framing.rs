@@ -34,6 +34,8 @@ pub(crate) struct Seen {
     pub(crate) tag: u8,
     /// The first byte of its body, if it has one.
     pub(crate) first: Option<u8>,
+    /// Where it ends in the stream.
+    pub(crate) end: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(crate) struct Framing {
     place: Place,
     purpose: Purpose,
     head: Vec<u8>,
+    /// Bytes followed so far.
+    len: u64,
 }
 
 /// Bytes of a packet's or message's beginning that are looked at: a startup packet's length and
@@ -64,7 +68,7 @@ const HEAD_LEN: usize = 8;
 impl Framing {
     /// Begins in front of a stream.
     pub(crate) const fn new(sender: Sender) -> Self {
-        Self { sender, place: Place::Prologue, purpose: Purpose::Unknown, head: Vec::new() }
+        Self { sender, place: Place::Prologue, purpose: Purpose::Unknown, head: Vec::new(), len: 0 }
     }
 
     /// Tells whether the stream stands between two messages.
@@ -96,6 +100,7 @@ impl Framing {
                 Place::Lost => return Ok(()),
                 Place::Inside(missing) => {
                     let len = missing.min(bytes.len());
+                    self.len += len as u64;
                     bytes = bytes.get(len..).unwrap_or_default();
                     self.place = match missing - len {
                         0 => Place::Boundary,
@@ -104,6 +109,7 @@ impl Framing {
                 }
                 Place::Prologue | Place::Boundary => {
                     self.head.push(*byte);
+                    self.len += 1;
                     bytes = rest;
                     if let Err(what) = self.on_head(&mut seen) {
                         self.place = Place::Lost;
@@ -121,7 +127,7 @@ impl Framing {
             (Sender::Backend, Place::Prologue) if self.head == [b'N'] => {
                 // The answer to a request for encryption; no message can begin so this early.
                 self.head.clear();
-                seen(Seen { tag: 0, first: Some(b'N') });
+                seen(Seen { tag: 0, first: Some(b'N'), end: self.len });
                 Ok(())
             }
             _ => self.on_message(seen),
@@ -137,7 +143,7 @@ impl Framing {
             return Err(format!("a first packet of length {len}"));
         }
         self.head.clear();
-        seen(Seen { tag: 0, first: None });
+        seen(Seen { tag: 0, first: None, end: self.len + (len - HEAD_LEN) as u64 });
         let encryption = matches!(code, 80_877_103 | 80_877_104);
         if !encryption {
             let cancel = code == 80_877_102;
@@ -162,7 +168,9 @@ impl Framing {
         if body_len > 0 && self.head.len() < 6 {
             return Ok(());
         }
-        seen(Seen { tag, first: self.head.get(5).copied() });
+        let first = self.head.get(5).copied();
+        let missing = body_len - usize::from(first.is_some());
+        seen(Seen { tag, first, end: self.len + missing as u64 });
         self.head.clear();
         self.place = match body_len.saturating_sub(1) {
             0 => Place::Boundary,

@@ -8,7 +8,7 @@ use super::socket::{Interest, NextRead, Phase, QUEUE_LEN_MAX, Socket};
 use super::{Host, Input, Letter};
 use crate::agenda::Event;
 use crate::check::Source;
-use crate::check::provenance::{Runs, Whose, may_reach};
+use crate::check::provenance::{Reply, Runs, Whose, Word, may_reach};
 use crate::end::Address;
 use crate::net::Write;
 use crate::stage::{Owner, Stage};
@@ -47,7 +47,7 @@ impl Host {
             Output::Send { to, bytes } => {
                 stage.note(format_args!("{:?}: send {} to {to}", self.name, bytes.len()));
                 stage.trace.bytes(&bytes);
-                self.queue(stage, to, Source::Machine, Whose::Nobody, &bytes)
+                self.queue(stage, to, Source::Machine, Word::default(), &bytes)
             }
             Output::Reread { conn } => {
                 // The connection may have ended between the wish and its fulfilment.
@@ -108,7 +108,7 @@ impl Host {
         stage: &mut Stage,
         from: ConnId,
         len: usize,
-    ) -> Result<(Vec<u8>, Runs), String> {
+    ) -> Result<(Vec<u8>, Runs<Reply>), String> {
         let socket = self.open(from)?;
         if len > socket.unread.len() {
             let there = socket.unread.len();
@@ -128,6 +128,9 @@ impl Host {
         len: usize,
         taken: Taken,
     ) -> Result<(), String> {
+        let socket = self.open(from)?;
+        let (server, at) = (socket.server(), socket.taken);
+        let whose = socket.client().map_or(Whose::Nobody, Whose::Client);
         let (bytes, runs) = match taken {
             Taken::Yes => self.take(stage, from, len)?,
             Taken::No => {
@@ -138,11 +141,21 @@ impl Host {
                 (bytes.to_vec(), runs.unwrap_or_default())
             }
         };
-        let whose = self.open(from)?.client().map_or(Whose::Nobody, Whose::Client);
-        if let Some(client) = self.open(to)?.client() {
-            may_reach(client, &runs)?;
+        let Some((client, server)) = self.open(to)?.client().zip(server) else {
+            return self.queue(stage, to, Source::Conn(from), Word { whose, at }, &bytes);
+        };
+        may_reach(client, &runs)?;
+        let mut rest = bytes.as_slice();
+        for (len, reply) in runs.pieces() {
+            let (piece, more) = rest.split_at(len.min(rest.len()));
+            rest = more;
+            let turn = self.open(to)?.outgoing.turn();
+            if let (Whose::Nobody, Some(turn)) = (reply.whose, turn) {
+                stage.checks.deeds.answered(client, turn, server, reply.to)?;
+            }
+            self.queue(stage, to, Source::Conn(from), Word::default(), piece)?;
         }
-        self.queue(stage, to, Source::Conn(from), whose, &bytes)
+        Ok(())
     }
 
     fn queue(
@@ -150,12 +163,12 @@ impl Host {
         stage: &mut Stage,
         to: ConnId,
         source: Source,
-        whose: Whose,
+        word: Word,
         bytes: &[u8],
     ) -> Result<(), String> {
         let socket = self.open(to)?;
         if let Some(end) = socket.server() {
-            stage.checks.provenance.asks(end, bytes.len(), whose);
+            stage.checks.provenance.asks(end, bytes.len(), word);
         }
         socket.outgoing.follow(source, bytes).map_err(|what| format!("to {to}: {what}"))?;
         socket.queue.extend(bytes);

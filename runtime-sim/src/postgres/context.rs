@@ -92,8 +92,6 @@ pub(super) enum Ear {
 pub(super) struct Context {
     pub(super) process: u32,
     pub(super) node: usize,
-    /// Whose statement is in progress, as far as the network tells.
-    pub(super) whose: Whose,
     /// Who has logged in.
     pub(super) user: String,
     pub(super) own: Own,
@@ -127,7 +125,6 @@ impl Context {
         Self {
             process,
             node,
-            whose: Whose::Nobody,
             user: String::new(),
             own: Own::default(),
             settings: Settings::new(),

@@ -2,7 +2,7 @@
 
 use super::row_set::Header;
 use super::value::{Format, Value};
-use crate::check::provenance::{Runs, Whose};
+use crate::check::provenance::{Reply, Runs};
 
 /// PostgreSQL's own send buffer; it is flushed when full.
 pub(super) const OUTBOX_LEN: usize = 8192;
@@ -17,9 +17,9 @@ pub(super) struct Outbox {
     /// What comes after so many of them is held back.
     held: Option<usize>,
     /// Whose statements the bytes are an answer to.
-    runs: Runs,
-    /// To whose statement the session answers.
-    pub(super) whose: Whose,
+    runs: Runs<Reply>,
+    /// To what the session answers.
+    pub(super) reply: Reply,
 }
 
 impl Outbox {
@@ -33,7 +33,7 @@ impl Outbox {
         if let Some(word) = self.bytes.get_mut(at..at + 4) {
             word.copy_from_slice(&len.to_be_bytes());
         }
-        self.runs.push(self.bytes.len() + 1 - at, self.whose);
+        self.runs.push(self.bytes.len() + 1 - at, self.reply);
         if self.bytes.len() >= OUTBOX_LEN {
             self.flush();
         }
@@ -42,7 +42,7 @@ impl Outbox {
     /// Adds bytes that are no message.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
-        self.runs.push(bytes.len(), self.whose);
+        self.runs.push(bytes.len(), self.reply);
         self.flush();
     }
 
@@ -82,7 +82,7 @@ impl Outbox {
     }
 
     /// So many bytes have left; returns whose statements they are an answer to.
-    pub(super) fn left(&mut self, len: usize) -> Runs {
+    pub(super) fn left(&mut self, len: usize) -> Runs<Reply> {
         let len = len.min(self.bytes.len());
         self.bytes.drain(..len);
         self.flushed = self.flushed.saturating_sub(len);

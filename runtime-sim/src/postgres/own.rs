@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::engine::schema::{Effect, Table, apply};
 use super::syntax::Life;
+use crate::check::deeds::Author;
 
 /// In front of the name of a temporary table, wherever it could be taken for another.
 const TEMPORARY: &str = "pg_temp.";
@@ -14,8 +15,12 @@ const TEMPORARY: &str = "pg_temp.";
 pub(super) struct Own {
     /// The database that the session is in.
     pub(super) database: String,
-    /// What the transaction did.
-    effects: Vec<Effect>,
+    /// Whose message is in progress.
+    pub(super) author: Author,
+    /// What the transaction did, and for whose messages.
+    effects: Vec<(Author, Effect)>,
+    /// For whose messages something was made last that others see.
+    done: Vec<Author>,
     /// Temporary tables, as of the last commit.
     temporary: BTreeMap<String, Table>,
     /// Temporary tables that go with the transaction.
@@ -31,7 +36,7 @@ impl Own {
 
     /// Adds to what the transaction did.
     pub(super) fn push(&mut self, effect: Effect) {
-        self.effects.push(effect);
+        self.effects.push((self.author, effect));
     }
 
     /// Counts what the transaction did, to come back to it.
@@ -46,7 +51,17 @@ impl Own {
 
     /// What the transaction did.
     pub(super) fn effects(&self) -> impl DoubleEndedIterator<Item = &Effect> {
-        self.effects.iter()
+        self.effects.iter().map(|(_, effect)| effect)
+    }
+
+    /// Something that no transaction can take back was done for the message in progress.
+    pub(super) fn note_done(&mut self) {
+        self.done.push(self.author);
+    }
+
+    /// Takes for whose messages something was made last.
+    pub(super) fn take_done(&mut self) -> Vec<Author> {
+        std::mem::take(&mut self.done)
     }
 
     /// Names a table so that no other is meant: a temporary one hides a lasting one.
@@ -56,7 +71,7 @@ impl Own {
         }
         let full = format!("{TEMPORARY}{name}");
         let mut table = self.temporary.get(&full).map(Cow::Borrowed);
-        for effect in self.effects.iter().filter(|effect| effect.table() == Some(&full)) {
+        for effect in self.effects().filter(|effect| effect.table() == Some(&full)) {
             apply(&mut table, effect);
         }
         if table.is_some() { Cow::Owned(full) } else { Cow::Borrowed(name) }
@@ -91,20 +106,23 @@ impl Own {
 
     /// Drops all temporary tables.
     pub(super) fn drop_temporary(&mut self) {
-        let own = self.effects.iter().filter_map(Effect::table);
+        let own = self.effects().filter_map(Effect::table);
         let names = own.filter(|name| name.starts_with(TEMPORARY)).map(str::to_owned);
         let all: Vec<_> = names.chain(self.temporary.keys().cloned()).collect();
-        self.effects.extend(all.into_iter().map(Effect::Drop));
+        let author = self.author;
+        self.effects.extend(all.into_iter().map(|name| (author, Effect::Drop(name))));
     }
 
     /// Keeps what concerns temporary tables; returns the rest of what the transaction did.
     pub(super) fn commit(&mut self) -> Vec<Effect> {
         let brief = std::mem::take(&mut self.brief);
-        self.effects.extend(brief.into_iter().map(Effect::Drop));
+        let author = self.author;
+        self.effects.extend(brief.into_iter().map(|name| (author, Effect::Drop(name))));
         let of_own = |effect: &Effect| effect.table().is_some_and(|t| t.starts_with(TEMPORARY));
         let effects = std::mem::take(&mut self.effects);
-        let (own, shared): (Vec<_>, Vec<_>) = effects.into_iter().partition(of_own);
-        for effect in own {
+        let (own, shared): (Vec<_>, Vec<_>) =
+            effects.into_iter().partition(|(_, effect)| of_own(effect));
+        for (_, effect) in own {
             let Some(name) = effect.table() else { continue };
             let mut table = self.temporary.remove(name).map(Cow::Owned);
             apply(&mut table, &effect);
@@ -112,6 +130,9 @@ impl Own {
                 self.temporary.insert(name.to_owned(), table.into_owned());
             }
         }
+        let (mut authors, shared): (Vec<_>, Vec<_>) = shared.into_iter().unzip();
+        authors.dedup();
+        self.done.append(&mut authors);
         shared
     }
 

@@ -19,8 +19,9 @@ use super::parse::parse;
 use super::row_set::RowSet;
 use super::syntax::Statement;
 use super::value::{Format, SqlError};
+use crate::check::deeds::Author;
 use crate::check::ledger::Place;
-use crate::check::provenance::{Runs, Whose};
+use crate::check::provenance::{Reply, Runs, Whose, Word};
 use crate::plan::Auth;
 
 /// What the server says to everybody who wants in.
@@ -119,7 +120,9 @@ pub(super) struct Session {
     door: Door,
     inbox: Vec<u8>,
     /// Whose the bytes of the inbox are.
-    asked: Runs,
+    asked: Runs<Word>,
+    /// Bytes of messages that were taken from there.
+    heard: u64,
     /// Who began the transaction or the pipeline that is in progress.
     began: Whose,
     /// How the proxy has mixed up its clients.
@@ -170,6 +173,7 @@ impl Session {
             door,
             inbox: Vec::new(),
             asked: Runs::default(),
+            heard: 0,
             began: Whose::Nobody,
             breach: None,
             unconfirmed: None,
@@ -200,20 +204,22 @@ impl Session {
     }
 
     /// Adds bytes of which it is known whose they are.
-    pub(super) fn receive_of(&mut self, bytes: &[u8], mut runs: Runs) {
+    pub(super) fn receive_of(&mut self, bytes: &[u8], mut runs: Runs<Word>) {
         self.inbox.extend_from_slice(bytes);
         self.asked.append(runs.take(bytes.len()));
     }
 
     /// Notes whose message is about to be answered.
-    pub(super) fn note_whose(&mut self, len: usize) {
-        let whose = match self.asked.take(len).whose() {
-            Ok(whose) => whose,
+    pub(super) fn note_whose(&mut self, tag: u8, len: usize) {
+        let word = match self.asked.take(len).one() {
+            Ok(word) => word,
             Err(what) => {
                 self.breach.get_or_insert(what);
-                Whose::Nobody
+                Word::default()
             }
         };
+        let (whose, at) = (word.whose, self.heard);
+        self.heard += len as u64;
         let free = self.context.block == Block::None
             && self.skipping == Skipping::No
             && matches!(self.work, Work::Idle);
@@ -226,8 +232,11 @@ impl Session {
             }
             (Whose::Client(_) | Whose::Nobody, _) => {}
         }
-        self.out.whose = whose;
-        self.context.whose = whose;
+        self.out.reply = Reply { whose, to: at };
+        // What is copied in belongs to the statement that has asked for it.
+        if !matches!(tag, b'd' | b'c' | b'f') {
+            self.context.own.author = Author { word, at };
+        }
     }
 
     /// Tells whether a login has succeeded.
@@ -237,7 +246,7 @@ impl Session {
 
     /// Ends the session from outside, as its administrator or a fast shutdown does.
     pub(super) fn terminate(&mut self, engine: &mut Engine, why: &str) {
-        self.out.whose = Whose::Nobody;
+        self.out.reply = Reply::default();
         // Whoever waited for a standby's word hears nothing of the commit.
         self.out.forfeit();
         self.out.report(b'E', "FATAL", "57P01", why);
@@ -249,7 +258,7 @@ impl Session {
         match (&self.work, self.context.block) {
             (_, Block::None | Block::Failed) => {}
             (Work::Idle, Block::Implicit | Block::Open) => {
-                self.out.whose = Whose::Nobody;
+                self.out.reply = Reply::default();
                 let what = "terminating connection due to conflict with recovery";
                 self.fatal(engine, &SqlError::new("40001", what));
             }
@@ -356,7 +365,7 @@ impl Session {
         let len = word(&self.inbox, 1)? as usize;
         let body = self.inbox.get(5..(len + 1).max(5))?.to_vec();
         self.inbox.drain(..=len.min(self.inbox.len().saturating_sub(1)));
-        self.note_whose(len + 1);
+        self.note_whose(tag, len + 1);
         Some((tag, body))
     }
 
@@ -430,9 +439,9 @@ impl Session {
     }
 
     fn tell_notifications(&mut self) {
-        let whose = self.out.whose;
+        let reply = self.out.reply;
         for (note, listener) in std::mem::take(&mut self.context.heard) {
-            self.out.whose = listener;
+            self.out.reply = Reply { whose: listener, ..reply };
             self.out.message(b'A', |body| {
                 body.extend_from_slice(&note.process.to_be_bytes());
                 body.extend_from_slice(note.channel.as_bytes());
@@ -441,7 +450,7 @@ impl Session {
                 body.push(0);
             });
         }
-        self.out.whose = whose;
+        self.out.reply = reply;
     }
 
     /// Calls the one function that there is by number, `pg_backend_pid()`.

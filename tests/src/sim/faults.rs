@@ -3,6 +3,7 @@
 mod clock;
 mod lineage;
 mod network;
+mod repeats;
 
 use pgherd_sim::{Fault, Obedience};
 
@@ -31,7 +32,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 /// Lists them.
 #[must_use]
 pub fn all() -> Vec<Scenario<Sim>> {
-    [of_orders(), network::all(), clock::all(), lineage::all()].into_iter().flatten().collect()
+    let themes = [of_orders(), network::all(), clock::all(), lineage::all(), repeats::all()];
+    themes.into_iter().flatten().collect()
 }
 
 fn of_orders() -> Vec<Scenario<Sim>> {

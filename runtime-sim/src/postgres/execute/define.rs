@@ -165,7 +165,7 @@ pub(super) fn alter_role(
 /// Creates a database, which no transaction can take back.
 pub(super) fn create_database(
     name: &str,
-    context: &Context,
+    context: &mut Context,
     engine: &mut Engine,
 ) -> Result<Outcome, Stop> {
     alone(context, "CREATE DATABASE")?;
@@ -173,6 +173,7 @@ pub(super) fn create_database(
         return error("42P04", format!("database \"{name}\" already exists"));
     }
     engine.commit(name, vec![Effect::Found]);
+    context.own.note_done();
     done("CREATE DATABASE")
 }
 
@@ -195,6 +196,7 @@ pub(super) fn drop_database(
         return error("55006", format!("database \"{name}\" is being accessed by other users"));
     } else {
         engine.commit(name, vec![Effect::Raze]);
+        context.own.note_done();
     }
     done("DROP DATABASE")
 }

@@ -143,7 +143,7 @@ pub(super) fn session_statement(
             cursor(statement, context)
         }
         Statement::Listen(channel) => {
-            context.ears.push(Ear::Listen(channel.clone(), context.whose));
+            context.ears.push(Ear::Listen(channel.clone(), context.own.author.word.whose));
             done("LISTEN")
         }
         Statement::Unlisten(channel) => {

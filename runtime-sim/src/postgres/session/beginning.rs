@@ -25,7 +25,7 @@ impl Session {
             return Some(Rest::Listening);
         };
         self.inbox.drain(..len);
-        self.note_whose(len);
+        self.note_whose(0, len);
         let rest = packet.get(8..).unwrap_or_default();
         match code {
             80_877_103 | 80_877_104 => {
