@@ -12,9 +12,11 @@ pub(crate) mod marks;
 pub(crate) mod provenance;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pgherd_core::id::{BackendId, ConnId, Epoch};
 use pgherd_core::message::Message;
+use pgherd_core::topology::Topology;
 use pgherd_core::wire::{backend, frontend};
 
 use self::crowding::Account;
@@ -35,6 +37,8 @@ pub(crate) struct Checks {
     timeline: u32,
     /// Whom everybody is told of as the primary, until it was looked at.
     pub(crate) crowned: Option<BackendId>,
+    /// The last view that was published.
+    pub(crate) published: Option<Arc<Topology>>,
     /// What clients were told is committed.
     pub(crate) ledger: Ledger,
     /// What servers have done, and for whose messages.
@@ -66,6 +70,7 @@ impl Checks {
     pub(crate) fn posted(&mut self, message: &Message) {
         let Message::Topology(topology) = message else { return };
         let (epoch, primary) = (topology.epoch, topology.primary);
+        self.published = Some(Arc::clone(topology));
         if epoch < self.epoch {
             self.report(format!("epoch {epoch} was published after epoch {}", self.epoch));
         }
@@ -98,6 +103,7 @@ impl Checks {
     pub(crate) fn process_ended(&mut self) {
         self.primaries.clear();
         self.epoch = Epoch::default();
+        self.published = None;
     }
 }
 
@@ -222,10 +228,6 @@ impl Conversation {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use pgherd_core::topology::Topology;
-
     use super::*;
 
     fn topology(epoch: u64, primary: u8) -> Message {

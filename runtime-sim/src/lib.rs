@@ -20,6 +20,7 @@ mod commands;
 mod driver;
 mod end;
 mod faults;
+mod heal;
 mod net;
 mod plan;
 mod postgres;

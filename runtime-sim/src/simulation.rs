@@ -42,7 +42,7 @@ pub struct Simulation {
     pub(crate) running: BTreeMap<u64, Running>,
     /// How often a proxy was started after the first.
     pub(crate) proxies: u32,
-    clients: Vec<Client>,
+    pub(crate) clients: Vec<Client>,
     events: u64,
     failure: Option<Failure>,
 }

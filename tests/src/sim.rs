@@ -1,5 +1,6 @@
 //! The simulation as a [`World`]: pgherd's own machines around `pgherd-sim`.
 
+mod convergence;
 pub mod faults;
 
 use std::collections::BTreeMap;

@@ -49,7 +49,10 @@ fn play_twice(scenario: &Scenario<Sim>, seed: u64) -> Result<(), Failed> {
 /// Plays a seed and returns the hash of its trace.
 fn play(scenario: &Scenario<Sim>, seed: u64) -> Result<u64, Failed> {
     let mut world = Sim::new(seed, &(scenario.setup)());
-    let played = catch_unwind(AssertUnwindSafe(|| scenario.run(&mut world)));
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        scenario.run(&mut world);
+        world.converge();
+    }));
     played.map(|()| world.trace_hash()).map_err(|panic| {
         let (name, now) = (scenario.name, world.now().as_secs_f64());
         let what = panic_text(panic.as_ref());

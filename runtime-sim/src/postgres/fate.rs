@@ -161,6 +161,17 @@ impl Server {
         self.wake_all(stage);
     }
 
+    /// Does from now on what it is asked to: has room, obeys, and replays at once.
+    pub(crate) fn be_harmless(&mut self) {
+        self.room = Room::Some;
+        self.cut = None;
+        self.engine.manners = Manners::Docile;
+        self.engine.obedience = Obedience::Full;
+        self.engine.apply_delay = Duration::ZERO;
+        self.engine.conflicts = 0;
+        self.resume_replay();
+    }
+
     /// Is started anew, as a standby that follows nobody.
     pub(crate) fn demote(&mut self, stage: &mut Stage) {
         self.stop(stage);
