@@ -10,12 +10,15 @@ pub(crate) mod framing;
 pub(crate) mod ledger;
 pub(crate) mod marks;
 pub(crate) mod provenance;
+pub(crate) mod stays;
+pub(crate) mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pgherd_core::id::{BackendId, ConnId, Epoch};
 use pgherd_core::message::Message;
+use pgherd_core::time::Instant;
 use pgherd_core::topology::Topology;
 use pgherd_core::wire::{backend, frontend};
 
@@ -24,6 +27,8 @@ use self::deeds::Deeds;
 use self::framing::{Framing, Purpose, Seen, Sender};
 use self::ledger::Ledger;
 use self::provenance::Provenance;
+use self::stays::{Farewell, Promise, Stays};
+use self::waits::Waits;
 
 /// Verdicts and what they need.
 #[derive(Debug, Default)]
@@ -45,6 +50,8 @@ pub(crate) struct Checks {
     pub(crate) deeds: Deeds,
     /// To whose statements servers answer.
     pub(crate) provenance: Provenance,
+    /// Who stays, and why somebody may not.
+    pub(crate) stays: Stays,
 }
 
 impl Checks {
@@ -68,6 +75,9 @@ impl Checks {
     /// Looks at a message between machines: at most one primary in an epoch, epochs that never
     /// go back.
     pub(crate) fn posted(&mut self, message: &Message) {
+        if matches!(message, Message::Shutdown(_)) {
+            self.stays.promise(Promise::Over);
+        }
         let Message::Topology(topology) = message else { return };
         let (epoch, primary) = (topology.epoch, topology.primary);
         self.published = Some(Arc::clone(topology));
@@ -123,6 +133,8 @@ pub(crate) struct Outgoing {
     source: Source,
     /// `ReadyForQuery` messages so far.
     ready: usize,
+    /// The SQLSTATE of the last word that the machine has composed.
+    last_word: Option<String>,
     /// Whom the session is for, if it is one on a server.
     account: Option<Account>,
 }
@@ -130,7 +142,13 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Begins to watch what is sent to a client (as a backend) or a server (as a frontend).
     pub(crate) const fn new(sender: Sender) -> Self {
-        Self { framing: Framing::new(sender), source: Source::Machine, ready: 0, account: None }
+        Self {
+            framing: Framing::new(sender),
+            source: Source::Machine,
+            ready: 0,
+            last_word: None,
+            account: None,
+        }
     }
 
     /// Looks at bytes before they are queued.
@@ -148,6 +166,9 @@ impl Outgoing {
             }
             self.source = source;
         }
+        if source == Source::Machine && self.framing.is_at_boundary() {
+            self.last_word = last_word(bytes).or(self.last_word.take());
+        }
         let was_known = self.framing.purpose() != Purpose::Unknown;
         let ready = &mut self.ready;
         let followed = self.framing.follow(bytes, |seen| {
@@ -164,6 +185,12 @@ impl Outgoing {
         }
     }
 
+    /// Says how the stream is ended if it is ended here; none if its client is not logged in.
+    pub(crate) fn farewell(&self) -> Option<Farewell<'_>> {
+        let is_inside = !self.framing.is_at_boundary() && !self.framing.is_lost();
+        self.turn().map(|_| Farewell { code: self.last_word.as_deref(), is_inside })
+    }
+
     /// Returns in which turn of the client's the stream is, counted from the end of its login.
     pub(crate) const fn turn(&self) -> Option<usize> {
         self.ready.checked_sub(1)
@@ -173,6 +200,14 @@ impl Outgoing {
     pub(crate) const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
     }
+}
+
+/// The SQLSTATE of a fatal error, if that is what the bytes are.
+fn last_word(bytes: &[u8]) -> Option<String> {
+    let mut fields = bytes.get(5..)?.split(|byte| *byte == 0);
+    let is_fatal = bytes.first() == Some(&backend::tag::ERROR) && fields.next() == Some(b"SFATAL");
+    let code = fields.find_map(|field| field.strip_prefix(b"C")).filter(|_| is_fatal);
+    code.map(|code| String::from_utf8_lossy(code).into_owned())
 }
 
 /// Watches both directions of a client's connection to the proxy.
@@ -185,37 +220,54 @@ pub(crate) struct Conversation {
     /// Those that it did get.
     /// `ready_got <= ready_due`
     ready_got: u64,
+    waits: Waits,
 }
 
 impl Conversation {
     /// Begins; one `ReadyForQuery` ends the login.
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             sent: Framing::new(Sender::Frontend),
             got: Framing::new(Sender::Backend),
             ready_due: 1,
             ready_got: 0,
+            waits: Waits::default(),
         }
     }
 
     /// Looks at bytes that the client sends, which may be rubbish, and tells of every message.
-    pub(crate) fn sent(&mut self, bytes: &[u8], mut said: impl FnMut(Seen)) {
+    ///
+    /// # Errors
+    /// They are rubbish.
+    pub(crate) fn sent(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        mut said: impl FnMut(Seen),
+    ) -> Result<(), String> {
         let due = &mut self.ready_due;
-        let rubbish = self.sent.follow(bytes, |seen| {
+        self.waits.speaks(now);
+        let waits = &mut self.waits;
+        self.sent.follow(bytes, |seen| {
+            waits.says(seen.tag);
             let asks = [frontend::tag::QUERY, frontend::tag::SYNC, frontend::tag::FUNCTION_CALL];
             *due += u64::from(asks.contains(&seen.tag));
             said(seen);
-        });
-        drop(rubbish);
+        })
     }
 
     /// Looks at bytes that the client got; they must never be rubbish.
     ///
     /// # Errors
     /// Says what is wrong.
-    pub(crate) fn got(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(crate) fn got(&mut self, now: Instant, bytes: &[u8]) -> Result<(), String> {
         let got = &mut self.ready_got;
-        self.got.follow(bytes, |seen| *got += u64::from(seen.tag == backend::tag::READY))?;
+        self.waits.hears(now);
+        let waits = &mut self.waits;
+        self.got.follow(bytes, |seen| {
+            waits.gets(seen.tag);
+            *got += u64::from(seen.tag == backend::tag::READY);
+        })?;
         if self.ready_got > self.ready_due {
             return Err(format!(
                 "{} times ReadyForQuery where {} were due",
@@ -223,6 +275,19 @@ impl Conversation {
             ));
         }
         Ok(())
+    }
+
+    /// Since when the client waits for the proxy to say anything; none if it does not.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        let is_whole = self.sent.is_at_boundary() && !self.sent.is_lost();
+        let is_owed = self.ready_got < self.ready_due;
+        let is_logged_in = self.ready_got > 0;
+        (is_whole && is_owed).then(|| self.waits.since(is_logged_in)).flatten()
+    }
+
+    /// From now on the client waits anew: that it waited so long had a reason.
+    pub(crate) fn wait_anew(&mut self, now: Instant) {
+        self.waits.wait_anew(now);
     }
 }
 
@@ -260,10 +325,12 @@ mod tests {
     #[test]
     fn a_client_gets_no_more_ready_than_it_asked_for() {
         let mut talk = Conversation::new();
-        talk.sent(b"\0\0\0\x09\0\x03\0\0\0Q\0\0\0\x05\0", |_| ());
-        assert_eq!(talk.got(b"Z\0\0\0\x05IZ\0\0\0\x05I"), Ok(()));
-        assert!(talk.got(b"Z\0\0\0\x05I").is_err());
-        assert!(Conversation::new().got(b"?").is_err());
+        let now = Instant::ZERO;
+        let said = b"\0\0\0\x09\0\x03\0\0\0Q\0\0\0\x05\0";
+        assert_eq!(talk.sent(now, said, |_| ()), Ok(()));
+        assert_eq!(talk.got(now, b"Z\0\0\0\x05IZ\0\0\0\x05I"), Ok(()));
+        assert!(talk.got(now, b"Z\0\0\0\x05I").is_err());
+        assert!(Conversation::new().got(now, b"?").is_err());
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+use pgherd_core::time::Instant;
+use pgherd_core::wire::frontend;
+
 use crate::check::Conversation;
 use crate::check::marks::Marks;
 use crate::end::{Answer, End};
@@ -102,8 +105,16 @@ impl Client {
             return;
         }
         if let (Some(talk), Some(end)) = (&mut self.talk, self.end) {
-            let deeds = &mut stage.checks.deeds;
-            talk.sent(bytes, |seen| deeds.said(end.other(), seen.tag, seen.end));
+            let (deeds, stays) = (&mut stage.checks.deeds, &mut stage.checks.stays);
+            let said = talk.sent(stage.now, bytes, |seen| {
+                deeds.said(end.other(), seen.tag, seen.end);
+                if seen.tag == frontend::tag::TERMINATE {
+                    stays.leaves(end.other());
+                }
+            });
+            if said.is_err() {
+                stays.leaves(end.other());
+            }
         }
         self.unsent.extend(bytes);
         self.flush(stage);
@@ -137,7 +148,7 @@ impl Client {
                     let new = self.inbox.get(at..).unwrap_or_default();
                     stage.trace.bytes(new);
                     if let Some(talk) = &mut self.talk {
-                        talk.got(new)?;
+                        talk.got(stage.now, new)?;
                     }
                     if let Some(marks) = &mut self.marks {
                         marks.follow(new)?;
@@ -180,6 +191,25 @@ impl Client {
 
     pub(crate) const fn resume_reading(&mut self) {
         self.attention = Attention::Reads;
+    }
+
+    /// Since when the client waits for the proxy to say anything; none if it does not, or does not
+    /// listen.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        let listens = self.phase == Phase::Open && self.attention == Attention::Reads;
+        self.talk.as_ref().filter(|_| listens).and_then(Conversation::waits_since)
+    }
+
+    /// From now on the client waits anew.
+    pub(crate) fn wait_anew(&mut self, now: Instant) {
+        if let Some(talk) = &mut self.talk {
+            talk.wait_anew(now);
+        }
+    }
+
+    /// Returns its end.
+    pub(crate) const fn end(&self) -> Option<End> {
+        self.end
     }
 
     /// Closes after everything has been sent.

@@ -61,6 +61,8 @@ pub(crate) struct Host {
     letters: Vec<(Peer, Letter)>,
     /// Connections for which something was queued since the last flush.
     dirty: Vec<ConnId>,
+    /// Connections to servers that end with the input that is being carried out.
+    over: Vec<End>,
     timer: Option<Instant>,
     timeouts: u32,
 }
@@ -75,6 +77,7 @@ impl Host {
             inputs: VecDeque::new(),
             letters: Vec::new(),
             dirty: Vec::new(),
+            over: Vec::new(),
             timer: None,
             timeouts: 0,
         }
@@ -92,14 +95,33 @@ impl Host {
             if count > INPUTS_MAX {
                 return self.report(stage, "the machine does not come to rest");
             }
+            self.over.extend(self.server_of(&input));
             let about = self.tell(stage, input);
             self.carry_out(stage);
+            for server in std::mem::take(&mut self.over) {
+                stage.checks.provenance.forget(server);
+                stage.checks.stays.forget(server);
+            }
             self.flush_all(stage);
             if let Some(conn) = about {
                 self.look(stage, conn);
             }
         }
         self.arm_timer(stage);
+    }
+
+    /// The connection to a server whose end an input tells of.
+    fn server_of(&self, input: &Input) -> Option<End> {
+        match input {
+            Input::Close(conn, _) => self.sockets.get(conn)?.server(),
+            Input::Accept(..)
+            | Input::Connect(..)
+            | Input::Read(_)
+            | Input::Sent(..)
+            | Input::Message(..)
+            | Input::Adopt(..)
+            | Input::Timeout => None,
+        }
     }
 
     /// Calls one method of the machine; returns the connection that the input was about.
@@ -146,7 +168,6 @@ impl Host {
                     self.report(stage, &format!("connection {conn}: {what}"));
                 }
                 if let Some(end) = socket.end {
-                    stage.checks.provenance.forget(end);
                     stage.close(end);
                 }
                 self.machine.handle_close(now, conn, why);

@@ -28,6 +28,7 @@ mod process;
 mod running;
 mod simulation;
 mod stage;
+mod starving;
 mod trace;
 
 pub use check::marks::Marks;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgherd_core::config::{PoolPolicy, Pooling};
+use pgherd_core::time::Duration;
 
 /// The beginning of a world. Everything that it leaves open, the seed decides.
 #[derive(Clone, Debug)]
@@ -28,6 +29,9 @@ pub struct Plan {
     /// Sessions that the proxy may hold on one server, in all and of each pool, user and database;
     /// more break a rule.
     pub pools: PoolPolicy,
+    /// How long a client may wait for the proxy to say anything, where no server works for it. A proxy
+    /// for which that is not said is a relay: it need not keep sessions, either.
+    pub patience: Option<Duration>,
 }
 
 /// What a server asks of a client.
@@ -61,6 +65,7 @@ impl Default for Plan {
                 backend_connections_max: usize::MAX,
                 ..PoolPolicy::default()
             },
+            patience: None,
         }
     }
 }

@@ -235,6 +235,7 @@ impl Server {
             }
             let before = seat.session.out.leaving().len();
             let stays = self.voice == Voice::Muted || seat.write(stage);
+            seat.note_holds(&self.engine, stage);
             let said = before - seat.session.out.leaving().len();
             self.cut = self.cut.map(|len| if cut.is_some() { len - said } else { len });
             if let Some(what) = seat.session.breach.take() {
@@ -275,6 +276,12 @@ impl Server {
         }
         self.acknowledged = self.acknowledged.max(self.engine.lsn_received());
         self.follow_up(stage);
+    }
+
+    /// Tells whether a session sleeps or waits for others, or the server gets no processor.
+    pub(crate) fn is_at_work(&self, process: u32) -> bool {
+        let seat = self.seats.get(&process);
+        seat.is_some_and(|seat| seat.waits == Waits::Yes || seat.session.is_asleep())
     }
 
     /// Ends a session and its connection.
@@ -512,7 +519,15 @@ impl Seat {
             let done = stage.checks.deeds.done(self.end.other(), author);
             stage.checks.judge(done);
         }
+        self.note_holds(engine, stage);
         rest
+    }
+
+    /// Notes what the session has of its client, which stands when it has ended.
+    fn note_holds(&self, engine: &Engine, stage: &mut Stage) {
+        if !self.session.has_ended() {
+            stage.checks.stays.holds(self.end.other(), self.session.holds(engine));
+        }
     }
 
     /// Offers what may leave to the kernel; tells whether the connection still stands.

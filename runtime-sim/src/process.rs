@@ -12,6 +12,7 @@ use pgherd_core::time::Instant;
 
 use crate::agenda::Event;
 use crate::check::crowding::{Account, Crowding, Session};
+use crate::check::stays::Promise;
 use crate::driver::{Host, Input, Letter, arrival, post_delay};
 use crate::end::{Address, Answer, End, Notice};
 use crate::plan::Plan;
@@ -59,6 +60,8 @@ impl Process {
                 process.hosts.insert(name, host);
             }
         }
+        let is_patient = plan.patience.is_some();
+        stage.checks.stays.promise(if is_patient { Promise::Given } else { Promise::None });
         let names: Vec<Peer> = process.hosts.keys().copied().collect();
         for name in names {
             process.with(stage, name, Host::start);
@@ -140,6 +143,7 @@ impl Process {
 
     /// Stops in one of three ways.
     pub(crate) fn shutdown(&mut self, stage: &mut Stage, how: Shutdown) {
+        stage.checks.stays.promise(Promise::Over);
         self.tell_all(stage, &Message::Shutdown(how));
     }
 

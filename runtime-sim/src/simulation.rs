@@ -32,7 +32,7 @@ pub struct Conn(pub usize);
 
 /// A world.
 pub struct Simulation {
-    plan: Plan,
+    pub(crate) plan: Plan,
     pub(crate) stage: Stage,
     pub(crate) servers: Vec<Server>,
     pub(crate) process: Process,
@@ -109,6 +109,7 @@ impl Simulation {
         self.events += 1;
         if self.events.is_multiple_of(EVENTS_PER_ROUND) {
             self.process.balance(&mut self.stage);
+            self.look_for_starving();
             if self.stage.agenda.len() > EVENTS_AHEAD_MAX {
                 let what = format!("more than {EVENTS_AHEAD_MAX} events are to come");
                 self.stage.checks.report(what);

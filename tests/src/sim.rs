@@ -28,6 +28,9 @@ const SHARDS: u16 = 2;
 /// How long a proxy may take to have looked at all its servers.
 const SETTLING_TIME: Duration = Duration::from_secs(2);
 
+/// What may come beside everything that is waited for: logins at servers that do not answer.
+const MARGIN: Duration = Duration::from_secs(30);
+
 /// Wall-clock time at the beginning, for what people read: 2026-01-01 00:00:00 UTC.
 const CLOCK: WallTime = WallTime(1_767_225_600);
 
@@ -77,6 +80,7 @@ impl Sim {
             probe: probe::QUERY.to_owned(),
             shards: u16::try_from(config.worker_threads.max(1)).unwrap_or(SHARDS),
             pools: config.pool.clone(),
+            patience: Some(patience(&config)),
             ..Plan::default()
         };
         let mut simulation = Simulation::new(plan, &machines(&config, &Memory::default(), CLOCK));
@@ -135,6 +139,12 @@ impl Sim {
             panic!("{}", failure.what);
         }
     }
+}
+
+/// How long whoever waits for a connection, and then for a primary, may have to wait.
+fn patience(config: &Config) -> Duration {
+    let pools = config.pool.wait_timeout;
+    pools + config.failover_wait_timeout + MARGIN
 }
 
 /// Prints what machines log.

@@ -178,6 +178,12 @@ impl Provenance {
         self.said.get(&server).map(|runs| runs.first(len)).unwrap_or_default()
     }
 
+    /// Tells whether something is on its way to a server, or from it.
+    pub(crate) fn is_busy(&self, server: End) -> bool {
+        self.asked.get(&server).is_some_and(|runs| !runs.0.is_empty())
+            || self.said.get(&server).is_some_and(|runs| !runs.0.is_empty())
+    }
+
     /// A connection to a server is over.
     pub(crate) fn forget(&mut self, server: End) {
         self.asked.remove(&server);

@@ -141,7 +141,11 @@ impl Host {
                 (bytes.to_vec(), runs.unwrap_or_default())
             }
         };
-        let Some((client, server)) = self.open(to)?.client().zip(server) else {
+        let (client, asked) = (self.open(to)?.client(), self.open(to)?.server());
+        if let (Whose::Client(client), Some(asked)) = (whose, asked) {
+            stage.checks.stays.speaks(client, asked);
+        }
+        let Some((client, server)) = client.zip(server) else {
             return self.queue(stage, to, Source::Conn(from), Word { whose, at }, &bytes);
         };
         may_reach(client, &runs)?;
@@ -201,6 +205,14 @@ impl Host {
         let Some(socket) = self.sockets.get_mut(&conn) else {
             return Err(format!("{conn} is closed, and is closed already"));
         };
+        if let (Some(client), Phase::Open) = (socket.client(), socket.phase)
+            && stage.owners.contains_key(&client.other())
+            && let Some(farewell) = socket.outgoing.farewell()
+        {
+            let provenance = &stage.checks.provenance;
+            stage.checks.stays.ends(client, farewell, |server| provenance.is_busy(server))?;
+        }
+        self.over.extend(socket.server());
         match (socket.phase, when) {
             (Phase::Closed, _) | (Phase::Flushing, Close::AfterFlush) => {
                 return Err(format!("{conn} is closed twice"));

@@ -163,6 +163,21 @@ impl Context {
         }
     }
 
+    /// What the session has that its client cannot have again on another one.
+    pub(super) fn holds(&self, engine: &Engine) -> Option<&'static str> {
+        let by_sql = |prepared: &Prepared| prepared.origin == Origin::Sql;
+        let held = |cursor: &Cursor| cursor.age == Age::Held;
+        [
+            (self.own.has_temporary(), "a temporary table"),
+            (self.cursors.values().any(held), "a cursor"),
+            (!self.listening.is_empty(), "an ear"),
+            (engine.advised(self.process) > 0, "an advisory lock"),
+            (self.prepared.values().any(by_sql), "a prepared statement"),
+        ]
+        .into_iter()
+        .find_map(|(has, what)| has.then_some(what))
+    }
+
     /// Begins a transaction if there is none.
     pub(super) fn enter(&mut self, engine: &Engine) {
         if self.block == Block::None {

@@ -90,6 +90,11 @@ impl Outbox {
         self.runs.take(len)
     }
 
+    /// Tells whether everything has left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Tells whether so much waits to leave that nothing more should be said.
     pub(super) fn is_full(&self) -> bool {
         self.flushed >= OUTBOX_LEN

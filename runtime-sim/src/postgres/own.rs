@@ -99,6 +99,11 @@ impl Own {
         self.resolve(name).starts_with(TEMPORARY)
     }
 
+    /// Tells whether there are temporary tables, as of the last commit.
+    pub(super) fn has_temporary(&self) -> bool {
+        !self.temporary.is_empty()
+    }
+
     /// Counts the relations of the temporary schema, as of the last commit.
     pub(super) fn relations(&self) -> usize {
         self.temporary.values().map(Table::relations).sum()

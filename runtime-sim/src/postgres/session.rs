@@ -239,6 +239,26 @@ impl Session {
         }
     }
 
+    /// What the session has of its client that cannot be had again on another one.
+    pub(super) fn holds(&self, engine: &Engine) -> Option<&'static str> {
+        let is_idle = matches!(self.work, Work::Idle)
+            && self.inbox.is_empty()
+            && self.skipping == Skipping::No
+            && self.out.is_empty()
+            && self.context.block == Block::None;
+        if is_idle { self.context.holds(engine) } else { Some("work") }
+    }
+
+    /// Tells whether the session has come to its end.
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended)
+    }
+
+    /// Tells whether the session sleeps.
+    pub(super) const fn is_asleep(&self) -> bool {
+        self.sleep_until.is_some()
+    }
+
     /// Tells whether a login has succeeded.
     pub(super) const fn is_ready(&self) -> bool {
         matches!(self.stage, Stage::Ready)

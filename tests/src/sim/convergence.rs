@@ -39,6 +39,10 @@ impl Sim {
     /// It does not.
     pub fn converge(&mut self) {
         self.simulation.heal();
+        // How long that takes at most is a rule of its own.
+        while self.simulation.waiters() > 0 && self.exit_code().is_none() {
+            self.step();
+        }
         self.simulation.dismiss_clients();
         let end = self.now() + BOUND;
         let mut since = None;
