@@ -318,6 +318,9 @@ impl Control {
     fn end_if_drained(&mut self) {
         if self.is_over() {
             self.stop_recovery();
+        }
+        // What a recovery leaves behind may be waited for.
+        if self.is_over() {
             self.orders.names().into_iter().for_each(|conn| self.recall(conn));
             for at in 0..self.nodes.len() {
                 if let Some(Look::Open { conn, .. }) = self.nodes.get(at).map(|node| &node.look) {

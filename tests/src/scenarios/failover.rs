@@ -208,8 +208,10 @@ pub fn what_is_received_and_not_replayed_is_not_lost(w: &mut impl World) {
 /// Writes rows until one of them is not replayed by the standbys, and returns how many there are. A real
 /// server takes up that it is to delay its replay a moment after it was told.
 fn write_until_unreplayed(w: &mut impl World, app: &Client) -> String {
-    const ROWS_MAX: u32 = 10;
-    for n in 1..=ROWS_MAX {
+    let end = w.now() + LIMIT;
+    let mut n = 0;
+    while w.now() < end {
+        n += 1;
         w.run(app, &format!("insert into t values ({n})"));
         let (rows, since) = (n.to_string(), w.now());
         let mut is_replayed = false;
