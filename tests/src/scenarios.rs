@@ -388,6 +388,7 @@ scenarios! {
     restarts {
         pgherd_is_killed_at_every_step_of_a_switchover with promote,
         pgherd_is_killed_at_every_step_of_a_failover with promote,
+        pgherd_is_killed_after_every_deed_of_a_failover with promote,
     }
     commands {
         a_command_promotes_and_another_has_the_others_follow with by_commands,

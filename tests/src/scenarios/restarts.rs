@@ -3,6 +3,7 @@
 use crate::admin::{Admin, packet};
 use crate::client::{Client, Login};
 use crate::play::{LIMIT, PRIMARY, Play};
+use crate::scenarios::failover::is_promoted;
 pub use crate::scenarios::failover::promote;
 use crate::world::World;
 
@@ -16,6 +17,9 @@ const STAGES: [&str; 5] = [
     "replays what is left",
     "is promoted",
 ];
+
+/// Whom a standby follows, or is to.
+const CONNINFO: &str = "select current_setting('primary_conninfo')";
 
 /// Moments after the loss of a primary: while it is looked at again, while standbys are looked at and
 /// listened to, while one is promoted, while the other is told to follow.
@@ -60,6 +64,54 @@ pub fn pgherd_is_killed_at_every_step_of_a_failover(w: &mut impl World) {
         primary = next;
     }
     let all = MOMENTS.len().to_string();
+    for node in 0..NODES {
+        w.wait_truth(node, "select count(*) from t", &all);
+    }
+}
+
+/// What a failover has done, as its servers show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    /// The primary is known to be lost.
+    Known,
+    /// A standby is promoted.
+    Promoted,
+    /// The other one has been told whom to follow.
+    Told,
+    /// It follows.
+    Followed,
+}
+
+/// The same as soon as each thing is done that a failover does: what is left is done by the next pgherd.
+pub fn pgherd_is_killed_after_every_deed_of_a_failover(w: &mut impl World) {
+    const DEEDS: [Deed; 4] = [Deed::Known, Deed::Promoted, Deed::Told, Deed::Followed];
+    let admin = w.connect("admin");
+    w.table(&admin, "t", NODES - 1);
+    let mut primary = PRIMARY;
+    for (n, deed) in DEEDS.into_iter().enumerate() {
+        let watcher = connect_at_last(w);
+        let others: Vec<usize> = (0..NODES).filter(|node| *node != primary).collect();
+        let before: Vec<String> = others.iter().map(|node| w.truth(*node, CONNINFO)).collect();
+        w.crash(primary);
+        w.wait(&format!("{deed:?}"), LIMIT, |w| match deed {
+            Deed::Known => w.pool_nodes(&watcher)[primary].status == "down",
+            Deed::Promoted => others.iter().any(|node| is_promoted(w, *node)),
+            Deed::Told => {
+                let now: Vec<String> = others.iter().map(|node| w.truth(*node, CONNINFO)).collect();
+                now != before
+            }
+            Deed::Followed => others.iter().any(|node| {
+                is_promoted(w, *node)
+                    && w.truth(*node, "select count(*) from pg_stat_replication") == "1"
+            }),
+        });
+        w.kill();
+        let next = write_somewhere(w, n);
+        assert_ne!(next, primary, "{deed:?}");
+        mend(w, primary, next);
+        primary = next;
+    }
+    let all = DEEDS.len().to_string();
     for node in 0..NODES {
         w.wait_truth(node, "select count(*) from t", &all);
     }

@@ -41,6 +41,7 @@ fn of_orders() -> Vec<Scenario<Sim>> {
         scenario("a_promotion_that_is_refused", a_promotion_that_is_refused),
         scenario("a_promotion_that_hangs", a_promotion_that_hangs),
         scenario("a_promotion_that_is_a_lie", a_promotion_that_is_a_lie),
+        scenario("pgherd_is_killed_as_the_heir_obeys", pgherd_is_killed_as_the_heir_obeys),
         scenario("an_heir_that_dies_while_it_is_promoted", an_heir_that_dies_while_it_is_promoted),
         scenario(
             "where_nobody_can_be_promoted_reads_go_on",
@@ -480,6 +481,20 @@ fn a_standby_that_refuses_to_follow(w: &mut Sim) {
     w.simulation().befall(OTHER, Fault::Yield);
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.wait_up(&app, OTHER);
+}
+
+/// pgherd is killed when its order has arrived at the heir, and nobody has heard the answer.
+fn pgherd_is_killed_as_the_heir_obeys(w: &mut Sim) {
+    begin(w);
+    w.crash(PRIMARY);
+    w.wait("an heir is told", PATIENCE, |w| {
+        w.simulation().is_taking_over(HEIR) || w.simulation().is_taking_over(OTHER)
+    });
+    w.kill();
+    let app = admin_again(w);
+    write_at_last(w, &app, "insert into t values (1)");
+    let heir = wait_any_heir(w, PRIMARY);
+    w.wait_truth(other(heir), "select count(*) from t", "1");
 }
 
 /// A command that is to promote starts the server as a primary instead, on the timeline of the lost one:
