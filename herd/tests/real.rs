@@ -202,6 +202,11 @@ fn clients_need_the_password_unless_a_line_says_otherwise() {
 fn roles_can_be_exchanged() {
     let herd = build(Plan { standbys: 1, ..Plan::default() }).unwrap();
     let (former, next) = (herd.primary(), herd.node(1).unwrap());
+    // pg_rewind begins at a checkpoint that both have, and whose WAL is still there.
+    herd.psql(0, "checkpoint").unwrap();
+    let replayed =
+        "select count(*) from pg_stat_replication where replay_lsn = pg_current_wal_lsn()";
+    wait("the standby has it", || herd.psql(0, replayed).is_ok_and(|rows| rows == "1"));
     // What the standby misses is what has to be undone.
     next.stop(Mode::Fast).unwrap();
     herd.psql(0, "create table lost (a int)").unwrap();

@@ -560,7 +560,10 @@ fn a_demotion_that_fails_is_left_to_the_operator(w: &mut Sim) {
     w.configure(&recovery_command::by_command());
     w.signal(Signal::Reload);
     let mut operator = Admin::enter(w);
-    let told = recovery::recover(w, &mut operator, PRIMARY);
-    assert_eq!(told.last().map(|last| last.tag), Some(b'c'), "{told:?}");
+    // The request may be there before the new configuration is.
+    w.wait("it is recovered", PATIENCE, |w| {
+        let told = recovery::recover(w, &mut operator, PRIMARY);
+        told.last().is_some_and(|last| last.tag == b'c')
+    });
     w.wait_up(&app, PRIMARY);
 }
