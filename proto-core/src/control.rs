@@ -389,6 +389,7 @@ impl Machine for Control {
         self.now = now;
         self.read(conn, unread);
         self.attend_recovery();
+        self.end_if_drained();
     }
 
     fn handle_sent(&mut self, now: Instant, conn: ConnId, len: usize) {
@@ -401,6 +402,7 @@ impl Machine for Control {
         self.on_order_closed(conn, &why.to_string());
         self.on_conn_closed(conn);
         self.attend_recovery();
+        self.end_if_drained();
     }
 
     fn handle_message(&mut self, now: Instant, from: Peer, message: Message) {
@@ -439,6 +441,7 @@ impl Machine for Control {
             _ => {}
         }
         self.attend_recovery();
+        self.end_if_drained();
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -479,6 +482,7 @@ impl Machine for Control {
         self.drop_slots();
         self.look_hastily();
         self.post_rolls();
+        self.end_if_drained();
     }
 
     fn poll_output(&mut self) -> Option<Output> {

@@ -5,7 +5,7 @@
 
 use super::Control;
 use super::lineage::Upstream;
-use super::standing::{Hold, Presence};
+use super::standing::{Fork, Hold, Presence};
 use super::view::Sight;
 use super::watch::{Doubt, Watched};
 use crate::config::{Failback, FailoverFlag, FailoverMode, OnRival, RecoveryMode};
@@ -55,13 +55,18 @@ impl Control {
             Some(leader) => self.judge_beside(node, sighting, leader, presence),
             None => self.judge_alone(id, sighting, hold, presence),
         };
-        let known = self.known_wal();
+        let own = sighting.lsn.filter(|_| sighting.role == Role::Primary);
+        let first = self.written().zip(own).map(|(primary, own)| Fork { primary, own });
         let (now, late) = (self.now, self.now + limits::LOST_LOOK_PERIOD);
         if let Some(node) = self.nodes.get_mut(at) {
             if hold == Hold::Unproved && next == Hold::None {
                 node.returned = Some(now);
             }
-            node.fork = (next == Hold::Unproved).then(|| node.fork.or(known)).flatten();
+            node.fork = match own {
+                Some(_) if next == Hold::Unproved => node.fork.or(first),
+                Some(_) if next == Hold::Fenced => node.fork,
+                Some(_) | None => None,
+            };
             node.hold = next;
             if matches!(next, Hold::Fenced | Hold::Foreign | Hold::Astray | Hold::Unproved) {
                 node.rounds.look_by(late);
@@ -115,7 +120,7 @@ impl Control {
                 Hold::Fenced
             }
             Hold::Fenced | Hold::Detached | Hold::Lost => node.hold,
-            Hold::Unproved if node.fork.is_some_and(|fork| self.known_wal() > Some(fork)) => {
+            Hold::Unproved if node.fork.is_some_and(|fork| self.written() > Some(fork.primary)) => {
                 log::error!(
                     "node {} takes writes on timeline {}, and node {primary} on timeline {timeline} \
                      has written since: they have come apart. Node {0} does not take its place by \
@@ -168,6 +173,7 @@ impl Control {
                 log::info!("node {} follows node {primary}, and serves again", node.id);
                 Hold::None
             }
+            (Hold::Astray, Failback::ByHand) if is_proved => Hold::None,
             (hold @ (Hold::Fenced | Hold::Astray), _) => hold,
             (_, Failback::Proved { interval }) if is_proved => {
                 let is_soon = node.returned.is_some_and(|at| self.now < at + interval);
@@ -198,16 +204,35 @@ impl Control {
             && matches!(self.upstream(sighting, primary), Upstream::Rival(_))
     }
 
-    /// How much WAL is known of on the timeline of the primary, from it and from its standbys.
-    fn known_wal(&self) -> Option<u64> {
-        let (primary, timeline) = self.leader()?;
-        let known = self.nodes.iter().filter_map(|node| {
-            let sighting = node.fact.sighting.as_ref()?;
-            let counts = node.id == primary || node.hold == Hold::None;
-            (counts && sighting.timeline == timeline)
-                .then_some(sighting.received.max(sighting.lsn)?)
-        });
-        known.max()
+    /// Whether a server that was promoted beside the last primary lacks something of it that others
+    /// have.
+    fn comes_too_late(&self, id: BackendId, timeline: u32) -> bool {
+        let fork = self.nodes.iter().find(|node| node.id == id).and_then(|node| node.fork);
+        let is_outdone = fork.is_some_and(|fork| self.is_outdone(fork, timeline));
+        if is_outdone {
+            log::error!(
+                "node {id} takes writes on a later timeline than the last primary, and lacks what that \
+                 wrote and others have: it does not take its place. Make it a standby"
+            );
+        }
+        is_outdone
+    }
+
+    /// Where the primary's WAL ended at its last look.
+    fn written(&self) -> Option<u64> {
+        self.sighting(self.topology.primary?)?.lsn
+    }
+
+    /// Whether somebody who serves has WAL of the last primary that a server lacks which was promoted
+    /// beside it.
+    fn is_outdone(&self, fork: Fork, timeline: u32) -> bool {
+        self.nodes.iter().filter(|node| node.hold == Hold::None).any(|node| {
+            node.fact.sighting.as_ref().is_some_and(|sighting| {
+                sighting.role == Role::Standby
+                    && sighting.timeline == timeline
+                    && sighting.received.max(sighting.lsn) > Some(fork.own)
+            })
+        })
     }
 
     /// Whether a node lives and refuses to tell how it is.
@@ -235,6 +260,7 @@ impl Control {
                 Hold::None
             }
             (Hold::Fenced | Hold::Astray, _) => hold,
+            (Hold::Unproved, Some(last)) if self.comes_too_late(id, last) => Hold::Fenced,
             (_, Some(last)) if sighting.role == Role::Primary && sighting.timeline < last => {
                 log::error!(
                     "node {id} takes writes on timeline {}, and the last primary was on timeline \

@@ -31,3 +31,13 @@ pub(super) enum Presence {
     /// It is new, or was lost.
     Back,
 }
+
+/// What was known of two servers that take writes, when the second one was first seen to: where the WAL
+/// of each ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fork {
+    /// The primary's, at its last look. What it has written since, the other one may lack.
+    pub(super) primary: u64,
+    /// The other one's. What goes beyond this on the primary's timeline, it lacks.
+    pub(super) own: u64,
+}

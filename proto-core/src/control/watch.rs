@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Control;
 use super::record::Record;
-use super::standing::{Hold, Presence};
+use super::standing::{Fork, Hold, Presence};
 use super::view::{Fact, Sight};
 use crate::auth::answer::Answer;
 use crate::auth::passwd::Stored;
@@ -40,9 +40,8 @@ pub(super) struct Watched {
     pub(super) doubt: Doubt,
     /// Whether it is kept out of service whatever looks tell.
     pub(super) hold: Hold,
-    /// How much WAL of the primary was known of when it was first seen to take writes on a later
-    /// timeline beside it.
-    pub(super) fork: Option<u64>,
+    /// What was known when it was first seen to take writes on a later timeline beside the primary.
+    pub(super) fork: Option<Fork>,
     /// When it was last let in again by itself.
     pub(super) returned: Option<Instant>,
     /// What it said last of its being open.

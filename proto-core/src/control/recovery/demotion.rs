@@ -81,7 +81,8 @@ impl Control {
             return false;
         }
         // One that somebody has promoted later may be the one that is meant to stay.
-        let is_later = self.leader().is_some_and(|(_, timeline)| sighting.timeline > timeline);
+        let is_later = node.fork.is_some()
+            || self.leader().is_some_and(|(_, timeline)| sighting.timeline > timeline);
         if is_later && !self.told.contains_key(&node.id) {
             return false;
         }
