@@ -297,8 +297,6 @@ impl Control {
         if how == Shutdown::Immediate {
             self.dismiss_admins(Close::Now);
         }
-        // The shards may have ended before this machine has heard that they are to.
-        self.end_if_drained();
     }
 
     fn on_drained(&mut self, from: ShardId) {
@@ -311,10 +309,10 @@ impl Control {
         self.allotment.leave(from);
         self.post_places();
         self.tell_askers();
-        self.end_if_drained();
     }
 
-    /// Ends what is under way once there are no clients and no server is stopped on their behalf.
+    /// Ends what is under way once there are no clients and no server is stopped on their behalf; whatever
+    /// has happened may have been the last that was waited for.
     fn end_if_drained(&mut self) {
         if self.is_over() {
             self.stop_recovery();

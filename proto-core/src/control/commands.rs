@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Control;
-use super::standing::Hold;
 use crate::config::{Command, FailoverFlag};
 use crate::failover::placeholders::{self, Facts};
 use crate::id::BackendId;
@@ -195,10 +194,7 @@ impl Control {
     fn is_no_loss(&self, id: BackendId) -> bool {
         let backend = self.config.backend(id);
         let may_fail = backend.is_some_and(|backend| backend.failover == FailoverFlag::Allow);
-        let is_kept_out = matches!(
-            self.hold_of(id),
-            Hold::Fenced | Hold::Foreign | Hold::Astray | Hold::Unproved
-        );
+        let is_kept_out = self.hold_of(id).is_quarantine();
         !may_fail || is_kept_out && self.commands.reign.primary != Some(id)
     }
 

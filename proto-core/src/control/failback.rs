@@ -68,7 +68,7 @@ impl Control {
                 Some(_) | None => None,
             };
             node.hold = next;
-            if matches!(next, Hold::Fenced | Hold::Foreign | Hold::Astray | Hold::Unproved) {
+            if next.is_quarantine() {
                 node.rounds.look_by(late);
             }
         }
@@ -200,8 +200,7 @@ impl Control {
         sighting: &Sighting,
         (primary, timeline): (BackendId, u32),
     ) -> bool {
-        sighting.timeline >= timeline
-            && matches!(self.upstream(sighting, primary), Upstream::Rival(_))
+        sighting.timeline >= timeline && self.upstream(sighting, primary) == Upstream::Rival
     }
 
     /// Whether a server that was promoted beside the last primary lacks something of it that others

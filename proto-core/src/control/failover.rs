@@ -434,7 +434,7 @@ impl Control {
     /// an older one or from one beside it.
     fn may_hear(&self, sighting: &Sighting, loss: &Loss) -> bool {
         sighting.timeline >= loss.timeline
-            && !matches!(self.upstream(sighting, loss.primary), Upstream::Rival(_))
+            && self.upstream(sighting, loss.primary) != Upstream::Rival
     }
 
     /// A server has answered the order to become the primary. Whether it has, a look tells.

@@ -183,7 +183,6 @@ impl Control {
         self.fences.0.insert(id, next);
         self.on_candidate_lifted(conn, matches!(next, Fence::Lifted(_)));
         self.hurry(id);
-        self.end_if_drained();
     }
 
     /// When somebody is to be told again.

@@ -51,16 +51,10 @@ impl Control {
     pub(super) fn attach(&mut self, id: BackendId) -> Result<(), Declined> {
         let node = self.movable(id, |hold| hold == Hold::None)?;
         let role = node.fact.sighting.as_ref().map(|sighting| sighting.role);
-        let system = node.fact.sighting.as_ref().map(|sighting| sighting.system);
-        let cluster = self.cluster().filter(|cluster| system.is_some_and(|own| own != *cluster));
-        let is_foreign = cluster.is_some();
-        if let Some(cluster) = cluster {
-            let may_be_all = self.topology.primary.is_none()
-                && !self.is_present(cluster)
-                && role == Some(Role::Primary);
-            if !may_be_all {
-                return Err(Declined::Foreign);
-            }
+        let foreign = node.fact.sighting.as_ref().filter(|sighting| self.is_foreign(sighting));
+        let foreign = foreign.map(|sighting| sighting.system);
+        if foreign.is_some() && !(self.is_orphaned() && role == Some(Role::Primary)) {
+            return Err(Declined::Foreign);
         }
         let is_doubtful = match node.hold {
             Hold::Fenced => role != Some(Role::Standby),
@@ -88,10 +82,9 @@ impl Control {
             // There is no primary beside it, and the operator answers for its timeline.
             self.last_timeline = None;
         }
-        if is_foreign {
-            // Nobody is left of the cluster that was served: it has been made anew.
+        if foreign.is_some() {
             log::warn!("node {id} is of another cluster, which is served from now on");
-            self.adopt(system);
+            self.cluster = foreign;
         }
         self.release(id);
         self.pursue();

@@ -14,8 +14,8 @@ use crate::topology::Role;
 pub(super) enum Upstream {
     /// The primary, or standbys of it in between.
     Primary,
-    /// This node, which takes writes beside the primary, or standbys of it in between.
-    Rival(BackendId),
+    /// A node that takes writes beside the primary, or standbys of it in between.
+    Rival,
     /// It does not say, or it is none of the configured hosts and ports: the primary may have other
     /// names.
     Unknown,
@@ -36,15 +36,16 @@ impl Control {
         })
     }
 
-    /// Whether a server of a cluster answers.
-    pub(super) fn is_present(&self, cluster: u64) -> bool {
-        let mut sightings = self.nodes.iter().filter_map(|node| node.fact.sighting.as_ref());
-        sightings.any(|sighting| sighting.system == cluster)
+    /// Whether nobody is left of the cluster that is served, for it has been made anew.
+    pub(super) fn is_orphaned(&self) -> bool {
+        self.topology.primary.is_none()
+            && !self.cluster().is_some_and(|cluster| self.is_present(cluster))
     }
 
-    /// Serves another cluster from now on, whatever is remembered.
-    pub(super) fn adopt(&mut self, cluster: Option<u64>) {
-        self.cluster = cluster;
+    /// Whether a server of a cluster answers.
+    fn is_present(&self, cluster: u64) -> bool {
+        let mut sightings = self.nodes.iter().filter_map(|node| node.fact.sighting.as_ref());
+        sightings.any(|sighting| sighting.system == cluster)
     }
 
     /// Whether a server is known to be of another cluster than the one that is served.
@@ -64,7 +65,7 @@ impl Control {
             }
             let Some(next) = node.fact.sighting.as_ref() else { return Upstream::Unknown };
             if next.role == Role::Primary {
-                return Upstream::Rival(node.id);
+                return Upstream::Rival;
             }
             sender = next.sender.as_ref();
         }

@@ -23,6 +23,16 @@ pub(super) enum Hold {
     Fenced,
 }
 
+impl Hold {
+    /// Whether a node that answers is in quarantine by it: looks decide when it is let in.
+    pub(super) const fn is_quarantine(self) -> bool {
+        match self {
+            Self::Unproved | Self::Foreign | Self::Astray | Self::Fenced => true,
+            Self::None | Self::Detached | Self::Lost => false,
+        }
+    }
+}
+
 /// Whether a node has answered at its look before this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {

@@ -406,11 +406,9 @@ impl Control {
         let answers = node.fact.seen == Seen::Up && node.fact.sighting.is_some();
         let status = match (node.hold, answers) {
             (Hold::Detached | Hold::Lost, _) | (_, false) => Status::Down,
-            (Hold::Fenced | Hold::Foreign | Hold::Astray | Hold::Unproved, true) => {
-                Status::Quarantine
-            }
-            (Hold::None, true) if node.fact.status.is_usable() => node.fact.status,
-            (Hold::None, true) => Status::Waiting,
+            (hold, true) if hold.is_quarantine() => Status::Quarantine,
+            (_, true) if node.fact.status.is_usable() => node.fact.status,
+            (_, true) => Status::Waiting,
         };
         let before = std::mem::replace(&mut node.fact.status, status);
         if before == status {

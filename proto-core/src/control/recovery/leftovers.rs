@@ -87,7 +87,6 @@ impl Control {
         let Some(Command { slot, .. }) = self.leftovers.commands.remove(&job) else { return };
         self.leftovers.slots.extend(slot);
         self.drop_slots();
-        self.end_if_drained();
     }
 
     /// Drops slots that are due.
@@ -129,7 +128,6 @@ impl Control {
             Ok(_) => complain(&slot, "somebody uses it"),
             Err(why) => complain(&slot, &why.to_string()),
         }
-        self.end_if_drained();
     }
 
     /// When the next slot is to go.
