@@ -64,9 +64,9 @@ pub fn told() -> Setup {
     lying().set("failover_mode = \"off\"")
 }
 
-/// The primary dies. The command promotes whom pgherd has chosen, the other one is made to follow,
-/// and the old primary's return is told.
-pub fn a_command_promotes_and_another_has_the_others_follow(w: &mut impl World) {
+/// The primary dies, and another one takes its place, which the third node follows. Returns who that
+/// is, and a session.
+fn replace(w: &mut impl World) -> (usize, Client) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
     w.crash(PRIMARY);
@@ -74,6 +74,13 @@ pub fn a_command_promotes_and_another_has_the_others_follow(w: &mut impl World) 
     let app = w.connect("app");
     w.run(&app, "insert into t values (1)");
     w.wait_truth(other(heir), "select count(*) from t", "1");
+    (heir, app)
+}
+
+/// The primary dies. The command promotes whom pgherd has chosen, the other one is made to follow,
+/// and the old primary's return is told.
+pub fn a_command_promotes_and_another_has_the_others_follow(w: &mut impl World) {
+    let (heir, app) = replace(w);
     assert_eq!(w.commands().first(), Some(&format!("failover 0 0 {heir}")));
     let follow = format!("follow {} {heir}", other(heir));
     assert!(w.commands().contains(&follow), "{:?}", w.commands());
@@ -119,13 +126,7 @@ pub fn a_command_that_hangs_is_ended(w: &mut impl World) {
 
 /// Whether it has promoted somebody, a look tells; nobody else is promoted beside.
 pub fn a_command_that_fails_after_it_has_promoted(w: &mut impl World) {
-    let admin = w.connect("admin");
-    w.table(&admin, "t", STANDBYS);
-    w.crash(PRIMARY);
-    let heir = wait_any_heir(w, PRIMARY);
-    let app = w.connect("app");
-    w.run(&app, "insert into t values (1)");
-    w.wait_truth(other(heir), "select count(*) from t", "1");
+    replace(w);
     assert_eq!(count(w, "stumble"), 1, "{:?}", w.commands());
 }
 
@@ -277,13 +278,7 @@ pub fn by_hand() -> Setup {
 /// A standby that a command has made follow was not lost, whatever the command has done to it; the
 /// old primary was, and waits.
 pub fn who_follows_by_a_command_was_not_lost(w: &mut impl World) {
-    let admin = w.connect("admin");
-    w.table(&admin, "t", STANDBYS);
-    w.crash(PRIMARY);
-    let heir = wait_any_heir(w, PRIMARY);
-    let app = w.connect("app");
-    w.run(&app, "insert into t values (1)");
-    w.wait_truth(other(heir), "select count(*) from t", "1");
+    let (heir, app) = replace(w);
     w.wait_up(&app, other(heir));
     w.rejoin(PRIMARY, heir);
     w.wait("it answers", LIMIT, |w| w.pool_nodes(&app)[PRIMARY].seen == "up");

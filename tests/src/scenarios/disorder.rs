@@ -1,9 +1,12 @@
 //! Several things go wrong at once, or somebody else lends a hand.
 
 pub use super::failover::promote;
-use super::failover::{admin_again, is_promoted, other, wait_any_heir, wait_heir, write_at_last};
+use super::failover::{
+    admin_again, is_promoted, other, wait_any_heir, wait_heir, write_at_last, write_to_heir,
+};
 pub use super::fences::only_the_first;
 use crate::admin::{Admin, packet};
+use crate::client::Client;
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::World;
 
@@ -19,9 +22,7 @@ pub fn the_primary_and_a_standby_die_at_once(w: &mut impl World) {
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.crash(HEIR);
     w.crash(PRIMARY);
-    wait_heir(w, OTHER);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    write_to_heir(w, OTHER, "insert into t values (2)");
     assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
     w.start(HEIR);
     w.wait_truth(HEIR, "select sum(n) from t", "3");
@@ -56,16 +57,10 @@ pub fn a_primary_that_comes_and_goes(w: &mut impl World) {
 pub fn a_standby_that_receives_nothing_is_not_the_heir(w: &mut impl World) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
-    for sql in ["alter system set primary_conninfo = ''", "select pg_reload_conf()"] {
-        w.sql(HEIR, sql).expect("the standby is well");
-    }
-    w.wait_truth(PRIMARY, "select count(*) from pg_stat_replication", "1");
-    w.run(&admin, "insert into t values (1)");
+    write_past(w, &admin, HEIR);
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.crash(PRIMARY);
-    wait_heir(w, OTHER);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    write_to_heir(w, OTHER, "insert into t values (2)");
     assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
     assert!(!is_promoted(w, HEIR));
 }
@@ -76,17 +71,11 @@ pub fn a_standby_that_receives_nothing_is_not_the_heir(w: &mut impl World) {
 pub fn a_standby_with_wal_from_beyond_the_fork(w: &mut impl World) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
-    for sql in ["alter system set primary_conninfo = ''", "select pg_reload_conf()"] {
-        w.sql(HEIR, sql).expect("the standby is well");
-    }
-    w.wait_truth(PRIMARY, "select count(*) from pg_stat_replication", "1");
-    w.run(&admin, "insert into t values (1)");
+    write_past(w, &admin, HEIR);
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.crash(OTHER);
     w.crash(PRIMARY);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    let app = write_to_heir(w, HEIR, "insert into t values (2)");
     w.start(OTHER);
     w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&app)[OTHER].status == "quarantine");
     w.never("it serves", secs(8), |w| w.pool_nodes(&app)[OTHER].is_up());
@@ -114,9 +103,7 @@ pub fn a_rival_does_not_take_over_what_it_lacks(w: &mut impl World) {
     w.restart();
     wait_heir(w, PRIMARY);
     w.crash(PRIMARY);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    let app = write_to_heir(w, HEIR, "insert into t values (2)");
     assert_eq!(w.truth(HEIR, "select sum(n) from t"), "3");
     assert!(!w.pool_nodes(&app)[OTHER].is_up());
 }
@@ -127,9 +114,7 @@ pub fn a_word_counts_beside_an_old_primary(w: &mut impl World) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
     w.crash(PRIMARY);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (1)");
+    let app = write_to_heir(w, HEIR, "insert into t values (1)");
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.wait_up(&app, OTHER);
     w.start(PRIMARY);
@@ -142,9 +127,7 @@ pub fn a_word_counts_beside_an_old_primary(w: &mut impl World) {
     w.send(operator.conn, &packet(b'J', format!("{OTHER} \0n").as_bytes()));
     let said = operator.end(w);
     assert!(!said.is_error(), "{said:?}");
-    wait_heir(w, OTHER);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    write_to_heir(w, OTHER, "insert into t values (2)");
     assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
 }
 
@@ -161,9 +144,7 @@ pub fn two_standbys_are_promoted_by_others(w: &mut impl World) {
         w.wait("it is promoted", LIMIT, |w| is_promoted(w, node));
     }
     w.crash(OTHER);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (1)");
+    let app = write_to_heir(w, HEIR, "insert into t values (1)");
     w.start(OTHER);
     w.wait("it is in quarantine", LIMIT, |w| w.pool_nodes(&app)[OTHER].status == "quarantine");
     w.never("both serve", secs(5), |w| w.pool_nodes(&app)[OTHER].is_up());
@@ -208,9 +189,7 @@ pub fn a_candidate_is_detached_in_a_failover(w: &mut impl World) {
     let mut operator = Admin::enter(w);
     let said = operator.ask(w, b'D', b"1\0");
     assert_eq!(said.texts, ["CommandComplete"]);
-    wait_heir(w, OTHER);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    let app = write_to_heir(w, OTHER, "insert into t values (2)");
     assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
     w.never("it serves", secs(3), |w| w.pool_nodes(&app)[HEIR].is_up());
 }
@@ -242,4 +221,13 @@ fn is_standby(w: &mut impl World, node: usize) -> bool {
 /// Waits until some node is the primary for clients, and tells which.
 fn wait_any_primary(w: &mut impl World) -> usize {
     wait_any_heir(w, usize::MAX)
+}
+
+/// Writes a row that one of two standbys does not receive.
+fn write_past(w: &mut impl World, app: &Client, node: usize) {
+    for sql in ["alter system set primary_conninfo = ''", "select pg_reload_conf()"] {
+        w.sql(node, sql).expect("the standby is well");
+    }
+    w.wait_truth(PRIMARY, "select count(*) from pg_stat_replication", "1");
+    w.run(app, "insert into t values (1)");
 }

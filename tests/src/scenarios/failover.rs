@@ -354,9 +354,7 @@ pub fn two_primaries_die(w: &mut impl World) {
     w.run(&app, "insert into t values (1)");
     w.wait_truth(last, "select count(*) from t", "1");
     w.crash(heir);
-    wait_heir(w, last);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    write_to_heir(w, last, "insert into t values (2)");
     assert_eq!(w.truth(last, "select count(*) from t"), "2");
 }
 
@@ -482,6 +480,14 @@ pub(crate) fn wait_heir(w: &mut impl World, heir: usize) {
     let admin = admin_again(w);
     w.wait_primary(&admin, heir);
     w.terminate(&admin);
+}
+
+/// Waits for this heir and writes there, in a session that is returned.
+pub(crate) fn write_to_heir(w: &mut impl World, heir: usize, sql: &str) -> Client {
+    wait_heir(w, heir);
+    let app = admin_again(w);
+    write_at_last(w, &app, sql);
+    app
 }
 
 /// A session that asks pgherd what it knows.

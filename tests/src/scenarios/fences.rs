@@ -3,7 +3,7 @@
 use pgherd_core::failover::fence;
 
 pub use super::failover::promote;
-use super::failover::{admin_again, other, wait_any_heir, wait_heir, write_at_last};
+use super::failover::{admin_again, other, wait_any_heir, wait_heir, write_at_last, write_to_heir};
 use super::switchover::switch;
 use crate::play::{LIMIT, PRIMARY, Play, secs};
 use crate::world::{Setup, World};
@@ -49,11 +49,7 @@ pub fn a_primary_that_others_have_fenced_is_replaced(w: &mut impl World) {
     w.table(&admin, "stopped", STANDBYS);
     raise(w, PRIMARY);
     w.wait("it is the primary no more", LIMIT, |w| w.pool_nodes(&admin)[PRIMARY].role != "primary");
-    w.crash(PRIMARY);
-    let heir = wait_any_heir(w, PRIMARY);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into stopped values (1)");
-    w.wait_truth(other(heir), "select count(*) from stopped", "1");
+    is_replaced(w);
 }
 
 /// The same where the fence is older than this pgherd.
@@ -64,6 +60,11 @@ pub fn a_primary_that_was_fenced_before_the_start_is_replaced(w: &mut impl World
     w.restart();
     let watcher = admin_again(w);
     w.wait("it is known", LIMIT, |w| w.pool_nodes(&watcher)[PRIMARY].seen == "up");
+    is_replaced(w);
+}
+
+/// The primary dies, and a standby takes its place, which the other one follows.
+fn is_replaced(w: &mut impl World) {
     w.crash(PRIMARY);
     let heir = wait_any_heir(w, PRIMARY);
     let app = admin_again(w);
@@ -85,9 +86,7 @@ pub fn a_fence_beside_a_later_primary_stays(w: &mut impl World) {
     w.restart();
     w.never("the old one takes writes", secs(12), |w| takes_writes(w, "handed"));
     w.start(HEIR);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into handed values (2)");
+    let app = write_to_heir(w, HEIR, "insert into handed values (2)");
     assert_eq!(w.truth(HEIR, "select sum(n) from handed"), "3");
     w.crash(PRIMARY);
     w.rejoin(PRIMARY, HEIR);

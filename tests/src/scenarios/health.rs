@@ -1,6 +1,8 @@
 //! How servers are watched: what is a loss and what is not, and how a server comes back.
 
-use super::failover::{admin_again, is_promoted, wait_any_heir, wait_heir, write_at_last};
+use super::failover::{
+    admin_again, is_promoted, wait_any_heir, wait_heir, write_at_last, write_to_heir,
+};
 pub use super::failover::{leave_it, promote};
 use super::show::number;
 use crate::admin::Admin;
@@ -300,9 +302,7 @@ pub fn an_old_primary_is_not_taken_when_the_next_one_is_lost(w: &mut impl World)
     w.wait("it answers", LIMIT, |w| w.pool_nodes(&app)[PRIMARY].seen == "up");
     w.never("it serves", secs(5), |w| w.pool_nodes(&app)[PRIMARY].is_up());
     w.start(heir);
-    wait_heir(w, heir);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into older values (2)");
+    write_to_heir(w, heir, "insert into older values (2)");
     assert_eq!(w.truth(heir, "select count(*) from older where n = 1"), "1");
 }
 
@@ -314,9 +314,7 @@ pub fn a_primary_that_others_replace(w: &mut impl World) {
     w.sql(HEIR, "select pg_promote(false)").expect("it can be promoted");
     w.wait("it is promoted", LIMIT, |w| is_promoted(w, HEIR));
     w.rejoin(PRIMARY, HEIR);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into moved values (1)");
+    let app = write_to_heir(w, HEIR, "insert into moved values (1)");
     assert!(!is_promoted(w, OTHER), "one is enough");
     w.wait_up(&app, PRIMARY);
 }

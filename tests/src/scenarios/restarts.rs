@@ -42,10 +42,7 @@ pub fn pgherd_is_killed_at_every_step_of_a_switchover(w: &mut impl World) {
         mend(w, primary, next);
         primary = next;
     }
-    let all = STAGES.len().to_string();
-    for node in 0..NODES {
-        w.wait_truth(node, "select count(*) from t", &all);
-    }
+    have_all(w, STAGES.len());
 }
 
 /// Whatever stage a failover was in, another server is the primary afterwards.
@@ -57,16 +54,9 @@ pub fn pgherd_is_killed_at_every_step_of_a_failover(w: &mut impl World) {
         w.crash(primary);
         let until = w.now() + std::time::Duration::from_millis(moment);
         w.wait("the moment", LIMIT, |w| w.now() >= until);
-        w.kill();
-        let next = write_somewhere(w, n);
-        assert_ne!(next, primary, "{moment} ms");
-        mend(w, primary, next);
-        primary = next;
+        primary = is_replaced(w, primary, n, &format!("{moment} ms"));
     }
-    let all = MOMENTS.len().to_string();
-    for node in 0..NODES {
-        w.wait_truth(node, "select count(*) from t", &all);
-    }
+    have_all(w, MOMENTS.len());
 }
 
 /// What a failover has done, as its servers show it.
@@ -105,15 +95,24 @@ pub fn pgherd_is_killed_after_every_deed_of_a_failover(w: &mut impl World) {
                     && w.truth(*node, "select count(*) from pg_stat_replication") == "1"
             }),
         });
-        w.kill();
-        let next = write_somewhere(w, n);
-        assert_ne!(next, primary, "{deed:?}");
-        mend(w, primary, next);
-        primary = next;
+        primary = is_replaced(w, primary, n, &format!("{deed:?}"));
     }
-    let all = DEEDS.len().to_string();
+    have_all(w, DEEDS.len());
+}
+
+/// Kills pgherd. The lost primary is replaced all the same, and made a standby; returns the next one.
+fn is_replaced(w: &mut impl World, lost: usize, n: usize, when: &str) -> usize {
+    w.kill();
+    let next = write_somewhere(w, n);
+    assert_ne!(next, lost, "{when}");
+    mend(w, lost, next);
+    next
+}
+
+/// Every server has all rows.
+fn have_all(w: &mut impl World, rows: usize) {
     for node in 0..NODES {
-        w.wait_truth(node, "select count(*) from t", &all);
+        w.wait_truth(node, "select count(*) from t", &rows.to_string());
     }
 }
 

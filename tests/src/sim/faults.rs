@@ -9,6 +9,7 @@ use pgherd_sim::{Fault, Obedience};
 
 use super::Sim;
 use crate::admin::{Admin, Reply, packet};
+use crate::client::Client;
 use crate::play::{PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
 use crate::scenarios::commands::by_commands;
@@ -118,6 +119,19 @@ fn obey(w: &mut Sim, node: usize, obedience: Obedience) {
     w.simulation().befall(node, Fault::Obey(obedience));
 }
 
+/// The primary is lost, and of an order to promote this becomes at every standby. Returns a session that
+/// asks pgherd.
+fn lose_where_none_obeys(w: &mut Sim, obedience: Obedience) -> Client {
+    begin(w);
+    for node in [HEIR, OTHER] {
+        obey(w, node, obedience);
+    }
+    w.crash(PRIMARY);
+    let admin = admin_again(w);
+    w.wait_down(&admin, PRIMARY);
+    admin
+}
+
 fn begin(w: &mut Sim) {
     let admin = w.connect("admin");
     w.table(&admin, "t", STANDBYS);
@@ -192,13 +206,7 @@ fn an_heir_that_dies_while_it_is_promoted(w: &mut Sim) {
 
 /// Servers that refuse to be promoted serve reads; when the primary is back, it serves again.
 fn where_nobody_can_be_promoted_reads_go_on(w: &mut Sim) {
-    begin(w);
-    for node in [HEIR, OTHER] {
-        obey(w, node, Obedience::Refused);
-    }
-    w.crash(PRIMARY);
-    let admin = admin_again(w);
-    w.wait_down(&admin, PRIMARY);
+    let admin = lose_where_none_obeys(w, Obedience::Refused);
     w.never("pgherd ends", secs(20), |w| w.exit_code().is_some());
     let reader = w.connect("reader");
     assert_eq!(w.run(&reader, "select count(*) from t").value(), "0");
@@ -211,13 +219,7 @@ fn where_nobody_can_be_promoted_reads_go_on(w: &mut Sim) {
 /// A primary that returns while others are told to take its place, and do not, serves again in
 /// the end.
 fn the_primary_is_back_in_the_middle(w: &mut Sim) {
-    begin(w);
-    for node in [HEIR, OTHER] {
-        obey(w, node, Obedience::Hangs);
-    }
-    w.crash(PRIMARY);
-    let admin = admin_again(w);
-    w.wait_down(&admin, PRIMARY);
+    let admin = lose_where_none_obeys(w, Obedience::Hangs);
     w.never("pgherd ends", secs(5), |w| w.exit_code().is_some());
     w.start(PRIMARY);
     w.never("it serves while another may take its place", secs(20), |w| {
@@ -253,13 +255,7 @@ fn an_heir_that_obeys_late_beside_another(w: &mut Sim) {
 
 /// The same where the old primary is back.
 fn an_heir_that_obeys_late_beside_the_old(w: &mut Sim) {
-    begin(w);
-    for node in [HEIR, OTHER] {
-        obey(w, node, Obedience::Hangs);
-    }
-    w.crash(PRIMARY);
-    let admin = admin_again(w);
-    w.wait_down(&admin, PRIMARY);
+    let admin = lose_where_none_obeys(w, Obedience::Hangs);
     w.start(PRIMARY);
     w.wait("it serves again", PATIENCE + PATIENCE, |w| w.pool_nodes(&admin)[PRIMARY].is_up());
     w.simulation().befall(HEIR, Fault::Promote);

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use super::{Room, entries, free_port, taken_port};
+use super::{Ended, Room, Running, entries, free_port, taken_port};
 
 pub(super) const TESTS: [(&str, fn()); 8] = [
     ("demo_refuses_a_privileged_port", demo_refuses_a_privileged_port),
@@ -87,20 +87,14 @@ fn demo_does_what_its_keys_say() {
         writeln!(keys, "{key}").expect("it listens");
         running.wait_said(said);
     }
-    running.signal(Signal::INT);
-    let ended = running.ended();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    room.assert_nothing_left();
+    interrupt(&room, running);
 }
 
 fn an_interrupted_demo_leaves_nothing() {
     let room = Room::new();
     let mut running = room.demo(free_port(), &["--standbys", "1"]);
     running.wait_said("Ctrl-C stops everything");
-    running.signal(Signal::INT);
-    let ended = running.ended();
-    assert_eq!(ended.code, 0, "{ended:?}");
-    room.assert_nothing_left();
+    interrupt(&room, running);
 }
 
 /// The first step is told before the herd is there.
@@ -108,9 +102,15 @@ fn a_demo_interrupted_midway_leaves_nothing() {
     let room = Room::new();
     let mut running = room.demo(free_port(), &["--standbys", "1"]);
     running.wait_said(" s  ");
+    let ended = interrupt(&room, running);
+    assert!(!ended.output.contains("psql"), "it was to be midway: {ended:?}");
+}
+
+/// Ends a demo as Ctrl-C does. It ends well, and nothing is left.
+fn interrupt(room: &Room, running: Running) -> Ended {
     running.signal(Signal::INT);
     let ended = running.ended();
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(!ended.output.contains("psql"), "it was to be midway: {ended:?}");
     room.assert_nothing_left();
+    ended
 }

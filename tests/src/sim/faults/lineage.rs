@@ -8,7 +8,9 @@ use crate::client::Login;
 use crate::play::{PRIMARY, Play, secs};
 use crate::scenarios::Scenario;
 use crate::scenarios::demotion::count;
-use crate::scenarios::failover::{admin_again, is_promoted, promote, wait_heir, write_at_last};
+use crate::scenarios::failover::{
+    admin_again, is_promoted, promote, wait_heir, write_at_last, write_to_heir,
+};
 use crate::scenarios::{recovery_command, switchover};
 use crate::sim::Sim;
 use crate::world::{Setup, World};
@@ -95,9 +97,7 @@ fn a_primary_of_another_cluster_is_left_alone(w: &mut Sim) {
     w.never("it serves", secs(20), |w| w.pool_nodes(&app)[OTHER].is_up());
     assert_eq!(count(w, "rebuild"), 0, "{:?}", w.commands());
     w.crash(PRIMARY);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (1)");
+    let app = write_to_heir(w, HEIR, "insert into t values (1)");
     w.never("it serves", secs(20), |w| w.pool_nodes(&app)[OTHER].is_up());
     assert_eq!(w.truth(OTHER, "select count(*) from t"), "0", "nothing is written there");
     assert_eq!(count(w, &format!("rebuild {OTHER}")), 0, "{:?}", w.commands());
@@ -112,9 +112,7 @@ fn a_standby_of_another_cluster_is_not_promoted(w: &mut Sim) {
     w.simulation().befall(OTHER, Fault::Disown);
     wait_quarantine(w, OTHER);
     w.crash(PRIMARY);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (1)");
+    let app = write_to_heir(w, HEIR, "insert into t values (1)");
     w.never("it is used", secs(20), |w| is_promoted(w, OTHER) || w.pool_nodes(&app)[OTHER].is_up());
 }
 
@@ -200,9 +198,7 @@ fn a_standby_of_a_rival_is_not_promoted(w: &mut Sim) {
     w.wait_truth(HEIR, "select count(*) from t", "1");
     w.crash(OTHER);
     w.crash(PRIMARY);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (101)");
+    let app = write_to_heir(w, HEIR, "insert into t values (101)");
     assert_eq!(w.truth(HEIR, "select sum(n) from t"), "201");
     w.never("it is used", secs(20), |w| is_promoted(w, LAST) || w.pool_nodes(&app)[LAST].is_up());
 }
@@ -215,9 +211,7 @@ fn a_standby_of_an_old_primary_holds_nobody_up(w: &mut Sim) {
     w.table(&admin, "t", LAST);
     w.crash(LAST);
     w.crash(PRIMARY);
-    wait_heir(w, HEIR);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (1)");
+    write_to_heir(w, HEIR, "insert into t values (1)");
     w.wait_truth(OTHER, "select count(*) from t", "1");
     w.start(PRIMARY);
     wait_quarantine(w, PRIMARY);
@@ -229,9 +223,7 @@ fn a_standby_of_an_old_primary_holds_nobody_up(w: &mut Sim) {
         w.sql(PRIMARY, "insert into t values (7)").expect("it takes writes");
         is_promoted(w, OTHER)
     });
-    wait_heir(w, OTHER);
-    let app = admin_again(w);
-    write_at_last(w, &app, "insert into t values (2)");
+    write_to_heir(w, OTHER, "insert into t values (2)");
     assert_eq!(w.truth(OTHER, "select sum(n) from t"), "3");
 }
 
