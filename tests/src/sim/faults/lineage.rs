@@ -1,5 +1,7 @@
 //! Servers that are of another cluster, and standbys that follow somebody else than the primary.
 
+use std::time::Duration;
+
 use pgherd_sim::{Fault, Obedience};
 
 use super::{HEIR, OTHER, STANDBYS, begin, go_on_switching_in_vain, scenario};
@@ -14,6 +16,9 @@ use crate::scenarios::failover::{
 use crate::scenarios::{recovery_command, switchover};
 use crate::sim::Sim;
 use crate::world::{Setup, World};
+
+/// Between two writes to an old primary. More often than anything looks.
+const PACE: Duration = Duration::from_millis(100);
 
 /// Lists the scenarios.
 pub(super) fn all() -> Vec<Scenario<Sim>> {
@@ -219,8 +224,12 @@ fn a_standby_of_an_old_primary_holds_nobody_up(w: &mut Sim) {
     w.start(LAST);
     wait_quarantine(w, LAST);
     w.crash(HEIR);
+    let mut next = w.now();
     w.wait("another is promoted", secs(60), |w| {
-        w.sql(PRIMARY, "insert into t values (7)").expect("it takes writes");
+        if w.now() >= next {
+            w.sql(PRIMARY, "insert into t values (7)").expect("it takes writes");
+            next = w.now() + PACE;
+        }
         is_promoted(w, OTHER)
     });
     write_to_heir(w, OTHER, "insert into t values (2)");
