@@ -2,8 +2,10 @@
 //!
 //! `PGHERD_SEED` plays one seed only, as a failure says; `PGHERD_SEEDS` plays so many of each scenario.
 
-use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+use std::{env, process, thread};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use pgherd_tests::scenarios::{Scenario, all, panic_text, seed_of};
@@ -12,6 +14,10 @@ use pgherd_tests::world::World;
 
 /// Seeds for each scenario.
 const SEEDS: u64 = 64;
+
+/// How long a seed may take, in the machine's time. The longest take a second; what takes this long
+/// is a world in which time has stopped, and the lane ends with its name instead of hanging.
+const OVERDUE: Duration = Duration::from_secs(300);
 
 fn main() {
     let args = Arguments::from_args();
@@ -25,10 +31,28 @@ fn main() {
 
 fn play_all(scenario: &Scenario<Sim>) -> Result<(), Failed> {
     if let Some(seed) = given("PGHERD_SEED")? {
-        return play_twice(scenario, seed);
+        return play_in_time(scenario, seed);
     }
     let count = given("PGHERD_SEEDS")?.unwrap_or(SEEDS);
-    (0..count).try_for_each(|index| play_twice(scenario, seed_of(scenario.name, index)))
+    (0..count).try_for_each(|index| play_in_time(scenario, seed_of(scenario.name, index)))
+}
+
+/// Plays a seed, and ends the whole lane if that does not end.
+fn play_in_time(scenario: &Scenario<Sim>, seed: u64) -> Result<(), Failed> {
+    thread::scope(|scope| {
+        let (played, end) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            if end.recv_timeout(OVERDUE) == Err(RecvTimeoutError::Timeout) {
+                let name = scenario.name;
+                let replay = replay(name, seed);
+                eprintln!("scenario {name}, seed {seed:#x}: no end after {OVERDUE:?}\n{replay}");
+                process::exit(1);
+            }
+        });
+        let result = play_twice(scenario, seed);
+        drop(played);
+        result
+    })
 }
 
 /// Plays a seed, and again: a simulation that is not the same twice proves nothing.
