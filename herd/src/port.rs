@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::{Mutex, PoisonError};
+
+use rustix::net::sockopt::set_socket_reuseaddr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 use crate::trouble::Trouble;
 
@@ -52,8 +55,18 @@ pub fn free_port() -> Result<u16, Trouble> {
 }
 
 /// Whether a server could listen on the port.
+///
+/// The socket that finds out does not listen. A child that is just being started by another thread
+/// inherits it for a moment, and a server that comes in this moment is refused by one that listens
+/// and not by one that is merely bound (socket(7), `SO_REUSEADDR`, which servers set).
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let try_out = || {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+    };
+    try_out().is_ok()
 }
 
 /// Returns the first port that the kernel gives to clients.
