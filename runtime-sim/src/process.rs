@@ -39,6 +39,8 @@ pub(crate) struct Process {
     exit_code: Option<i32>,
     /// Until when it does not get the processor.
     stopped_until: Instant,
+    /// A machine has done something since the last look at what they hold.
+    has_acted: bool,
 }
 
 impl Process {
@@ -52,6 +54,7 @@ impl Process {
             wishes: VecDeque::new(),
             exit_code: None,
             stopped_until: Instant::ZERO,
+            has_acted: false,
         };
         for name in shards.chain([Peer::Control]) {
             let entropy = stage.chance.split();
@@ -77,6 +80,7 @@ impl Process {
         what: impl FnOnce(&mut Host, &mut Stage),
     ) {
         let Some(host) = self.hosts.get_mut(&name) else { return };
+        self.has_acted = true;
         what(host, stage);
         for (to, letter) in host.letters() {
             self.post(stage, name, to, letter);
@@ -241,11 +245,18 @@ impl Process {
         self.sessions(node).count()
     }
 
-    /// Looks whether the sessions that shards hold on a server are more than a limit allows.
+    /// Looks whether the sessions that shards hold on these servers are more than a limit allows.
     ///
     /// # Errors
     /// Says which limit.
-    pub(crate) fn check(&mut self, node: usize) -> Result<(), String> {
+    pub(crate) fn check(&mut self, servers: usize) -> Result<(), String> {
+        if !std::mem::take(&mut self.has_acted) {
+            return Ok(());
+        }
+        (0..servers).try_for_each(|node| self.check_server(node))
+    }
+
+    fn check_server(&mut self, node: usize) -> Result<(), String> {
         let is_same = {
             let held = self.sessions(node).map(|(session, _)| session);
             self.crowding.is_settled(node) && self.crowding.seen(node).eq(held)

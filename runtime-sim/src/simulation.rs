@@ -287,10 +287,8 @@ impl Simulation {
             let kept = self.stage.checks.ledger.keep(node, |place| server.has(place));
             self.stage.checks.judge(kept);
         }
-        for node in 0..self.servers.len() {
-            if let Err(what) = self.process.check(node) {
-                self.stage.checks.report(what);
-            }
+        if let Err(what) = self.process.check(self.servers.len()) {
+            self.stage.checks.report(what);
         }
         if let (None, Some(what)) = (&self.failure, self.stage.checks.broken()) {
             self.failure = Some(Failure {

@@ -100,6 +100,9 @@ pub(super) struct Context {
     pub(super) company: Company,
     pub(super) access: Access,
     savepoints: Vec<Savepoint>,
+    /// It has set something among several statements of one query: who passes that on need not know
+    /// what.
+    pub(super) is_clouded: bool,
     /// What the transaction tells others.
     pub(super) notes: Vec<(String, String)>,
     /// Notifications that the client has not been told of, with whose wish it was to hear them.
@@ -132,6 +135,7 @@ impl Context {
             company: Company::Alone,
             access: Access::ReadWrite,
             savepoints: Vec::new(),
+            is_clouded: false,
             notes: Vec::new(),
             heard: Vec::new(),
             prepared: BTreeMap::new(),
@@ -173,6 +177,7 @@ impl Context {
             (!self.listening.is_empty(), "an ear"),
             (engine.advised(self.process) > 0, "an advisory lock"),
             (self.prepared.values().any(by_sql), "a prepared statement"),
+            (self.is_clouded, "a setting"),
         ]
         .into_iter()
         .find_map(|(has, what)| has.then_some(what))
@@ -278,6 +283,7 @@ impl Context {
         self.cursors.clear();
         self.be_oneself();
         self.settings.reset_all();
+        self.is_clouded = false;
         self.deallocate_all();
         self.ears.push(Ear::UnlistenAll);
         engine.unadvise_all(self.process);

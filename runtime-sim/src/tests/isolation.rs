@@ -62,6 +62,7 @@ fn pgherd(seed: u64, config: &Arc<Config>) -> Simulation {
         auth: Auth::Trust,
         probe: probe::QUERY.to_owned(),
         pools: config.pool.clone(),
+        patience: Some(Duration::from_secs(120)),
         ..Plan::default()
     };
     let clock = WallClock { start: WallTime(1_767_225_600), offset: 0 };

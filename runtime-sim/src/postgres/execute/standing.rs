@@ -4,7 +4,7 @@
 use super::define::alone;
 use super::transaction::{standby_only_reads, transaction};
 use super::{Outcome, Stop, describe, done, in_block, infer, run_select};
-use crate::postgres::context::{Age, Block, Context, Cursor, Ear, Origin, Prepared};
+use crate::postgres::context::{Age, Block, Company, Context, Cursor, Ear, Origin, Prepared};
 use crate::postgres::engine::Engine;
 use crate::postgres::eval::{Facts, RowView, eval};
 use crate::postgres::row_set::{Header, RowSet};
@@ -106,6 +106,7 @@ pub(super) fn session_statement(
         Statement::Empty => Ok(Outcome::Empty),
         Statement::Set { name, value, scope } => {
             set(name, value.as_deref(), *scope, context, engine)?;
+            context.is_clouded |= context.company == Company::Script && *scope == Scope::Session;
             done("SET")
         }
         Statement::SetTransaction(access) => {
@@ -171,8 +172,6 @@ fn set(
     context: &mut Context,
     engine: &Engine,
 ) -> Result<(), SqlError> {
-    use crate::postgres::context::Company;
-
     if scope == Scope::Transaction
         && context.block == Block::Implicit
         && context.company != Company::Script
