@@ -58,9 +58,30 @@ pub struct Node {
     pub changed: WallTime,
 }
 
+impl Node {
+    /// What is told of a number that no node has, as in Pgpool-II since the start.
+    #[must_use]
+    pub const fn unused(id: BackendId, start: WallTime) -> Self {
+        Self {
+            id,
+            status: Status::Unused,
+            role: Role::Unknown,
+            seen: Seen::Unknown,
+            server_role: Role::Unknown,
+            lag: None,
+            lag_time: None,
+            replication_state: String::new(),
+            sync_state: String::new(),
+            changed: start,
+        }
+    }
+}
+
 /// States of a node, with Pgpool-II's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Status {
+    /// There is no such node: its number is less than the last one's, and not configured.
+    Unused,
     /// Usable; no session has used it since it came up.
     Waiting,
     /// Usable and used.
@@ -79,15 +100,15 @@ impl Status {
     pub const fn is_usable(self) -> bool {
         match self {
             Self::Waiting | Self::Up => true,
-            Self::Down | Self::Quarantine => false,
+            Self::Unused | Self::Down | Self::Quarantine => false,
         }
     }
 
-    /// Pgpool-II's number for it, which has none of its own for the quarantine; 0 is a node that is
-    /// not configured.
+    /// Pgpool-II's number for it, which has none of its own for the quarantine.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
+            Self::Unused => 0,
             Self::Waiting => 1,
             Self::Up => 2,
             Self::Down | Self::Quarantine => 3,
@@ -98,6 +119,7 @@ impl Status {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Unused => "unused",
             Self::Waiting => "waiting",
             Self::Up => "up",
             Self::Down => "down",

@@ -355,6 +355,8 @@ pub struct PoolNode {
     pub role: String,
     /// `lb_weight`: the share of reads, of all nodes together 1.
     pub weight: f64,
+    /// `replication_delay`: bytes, or seconds where time counts.
+    pub delay: String,
     /// `replication_sync_state`: whether it confirms commits.
     pub sync_state: String,
     /// `select_cnt`.
@@ -381,6 +383,7 @@ impl PoolNode {
             seen: value("pg_status").to_owned(),
             role: value("role").to_owned(),
             weight: number("lb_weight"),
+            delay: value("replication_delay").into(),
             sync_state: value("replication_sync_state").to_owned(),
             select_count: value("select_cnt").parse().expect("select_cnt is a count"),
         }

@@ -4,6 +4,7 @@ use pgherd_core::admin::answer::Node;
 use pgherd_core::admin::client::Row;
 use pgherd_core::admin::reply::Delay;
 use pgherd_core::admin::request::Request;
+use pgherd_core::topology::Status;
 use serde_json::{Value, json};
 
 use super::Lack;
@@ -42,6 +43,10 @@ fn cells(id: usize, node: &Node<'_>) -> Row {
     let status = differing(node.status_word, node.actual_status, &["waiting", "up"]);
     let role = differing(node.role, node.actual_role, &[]);
     let changed = moment::local(node.changed).unwrap_or_else(|| "-".to_owned());
+    if node.status == Status::Unused.number() {
+        let none = || "-".to_owned();
+        return vec![id.to_string(), none(), none(), status, none(), none(), none(), none()];
+    }
     vec![
         id.to_string(),
         node.host.to_owned(),
@@ -92,7 +97,7 @@ fn object(id: usize, node: &Node<'_>) -> Value {
     let text = |text: &str| if text.is_empty() { Value::Null } else { Value::from(text) };
     json!({
         "id": id,
-        "host": node.host,
+        "host": text(node.host),
         "port": node.port,
         "status": node.status_word,
         "server_status": node.actual_status,
@@ -142,6 +147,15 @@ mod tests {
         let row = cells(2, &lost);
         let expected = ["down (server: up)", "standby (server: primary)", "1.234 s", "-"];
         assert_eq!(row[3..7], expected);
+        let unused = Node {
+            host: "",
+            port: 0,
+            status: 0,
+            status_word: "unused",
+            actual_status: "unknown",
+            ..NODE
+        };
+        assert_eq!(cells(1, &unused), ["1", "-", "-", "unused", "-", "-", "-", "-"]);
         let value = object(1, &NODE);
         assert_eq!(value["lag_bytes"], 20_480);
         assert_eq!((&value["id"], &value["status"]), (&json!(1), &json!("waiting")));

@@ -1,7 +1,9 @@
 //! What is told of nodes, by `SHOW` and over PCP alike.
 
+use std::borrow::Cow;
+
 use super::reply::{Delay, NodeInfo};
-use crate::config::{Backend, Config};
+use crate::config::{Config, Dialect};
 use crate::id::BackendId;
 use crate::inquiry::{Sheet, figure};
 use crate::time::{WallClock, WallTime};
@@ -32,52 +34,86 @@ pub const CHECKS: [&str; 20] = [
 ];
 
 /// A node as it is told of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Account<'a> {
     /// What is known of it.
-    pub node: &'a Node,
-    /// What is configured.
-    pub backend: &'a Backend,
+    pub node: Cow<'a, Node>,
+    /// Where it is; empty if it is unused.
+    pub hostname: &'a str,
+    /// Its port; 0 if it is unused.
+    pub port: u16,
     /// Its share of the reads, from 0 to 1. 0 for all if no node has a weight.
     pub share: f64,
+    /// Whether delays count by time: `delay_threshold_by_time` is set.
+    pub is_timed: bool,
 }
 
-/// Gives an account of every node.
+/// How many numbers of nodes are told of: whoever asks for one node after the other asks for that
+/// many. Numbers may have gaps, and a gap is a node that is unused, as in Pgpool-II.
+#[must_use]
+pub fn count(config: &Config) -> usize {
+    let last = config.backends.iter().map(|backend| backend.id.index()).max();
+    last.map_or(0, |last| last + 1)
+}
+
+/// Gives an account of every node, in the order of their numbers, none of which is left out.
 pub fn accounts<'a>(
     config: &'a Config,
     topology: &'a Topology,
+    clock: WallClock,
 ) -> impl Iterator<Item = Account<'a>> {
+    let is_timed = !config.routing.delay.time.is_zero();
     let total: f64 = config.backends.iter().map(|backend| backend.weight).sum();
-    topology.nodes.iter().filter_map(move |node| {
-        let backend = config.backend(node.id)?;
+    let numbers = (0..count(config)).filter_map(|number| u8::try_from(number).ok());
+    numbers.map(BackendId).filter_map(move |id| {
+        let Some(backend) = config.backend(id) else {
+            let node = Cow::Owned(Node::unused(id, clock.start));
+            return Some(Account { node, hostname: "", port: 0, share: 0.0, is_timed });
+        };
+        let node = Cow::Borrowed(topology.node(id)?);
         let share = if total > 0.0 { backend.weight / total } else { 0.0 };
-        Some(Account { node, backend, share })
+        Some(Account { node, hostname: &backend.hostname, port: backend.port, share, is_timed })
     })
 }
 
-/// Gives an account of one node; none if there is no such node.
-#[must_use]
-pub fn account<'a>(
-    config: &'a Config,
-    topology: &'a Topology,
-    id: BackendId,
-) -> Option<Account<'a>> {
-    accounts(config, topology).find(|account| account.node.id == id)
-}
-
-impl<'a> Account<'a> {
+impl Account<'_> {
     /// What it is taken for: Pgpool-II takes whatever is not the primary for a standby.
     #[must_use]
     pub fn role(&self) -> Role {
         if self.node.role == Role::Primary { Role::Primary } else { Role::Standby }
     }
 
-    /// How many bytes of WAL it lacks, which is 0 if it is unknown.
+    /// How far it is behind, which is 0 if it is unknown.
     #[must_use]
-    pub fn lag(&self) -> u64 {
+    pub fn delay(&self) -> Delay {
+        if self.is_timed { Delay::Time(self.lateness()) } else { Delay::Bytes(self.lag()) }
+    }
+
+    /// The same as Pgpool-II shows it: with its unit in time, and never of the primary.
+    #[must_use]
+    pub fn shown_delay(&self) -> String {
+        match self.delay() {
+            Delay::Time(_) if self.role() == Role::Primary => "0".to_owned(),
+            delay @ (Delay::Bytes(_) | Delay::Time(_)) => delay.to_string(),
+        }
+    }
+
+    /// How many bytes of WAL it lacks.
+    fn lag(&self) -> u64 {
         match self.role() {
             Role::Primary => 0,
             Role::Standby | Role::Unknown => self.node.lag.unwrap_or(0),
+        }
+    }
+
+    /// For how many microseconds the primary has waited for it.
+    fn lateness(&self) -> u64 {
+        match self.role() {
+            Role::Primary => 0,
+            Role::Standby | Role::Unknown => {
+                let late = self.node.lag_time.unwrap_or_default();
+                u64::try_from(late.as_micros()).unwrap_or(u64::MAX)
+            }
         }
     }
 
@@ -86,8 +122,8 @@ impl<'a> Account<'a> {
     pub fn beginning(&self) -> [String; 5] {
         [
             self.node.id.to_string(),
-            self.backend.hostname.clone(),
-            self.backend.port.to_string(),
+            self.hostname.to_owned(),
+            self.port.to_string(),
             self.node.status.word().to_owned(),
             self.role().word().to_owned(),
         ]
@@ -103,18 +139,21 @@ impl<'a> Account<'a> {
         row
     }
 
-    /// The answer to `I`.
+    /// The answer to `I`. The older dialect knows of bytes alone.
     #[must_use]
-    pub fn info(&self) -> NodeInfo<'a> {
+    pub fn info(&self, dialect: Dialect) -> NodeInfo<'_> {
         NodeInfo {
-            host: &self.backend.hostname,
-            port: self.backend.port,
+            host: self.hostname,
+            port: self.port,
             status: self.node.status,
             actual_status: self.node.seen,
             weight: self.share,
             role: self.role(),
             actual_role: self.node.server_role,
-            delay: Delay::Bytes(self.lag()),
+            delay: match dialect {
+                Dialect::V43 => Delay::Bytes(self.lag()),
+                Dialect::V44 => self.delay(),
+            },
             replication_state: &self.node.replication_state,
             sync_state: &self.node.sync_state,
             changed: self.node.changed.0,

@@ -4,7 +4,7 @@ use super::packet::{Composer, Payload, Report};
 use crate::config::Dialect;
 use crate::topology::{Role, Seen, Status};
 use bytes::Bytes;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 /// What the last packet of a reply says, or the only one says first.
 const COMPLETE: &str = "CommandComplete";
@@ -43,6 +43,19 @@ pub enum Delay {
     Bytes(u64),
     /// By so many microseconds.
     Time(u64),
+}
+
+/// In words as Pgpool-II has them: a number of bytes, or of seconds with the unit.
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{bytes}"),
+            Self::Time(micros) => {
+                let unit = if *micros < 2_000_000 { "second" } else { "seconds" };
+                write!(f, "{}.{:06} {unit}", micros / 1_000_000, micros % 1_000_000)
+            }
+        }
+    }
 }
 
 /// Clients divide a weight by the C library's `RAND_MAX`.

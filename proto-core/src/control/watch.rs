@@ -420,7 +420,8 @@ impl Control {
             (Status::Down, Seen::Down) => {
                 log::error!("node {} is down: every look at it has failed", node.id);
             }
-            (Status::Down, Seen::Up | Seen::Unknown) => log::info!("node {} is down", node.id),
+            // Only a number that is not configured is unused.
+            (Status::Down | Status::Unused, _) => log::info!("node {} is down", node.id),
             (Status::Quarantine, _) => {
                 log::warn!("node {} answers, and is kept out of service: it is a {role}", node.id);
             }

@@ -95,7 +95,9 @@ pub fn prefer_lower_delay() -> Setup {
 /// A standby that is behind by some time gets no reads.
 #[must_use]
 pub fn by_time() -> Setup {
-    one_standby().set("delay_threshold_by_time = \"500ms\"")
+    let setup = one_standby().set("delay_threshold_by_time = \"500ms\"");
+    // By this name the primary tells of it.
+    setup.of_node(STANDBY, &format!("application_name = \"node{STANDBY}\""))
 }
 
 /// The node that a statement went to first.
@@ -362,6 +364,17 @@ pub fn a_standby_that_is_late_serves_no_reads(w: &mut impl World) {
     assert_eq!(told_node(&w.run(&reader, "select count(*) from delayed")), STANDBY);
     w.befall(STANDBY, Fate::DelayReplay(secs(3)));
     fall_behind(w, &app, &reader, PRIMARY);
+    // Where time counts, time is shown.
+    w.wait("it is shown how late it is", LIMIT, |w| {
+        w.run(&app, "insert into delayed values (1)");
+        let nodes = w.pool_nodes(&app);
+
+        assert_eq!(nodes[PRIMARY].delay, "0");
+        let (seconds, unit) = nodes[STANDBY].delay.split_once(' ').expect("a number and its unit");
+        let seconds: f64 = seconds.parse().expect("a number");
+        assert_eq!(unit, if seconds < 2.0 { "second" } else { "seconds" });
+        seconds >= 0.5
+    });
     w.befall(STANDBY, Fate::DelayReplay(secs(0)));
     w.wait("the standby is in time again", LIMIT, |w| {
         w.run(&app, "insert into delayed values (1)");

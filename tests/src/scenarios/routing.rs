@@ -200,10 +200,7 @@ pub fn a_standby_that_lags_serves_no_reads(w: &mut impl World) {
 
 /// How far the standby is behind, as `SHOW pool_nodes` has it.
 fn lag(w: &mut impl World, client: &Client) -> u64 {
-    let answer = w.run(client, "show pool_nodes");
-    let at = answer.columns().iter().position(|name| *name == "replication_delay");
-    let rows = answer.rows();
-    rows[STANDBY][at.expect("a column of it")].parse().expect("so many bytes")
+    w.pool_nodes(client)[STANDBY].delay.parse().expect("so many bytes")
 }
 
 /// `delay_threshold` of [`standby_in_time`].

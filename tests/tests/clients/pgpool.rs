@@ -29,6 +29,11 @@ struct Pgpool {
 impl Pgpool {
     /// Starts it on a world's servers, with what that has pgherd told.
     fn start(world: &mut Real) -> Self {
+        Self::start_numbered(world, [0, 1, 2])
+    }
+
+    /// Starts it on a world's servers under these numbers.
+    fn start_numbered(world: &mut Real, numbers: [usize; NODES]) -> Self {
         let dir = std::env::temp_dir().join(format!("pgherd-pgpool-{}", std::process::id()));
         fs::create_dir_all(&dir).expect("a directory can be made");
         let free = || free_port().expect("this machine has a free port");
@@ -44,12 +49,12 @@ impl Pgpool {
              health_check_timeout = 5\nhealth_check_max_retries = 1\n\
              health_check_retry_delay = 1\n"
         );
-        for node in 0..NODES {
+        for (node, number) in numbers.into_iter().enumerate() {
             let server = world.sql(node, "show port").expect("the server is there");
             write!(
                 conf,
-                "backend_hostname{node} = '127.0.0.1'\nbackend_port{node} = {}\n\
-                 backend_weight{node} = 1\nbackend_flag{node} = 'ALLOW_TO_FAILOVER'\n",
+                "backend_hostname{number} = '127.0.0.1'\nbackend_port{number} = {}\n\
+                 backend_weight{number} = 1\nbackend_flag{number} = 'ALLOW_TO_FAILOVER'\n",
                 server[0][0]
             )
             .expect("text can be written");
@@ -220,13 +225,16 @@ pub(crate) fn refusals(world: &mut Real) {
 /// A Pgpool-II understands pgherd's programs, which tell what it says as its own do.
 pub(crate) fn programs(world: &mut Real) {
     world.settle();
-    let pgpool = Pgpool::start(world);
+    // A number that no node has is told of, too.
+    let pgpool = Pgpool::start_numbered(world, [0, 1, 3]);
     let twins = Twins::new(world);
     let there = twins.at(pgpool.pcp_port);
     for (name, args) in [
         ("pcp_node_count", &[][..]),
         ("pcp_node_info", &["-a"]),
         ("pcp_node_info", &["1", "-v"]),
+        ("pcp_node_info", &["2"]),
+        ("pcp_health_check_stats", &["2"]),
         ("pcp_health_check_stats", &["1"]),
         ("pcp_proc_count", &[]),
         ("pcp_pool_status", &[]),
@@ -241,7 +249,7 @@ pub(crate) fn programs(world: &mut Real) {
         assert_eq!(said.code, Some(0), "{name}: {said:?}");
     }
     let nodes = there.ours("pcp_node_info", &["-a"]).output;
-    assert_eq!(nodes.lines().count(), NODES, "{nodes}");
+    assert_eq!(nodes.lines().count(), NODES + 1, "{nodes}");
     assert_eq!(there.ours("pcp_stop_pgpool", &["-m", "fast"]).code, Some(0));
     let pid_file = pgpool.dir.join("pgpool.pid");
     assert!(poll(LIMIT, || !pid_file.exists()), "it was told to stop: {}", pgpool.log());

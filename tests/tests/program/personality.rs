@@ -1,4 +1,5 @@
 //! The program when it is called by a name of Pgpool-II's.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
@@ -12,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::{Ended, LIMIT, Room, binary, taken_port};
 
-pub(super) const TESTS: [(&str, fn()); 10] = [
+pub(super) const TESTS: [(&str, fn()); 11] = [
     ("pg_md5_writes_what_pgpool_s_does", pg_md5_writes_what_pgpool_s_does),
     ("pg_enc_writes_what_pgpool_s_does", pg_enc_writes_what_pgpool_s_does),
     ("entries_are_stored_in_pool_passwd", entries_are_stored_in_pool_passwd),
@@ -22,6 +23,7 @@ pub(super) const TESTS: [(&str, fn()); 10] = [
     ("pgpool_finds_nobody_to_stop", pgpool_finds_nobody_to_stop),
     ("the_log_goes_to_files", the_log_goes_to_files),
     ("pcp_is_served_at_a_socket", pcp_is_served_at_a_socket),
+    ("a_number_that_no_node_has_is_unused", a_number_that_no_node_has_is_unused),
     ("links_are_made_for_all_programs", links_are_made_for_all_programs),
 ];
 
@@ -250,7 +252,7 @@ fn the_log_goes_to_files() {
     running.signal(Signal::USR1);
     room.wait_until("another file", || room.path("log/a.log").exists());
     fs::rename(room.path("log/a.log"), room.path("log/a.log.2")).expect("it is there");
-    let rotated = room.pcp_tool("pcp_log_rotate");
+    let rotated = room.pcp_tool("pcp_log_rotate", &[]);
     assert_eq!(rotated.output, "pcp_log_rotate -- Command Successful\n", "{rotated:?}");
     room.wait_until("yet another file", || room.path("log/a.log").exists());
     running.signal(Signal::INT);
@@ -272,11 +274,56 @@ fn pcp_is_served_at_a_socket() {
     let running = room.run(&room.pgpool_conf(room.free_port(), &room.pcp()));
     let socket = room.path(&format!(".s.PGSQL.{PCP_PORT}"));
     room.wait_until("the socket", || socket.exists());
-    let counted = room.pcp_tool("pcp_node_count");
+    let counted = room.pcp_tool("pcp_node_count", &[]);
     assert_eq!((counted.code, counted.output.as_str()), (0, "1\n"), "{counted:?}");
     running.signal(Signal::INT);
     assert_eq!(running.ended().code, 0);
     assert!(!socket.exists(), "it goes with pgherd");
+}
+
+/// As Pgpool-II 4.3 tells of it, which shows and counts a number that no node has.
+fn a_number_that_no_node_has_is_unused() {
+    let room = Room::new();
+    let nobody = room.nobody;
+    let third =
+        format!("backend_hostname2 = '127.0.0.2'\nbackend_port2 = {nobody}\nbackend_weight2 = 3\n");
+    let config = room.pgpool_conf(room.free_port(), &format!("{third}{}", room.pcp()));
+    let running = room.run(&config);
+    let socket = room.path(&format!(".s.PGSQL.{PCP_PORT}"));
+    room.wait_until("the socket", || socket.exists());
+    let told = |name: &str, args: &[&str]| {
+        let ended = room.pcp_tool(name, args);
+        assert_eq!((ended.code, ended.errors.as_str()), (0, ""), "{name} {args:?}: {ended:?}");
+        ended.output
+    };
+    assert_eq!(told("pcp_node_count", &[]), "3\n");
+    let all = told("pcp_node_info", &["-a"]);
+    let unused = " 0 0 0.000000 unused unknown standby unknown 0 none none ";
+    let starts = ["127.0.0.1 ", unused, "127.0.0.2 "];
+    let lines: Vec<&str> = all.lines().collect();
+    assert_eq!(lines.len(), 3, "{all}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "no {start:?} in {all}");
+    }
+    assert!(lines[2].contains(" 0.750000 "), "{all}");
+    assert_eq!(told("pcp_node_info", &["1"]), "No node information available\n\n");
+    assert!(told("pcp_health_check_stats", &["1"]).starts_with("1  0 unused standby "));
+    let refused = room.pcp_tool("pcp_attach_node", &["1"]);
+    assert!(refused.errors.contains("invalid node ID : 1"), "{refused:?}");
+
+    let config = config.display().to_string();
+    let asked = ["nodes", "--config", &config, "--user", "admin", "--no-password"];
+    let mut command = Command::new(binary());
+    let home = command.args(asked).env("HOME", room.path(".")).env_remove("PCPPASSFILE");
+    let table = room.start(home).ended();
+    let row = |id: &str| {
+        let rows = table.output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        rows.into_iter().find(|row| row.first() == Some(&id)).unwrap_or_default()
+    };
+    assert_eq!(row("1")[..4], ["1", "-", "-", "unused"], "{table:?}");
+    assert_eq!(row("2")[1], "127.0.0.2", "{table:?}");
+    running.signal(Signal::INT);
+    assert_eq!(running.ended().code, 0);
 }
 
 /// What an installation does behind the copy of the program.
@@ -367,9 +414,10 @@ impl Room {
     }
 
     /// Runs one of the administrators' programs at that socket.
-    fn pcp_tool(&self, name: &str) -> Ended {
+    fn pcp_tool(&self, name: &str, args: &[&str]) -> Ended {
         let port = PCP_PORT.to_string();
-        self.tool(name, &["-h", &self.directory(), "-p", &port, "-U", "admin", "-w"])
+        let place = ["-h", &self.directory(), "-p", &port, "-U", "admin", "-w"];
+        self.tool(name, &[&place, args].concat())
     }
 
     fn directory(&self) -> String {

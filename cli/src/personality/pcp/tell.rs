@@ -32,7 +32,10 @@ pub(super) fn answer(tool: Tool, name: &str, order: &Order, rows: &[Row]) -> Opt
             _ => None,
         },
         Tool::NodeInfo | Tool::ProcInfo | Tool::PoolStatus if rows.is_empty() => done(),
-        Tool::NodeInfo => rows.iter().map(|row| node(&Node::read(row)?, is_verbose)).collect(),
+        Tool::NodeInfo => match rows {
+            [row] if Node::read(row)?.host.is_empty() => Some(NO_NODE.to_owned()),
+            _ => rows.iter().map(|row| node(&Node::read(row)?, is_verbose)).collect(),
+        },
         Tool::ProcInfo => connections(rows, order.has('a'), is_verbose),
         Tool::PoolStatus => {
             rows.iter().enumerate().map(|(at, row)| setting(at, row, is_verbose)).collect()
@@ -47,6 +50,9 @@ pub(super) fn answer(tool: Tool, name: &str, order: &Order, rows: &[Row]) -> Opt
         | Tool::StopPgpool => done(),
     }
 }
+
+/// What is said of a number alone that no node has. Among all others it has its line.
+const NO_NODE: &str = "No node information available\n\n";
 
 fn processes(pids: &[String], is_verbose: bool) -> String {
     let mut text = String::new();
@@ -71,15 +77,10 @@ fn processes(pids: &[String], is_verbose: bool) -> String {
 fn node(node: &Node<'_>, is_verbose: bool) -> Option<String> {
     let none = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
     let delay = match node.delay {
-        Delay::Bytes(bytes) => bytes.to_string(),
-        Delay::Time(micros) => {
-            let seconds = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-            match micros {
-                _ if !is_verbose => seconds,
-                0..2_000_000 => format!("{seconds} second"),
-                _ => format!("{seconds} seconds"),
-            }
+        Delay::Time(micros) if !is_verbose => {
+            format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
         }
+        delay @ (Delay::Bytes(_) | Delay::Time(_)) => delay.to_string(),
     };
     let cells = [
         ("Hostname", node.host.to_owned()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Control, Stage};
-use crate::admin::nodes::{Account, account, accounts};
+use crate::admin::nodes::{self, Account, accounts};
 use crate::admin::packet::Report;
 use crate::admin::request::Request;
 use crate::admin::{reply, settings};
@@ -58,7 +58,7 @@ impl Control {
     /// Answers a request, or sees to it that it is answered.
     pub(super) fn on_request(&mut self, conn: ConnId, request: Request) {
         let bytes = match request {
-            Request::NodeCount => reply::node_count(self.config.backends.len()),
+            Request::NodeCount => reply::node_count(nodes::count(&self.config)),
             Request::NodeInfo(id) => self.node_info(id),
             Request::HealthStats(id) => self.health_stats(id),
             Request::ProcessCount => return self.ask_for_admin(conn, Question::Processes),
@@ -123,12 +123,12 @@ impl Control {
         let told = self.told();
         let dialect = self.config.pcp.dialect;
         let Some(id) = id else {
-            let nodes: Vec<_> =
-                accounts(&self.config, &told).map(|account| account.info()).collect();
+            let accounts: Vec<_> = accounts(&self.config, &told, self.clock).collect();
+            let nodes: Vec<_> = accounts.iter().map(|account| account.info(dialect)).collect();
             return reply::node_info(dialect, &nodes);
         };
         match self.account(&told, id) {
-            Some(account) => reply::node_info(dialect, &[account.info()]),
+            Some(account) => reply::node_info(dialect, &[account.info(dialect)]),
             None => reply::no_node("informing node info failed", id),
         }
     }
@@ -143,7 +143,8 @@ impl Control {
     }
 
     fn account<'a>(&'a self, told: &'a Topology, node: usize) -> Option<Account<'a>> {
-        account(&self.config, told, self.backend_of(node)?)
+        let mut accounts = accounts(&self.config, told, self.clock);
+        accounts.find(|account| account.node.id.index() == node)
     }
 
     /// Takes a node out of service. The answer tells that this is decided, as Pgpool-II's does, and

@@ -22,7 +22,7 @@ impl Session {
         let reads_at = self.read_node(desk);
         let clock = desk.clock;
         let row = |account: Account<'_>| {
-            let Account { node, share, .. } = account;
+            let (node, share) = (&account.node, account.share);
             let [id, host, port, status, role] = account.beginning();
             vec![
                 id,
@@ -35,13 +35,13 @@ impl Session {
                 node.server_role.word().to_owned(),
                 sheet.figure(Some(node.id), READS).to_string(),
                 (reads_at == Some(node.id)).to_string(),
-                account.lag().to_string(),
+                account.shown_delay(),
                 node.replication_state.clone(),
                 node.sync_state.clone(),
                 clock.print(node.changed),
             ]
         };
-        accounts(&desk.config, &desk.topology).map(row).collect()
+        accounts(&desk.config, &desk.topology, clock).map(row).collect()
     }
 }
 
@@ -52,12 +52,12 @@ pub(super) fn traffic_rows(desk: &Desk, sheet: &Sheet) -> Vec<Vec<String>> {
         let counts = words.map(|word| sheet.figure(Some(account.node.id), word).to_string());
         account.beginning().into_iter().chain(counts).collect()
     };
-    accounts(&desk.config, &desk.topology).map(row).collect()
+    accounts(&desk.config, &desk.topology, desk.clock).map(row).collect()
 }
 
 /// The rows of `SHOW pool_health_check_stats`.
 pub(super) fn health_rows(desk: &Desk, sheet: &Sheet) -> Vec<Vec<String>> {
-    let accounts = accounts(&desk.config, &desk.topology);
+    let accounts = accounts(&desk.config, &desk.topology, desk.clock);
     accounts.map(|account| account.checks(sheet, desk.clock)).collect()
 }
 
