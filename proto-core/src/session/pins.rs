@@ -53,12 +53,15 @@ impl Session {
     /// Asks the server what its session holds, if that is in doubt and anybody wants to know.
     pub(super) fn ask_what_is_held(&mut self, desk: &mut Desk, id: ConnId) {
         self.note_pins(desk);
+        if self.audit != Audit::Due || self.held.primary != Some(id) {
+            return;
+        }
         let splits = desk.config.routing.load_balance && desk.topology.nodes.len() > 1;
         // Where nothing new begins, it is waited for sessions that would lose something.
         let is_closing =
             desk.links.get(id).is_some_and(|l| desk.topology.closing() == Some(l.pool.backend));
         let matters = self.is_shared() || splits || is_closing;
-        if self.audit != Audit::Due || !matters || self.held.primary != Some(id) {
+        if !matters {
             return;
         }
         // A question ends the unnamed statement. While only this server has it, or nobody else
