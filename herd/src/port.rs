@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::net::sockopt::set_socket_reuseaddr;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+use socket2::{Domain, Socket, Type};
 
 use crate::trouble::Trouble;
 
@@ -48,25 +48,32 @@ pub fn free_port() -> Result<u16, Trouble> {
             return Ok(port);
         }
     }
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(Trouble::io("find a free port on", crate::HOST.as_ref()))
+    // The kernel chooses, perhaps one that was given already.
+    let trouble = || Trouble::io("find a free port on", crate::HOST.as_ref());
+    for _ in 0..GUESSES {
+        let port = bind(0).map_err(trouble())?;
+        if given.insert(port) {
+            return Ok(port);
+        }
+    }
+    Err(trouble()(io::ErrorKind::AddrNotAvailable.into()))
 }
 
 /// Whether a server could listen on the port.
-///
-/// The socket that finds out does not listen. A child that is just being started by another thread
-/// inherits it for a moment, and a server that comes in this moment is refused by one that listens
-/// and not by one that is merely bound (socket(7), `SO_REUSEADDR`, which servers set).
 fn is_free(port: u16) -> bool {
-    let try_out = || {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        set_socket_reuseaddr(&socket, true)?;
-        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
-    };
-    try_out().is_ok()
+    bind(port).is_ok()
+}
+
+/// Binds a socket for a moment, and returns its port.
+///
+/// It does not listen. A child that is just being started by another thread inherits it for a moment,
+/// and a server that comes in this moment is refused by one that listens and not by one that is merely
+/// bound (socket(7), `SO_REUSEADDR`, which servers set).
+fn bind(port: u16) -> io::Result<u16> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())?;
+    Ok(socket.local_addr()?.as_socket().map_or(port, |address| address.port()))
 }
 
 /// Returns the first port that the kernel gives to clients.
@@ -88,6 +95,8 @@ const GUESSES: usize = 50;
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
