@@ -98,7 +98,7 @@ fn object(id: usize, node: &Node<'_>) -> Value {
     json!({
         "id": id,
         "host": text(node.host),
-        "port": node.port,
+        "port": (node.port > 0).then_some(node.port),
         "status": node.status_word,
         "server_status": node.actual_status,
         "role": node.role,
@@ -156,6 +156,8 @@ mod tests {
             ..NODE
         };
         assert_eq!(cells(1, &unused), ["1", "-", "-", "unused", "-", "-", "-", "-"]);
+        let value = object(1, &unused);
+        assert_eq!((&value["host"], &value["port"]), (&Value::Null, &Value::Null));
         let value = object(1, &NODE);
         assert_eq!(value["lag_bytes"], 20_480);
         assert_eq!((&value["id"], &value["status"]), (&json!(1), &json!("waiting")));

@@ -87,7 +87,9 @@ fn words(sessions: usize, checks: &[Row], pools: &Pools, width: Option<usize>) -
     let cell = |row: &Row, at: usize| match row.get(at).map(String::as_str) {
         None | Some("") => "-".to_owned(),
         // Thousandths of a millisecond tell nobody anything.
-        Some(text) if at == 15 => text.trim_end_matches("000").to_owned(),
+        Some(text) if at == 15 => text.strip_suffix("000").unwrap_or(text).to_owned(),
+        // Whose number nobody has.
+        Some("0") if at == 2 => "-".to_owned(),
         Some(text) => text.to_owned(),
     };
     let rows: Vec<Row> =

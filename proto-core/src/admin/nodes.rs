@@ -83,10 +83,13 @@ impl Account<'_> {
         if self.node.role == Role::Primary { Role::Primary } else { Role::Standby }
     }
 
-    /// How far it is behind, which is 0 if it is unknown.
+    /// How far it is behind: in bytes, too, where it is not known for how long; 0 if nothing is.
     #[must_use]
     pub fn delay(&self) -> Delay {
-        if self.is_timed { Delay::Time(self.lateness()) } else { Delay::Bytes(self.lag()) }
+        match self.node.lag_time.filter(|_| self.is_timed) {
+            Some(late) => Delay::Time(u64::try_from(late.as_micros()).unwrap_or(u64::MAX)),
+            None => Delay::Bytes(self.lag()),
+        }
     }
 
     /// The same as Pgpool-II shows it: with its unit in time, and never of the primary.
@@ -103,17 +106,6 @@ impl Account<'_> {
         match self.role() {
             Role::Primary => 0,
             Role::Standby | Role::Unknown => self.node.lag.unwrap_or(0),
-        }
-    }
-
-    /// For how many microseconds the primary has waited for it.
-    fn lateness(&self) -> u64 {
-        match self.role() {
-            Role::Primary => 0,
-            Role::Standby | Role::Unknown => {
-                let late = self.node.lag_time.unwrap_or_default();
-                u64::try_from(late.as_micros()).unwrap_or(u64::MAX)
-            }
         }
     }
 

@@ -32,10 +32,7 @@ pub(super) fn answer(tool: Tool, name: &str, order: &Order, rows: &[Row]) -> Opt
             _ => None,
         },
         Tool::NodeInfo | Tool::ProcInfo | Tool::PoolStatus if rows.is_empty() => done(),
-        Tool::NodeInfo => match rows {
-            [row] if Node::read(row)?.host.is_empty() => Some(NO_NODE.to_owned()),
-            _ => rows.iter().map(|row| node(&Node::read(row)?, is_verbose)).collect(),
-        },
+        Tool::NodeInfo => nodes(rows, order.has('a'), is_verbose),
         Tool::ProcInfo => connections(rows, order.has('a'), is_verbose),
         Tool::PoolStatus => {
             rows.iter().enumerate().map(|(at, row)| setting(at, row, is_verbose)).collect()
@@ -51,8 +48,13 @@ pub(super) fn answer(tool: Tool, name: &str, order: &Order, rows: &[Row]) -> Opt
     }
 }
 
-/// What is said of a number alone that no node has. Among all others it has its line.
-const NO_NODE: &str = "No node information available\n\n";
+/// The nodes. A number that no node has is told of only among all.
+fn nodes(rows: &[Row], is_all: bool, is_verbose: bool) -> Option<String> {
+    let nodes: Option<Vec<Node<'_>>> = rows.iter().map(|row| Node::read(row)).collect();
+    let told = nodes?.into_iter().filter(|node| is_all || !node.host.is_empty());
+    let text: String = told.map(|one| node(&one, is_verbose)).collect::<Option<_>>()?;
+    Some(if text.is_empty() { "No node information available\n\n".to_owned() } else { text })
+}
 
 fn processes(pids: &[String], is_verbose: bool) -> String {
     let mut text = String::new();

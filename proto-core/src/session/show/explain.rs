@@ -2,6 +2,7 @@
 //! sent anywhere.
 
 use crate::id::BackendId;
+use crate::route::balance::Delay;
 use crate::route::class::{Kind, Reason};
 use crate::route::{self, Facts, Route, Side, Transaction, Why};
 use crate::session::Session;
@@ -51,12 +52,20 @@ impl Session {
                 ("the transaction was begun there".to_owned(), "the transaction".to_owned())
             }
             (Side::Replica, Some(id)) => {
-                let lag = desk.topology.node(id).and_then(|node| node.lag);
-                let lag =
-                    lag.map_or("of unknown delay".to_owned(), |lag| format!("{lag} bytes behind"));
-                let threshold = desk.config.routing.delay.bytes;
+                let node = desk.topology.node(id);
+                let Delay { bytes, time, .. } = desk.config.routing.delay;
+                let (lag, threshold) = if time.is_zero() {
+                    let lag = node.and_then(|node| node.lag);
+                    let lag = lag.map(|lag| format!("{lag} bytes behind"));
+                    (lag, format!("delay_threshold ({bytes})"))
+                } else {
+                    let lag = node.and_then(|node| node.lag_time);
+                    let lag = lag.map(|lag| format!("{} ms behind", lag.as_millis()));
+                    (lag, format!("delay_threshold_by_time ({})", time.as_millis()))
+                };
+                let lag = lag.unwrap_or_else(|| "of unknown delay".to_owned());
                 let reason = format!("the session reads from it ({lag})");
-                (reason, format!("backend_weight, delay_threshold ({threshold}), {view}"))
+                (reason, format!("backend_weight, {threshold}, {view}"))
             }
         }
     }
