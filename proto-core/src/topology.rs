@@ -206,12 +206,12 @@ impl Topology {
     /// Tells whether reads may go to a node: a live standby, or the primary.
     #[must_use]
     pub fn serves_reads(&self, id: BackendId) -> bool {
-        self.node(id).is_some_and(|node| self.reads_at(node))
+        self.node(id).is_some_and(|node| self.allows_reads(node))
     }
 
     /// As [`Topology::serves_reads`], of a node that is at hand.
     #[must_use]
-    pub fn reads_at(&self, node: &Node) -> bool {
+    pub fn allows_reads(&self, node: &Node) -> bool {
         node.status.is_usable() && (node.role == Role::Standby || self.primary == Some(node.id))
     }
 }

@@ -84,8 +84,7 @@ impl Account<'_> {
     }
 
     /// How far it is behind: in bytes, too, where it is not known for how long; 0 if nothing is.
-    #[must_use]
-    pub fn delay(&self) -> Delay {
+    fn delay(&self) -> Delay {
         match self.node.lag_time.filter(|_| self.is_timed) {
             Some(late) => Delay::Time(u64::try_from(late.as_micros()).unwrap_or(u64::MAX)),
             None => Delay::Bytes(self.lag()),

@@ -397,7 +397,7 @@ fn is_standby_at_hand(desk: &Desk, node: &crate::topology::Node) -> bool {
 
 fn candidate(desk: &Desk, node: &crate::topology::Node) -> Candidate {
     let is_closing = desk.topology.closing() == Some(node.id);
-    let usable = desk.topology.reads_at(node) && !is_closing;
+    let usable = desk.topology.allows_reads(node) && !is_closing;
     Candidate {
         id: node.id,
         weight: desk.config.backend(node.id).map_or(0.0, |backend| backend.weight),

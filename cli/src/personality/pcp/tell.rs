@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use pgherd_core::admin::answer::Node;
 use pgherd_core::admin::client::Row;
-use pgherd_core::admin::reply::Delay;
 
 use super::order::Order;
 use super::{Tool, watchdog};
@@ -78,12 +77,8 @@ fn processes(pids: &[String], is_verbose: bool) -> String {
 /// A node's line, or its lines with labels.
 fn node(node: &Node<'_>, is_verbose: bool) -> Option<String> {
     let none = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
-    let delay = match node.delay {
-        Delay::Time(micros) if !is_verbose => {
-            format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
-        }
-        delay @ (Delay::Bytes(_) | Delay::Time(_)) => delay.to_string(),
-    };
+    let delay = node.delay.to_string();
+    let number = delay.split(' ').next().unwrap_or_default();
     let cells = [
         ("Hostname", node.host.to_owned()),
         ("Port", node.port.to_string()),
@@ -93,7 +88,7 @@ fn node(node: &Node<'_>, is_verbose: bool) -> Option<String> {
         ("Backend Status Name", node.actual_status.to_owned()),
         ("Role", node.role.to_owned()),
         ("Backend Role", node.actual_role.to_owned()),
-        ("Replication Delay", delay),
+        ("Replication Delay", if is_verbose { &delay } else { number }.to_owned()),
         ("Replication State", none(node.replication_state)),
         ("Replication Sync State", none(node.sync_state)),
         ("Last Status Change", moment::local(node.changed)?),
