@@ -183,6 +183,35 @@ fn check_cells(value: impl Fn(&'static str) -> u64, time: impl Fn(u64) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Duration;
+
+    #[test]
+    fn a_delay_is_told_in_what_is_measured_and_known() {
+        let account = |role, lag_time, is_timed| {
+            let unused = Node::unused(BackendId(1), WallTime(0));
+            let node = Cow::Owned(Node { role, lag: Some(7), lag_time, ..unused });
+            Account { node, hostname: "h", port: 1, share: 0.5, is_timed }
+        };
+        let late = Some(Duration::from_millis(2_500));
+        for (role, lag_time, is_timed, shown, old, new) in [
+            (Role::Standby, late, false, "7", Delay::Bytes(7), Delay::Bytes(7)),
+            (
+                Role::Standby,
+                late,
+                true,
+                "2.500000 seconds",
+                Delay::Bytes(7),
+                Delay::Time(2_500_000),
+            ),
+            (Role::Standby, None, true, "7", Delay::Bytes(7), Delay::Bytes(7)),
+            (Role::Primary, Some(Duration::ZERO), true, "0", Delay::Bytes(0), Delay::Time(0)),
+        ] {
+            let account = account(role, lag_time, is_timed);
+            assert_eq!(account.shown_delay(), shown);
+            assert_eq!(account.info(Dialect::V43).delay, old, "{shown}");
+            assert_eq!(account.info(Dialect::V44).delay, new, "{shown}");
+        }
+    }
 
     #[test]
     fn checks_are_shown_as_pgpool_shows_them() {
